@@ -1,0 +1,767 @@
+package ocitags
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/net/publicsuffix"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+
+	"github.com/ocitags/ocitags/internal/repository"
+	"github.com/ocitags/ocitags/internal/taglist"
+)
+
+const (
+	// defaultExpiry is how long a token without expires_in is good for: "For
+	// compatibility with older clients, a token should never be returned with
+	// less than 60 seconds to live" (distribution's token specification).
+	defaultExpiry = 60 * time.Second
+
+	// maxExpiry bounds what a token server says; a day is longer than any.
+	maxExpiry = 24 * time.Hour
+
+	// expiryMargin is how long before its end a token is no longer used: it
+	// covers the way of a request to a busy registry. A token that lives
+	// shorter than this serves the request it was fetched for.
+	expiryMargin = 10 * time.Second
+
+	// maxTokenAnswer bounds a token server's answer. Tokens have some KiB,
+	// those of registries that list each permission up to 64.
+	maxTokenAnswer = 128 << 10
+
+	// helperTimeout bounds one credential helper: it may ask the user, or a
+	// cloud's metadata server.
+	helperTimeout = 30 * time.Second
+
+	// maxRealm bounds the URL of a token server.
+	maxRealm = 8 << 10
+)
+
+// A Credential is what a registry knows a user by. The zero value is nobody.
+// Where more than one is set, an AccessToken goes before a RefreshToken, and
+// that before Username and Password. It prints without its secrets.
+type Credential struct {
+	Username, Password string
+	RefreshToken       string // an identity token, for the token server: OAuth2's grant_type=refresh_token
+	AccessToken        string // a registry token, sent to the registry itself as it is
+}
+
+// String names the parts that are set and hides the secrets.
+func (c Credential) String() string {
+	var parts []string
+	if c.Username != "" || c.Password != "" {
+		parts = append(parts, "user "+taglist.Quote(c.Username))
+	}
+	if c.RefreshToken != "" {
+		parts = append(parts, "refresh token")
+	}
+	if c.AccessToken != "" {
+		parts = append(parts, "access token")
+	}
+	if parts == nil {
+		return "anonymous"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// GoString is String, so that %#v hides the secrets too.
+func (c Credential) GoString() string { return "ocitags.Credential{" + c.String() + "}" }
+
+// LogValue is String, so that a log record hides the secrets too.
+func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// A CredentialFunc finds the credential for a repository. host is the registry
+// as in the reference, with its port if one was given (docker.io for Docker
+// Hub), repository the name there. The zero Credential stands for none; an
+// error ends the listing. It is called at most once for each listing, when the
+// registry asks, and must be safe for concurrent use.
+type CredentialFunc func(ctx context.Context, host, repository string) (Credential, error)
+
+// Anonymous is the CredentialFunc that knows no credential.
+func Anonymous(ctx context.Context, host, repository string) (Credential, error) {
+	return Credential{}, nil
+}
+
+// StaticCredential gives cred for the registry host, and none for any other.
+// The case of host does not matter, its port does: a credential for
+// registry.example is not one for registry.example:5000. For Docker Hub host is
+// docker.io.
+func StaticCredential(host string, cred Credential) CredentialFunc {
+	return func(_ context.Context, h, _ string) (Credential, error) {
+		if strings.EqualFold(h, host) {
+			return cred, nil
+		}
+		return Credential{}, nil
+	}
+}
+
+// DefaultCredentials reads the files that docker login and podman login write
+// and runs the credential helpers that they name, by the first of these that
+// has an entry:
+//
+//   - $REGISTRY_AUTH_FILE
+//   - $DOCKER_CONFIG/config.json, or ~/.docker/config.json
+//   - $XDG_RUNTIME_DIR/containers/auth.json
+//   - ~/.config/containers/auth.json
+//
+// In each the longest key wins: host/org/name, host/org, host. The entry for
+// Docker Hub may be called docker.io, index.docker.io, registry-1.docker.io or,
+// as docker login does, https://index.docker.io/v1/. Files that do not exist
+// are passed over, those that cannot be read are errors. A helper is given 30
+// seconds. Errors hold nothing of what a file or a helper said.
+func DefaultCredentials(ctx context.Context, host, repository string) (Credential, error) {
+	for _, path := range credentialFiles() {
+		cred, err := readCredential(ctx, path, credentialKeys(host, repository))
+		if err != nil || cred != (Credential{}) {
+			return cred, err
+		}
+	}
+	return Credential{}, nil
+}
+
+// credentialFiles is the order of containers-auth.json(5), with Docker's file
+// before Podman's defaults.
+func credentialFiles() []string {
+	var files []string
+	add := func(dir string, elem ...string) {
+		if dir != "" {
+			files = append(files, filepath.Join(append([]string{dir}, elem...)...))
+		}
+	}
+	home, _ := os.UserHomeDir()
+	add(os.Getenv("REGISTRY_AUTH_FILE"))
+	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" {
+		add(dir, "config.json")
+	} else {
+		add(home, ".docker", "config.json")
+	}
+	add(os.Getenv("XDG_RUNTIME_DIR"), "containers", "auth.json")
+	add(home, ".config", "containers", "auth.json")
+	return files
+}
+
+// credentialKeys lists the keys under which a credential may stand, the best first.
+func credentialKeys(host, repository string) []string {
+	var keys []string
+	for name := host + "/" + repository; name != host; name = name[:strings.LastIndexByte(name, '/')] {
+		keys = append(keys, name)
+	}
+	keys = append(keys, host)
+	if host == "docker.io" {
+		keys = append(keys, "https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io")
+	}
+	return keys
+}
+
+// readCredential asks one file, and through it the helpers that it names. What
+// oras's errors say may hold the decoded credential or a helper's output, so
+// only our own words go on.
+func readCredential(ctx context.Context, path string, keys []string) (Credential, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return Credential{}, nil
+	}
+	store, err := credentials.NewStore(path, credentials.StoreOptions{})
+	if err != nil {
+		return Credential{}, fmt.Errorf("credential file %s cannot be read or is not JSON", strconv.Quote(path))
+	}
+	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
+	defer cancel()
+	type answer struct {
+		cred Credential
+		err  error
+	}
+	// A helper whose child holds its output open outlives its own end, and with
+	// it the call; the listing does not wait for that.
+	got := make(chan answer, 1)
+	go func() {
+		for _, key := range keys {
+			cred, err := store.Get(ctx, key)
+			if c := (Credential{cred.Username, cred.Password, cred.RefreshToken, cred.AccessToken}); err != nil || c != (Credential{}) {
+				got <- answer{c, err}
+				return
+			}
+		}
+		got <- answer{}
+	}()
+	select {
+	case a := <-got:
+		if a.err != nil {
+			return Credential{}, fmt.Errorf("the entry for %s in credential file %s, or its helper, is broken", strconv.Quote(keys[0]), strconv.Quote(path))
+		}
+		return a.cred, nil
+	case <-ctx.Done():
+		return Credential{}, fmt.Errorf("a credential helper named in %s gave no answer within %v: %w", strconv.Quote(path), helperTimeout, ctx.Err())
+	}
+}
+
+// A challenge is one of a 401's (RFC 9110 §11.6.1).
+type challenge struct {
+	scheme string            // lower case
+	params map[string]string // names in lower case
+}
+
+// parseChallenges reads WWW-Authenticate headers, each a list of challenges
+// that are lists of parameters themselves, with the same comma between both.
+// A header is read as far as it can be understood.
+func parseChallenges(headers []string) []challenge {
+	var all []challenge
+	for _, rest := range headers {
+		for {
+			rest = strings.TrimLeft(rest, " \t,")
+			name, after := cutToken(rest)
+			if name == "" {
+				break
+			}
+			value, hasValue := strings.CutPrefix(strings.TrimLeft(after, " \t"), "=")
+			if !hasValue { // a scheme
+				all = append(all, challenge{strings.ToLower(name), map[string]string{}})
+				rest = after
+				// token68, as in "Negotiate TlRM…=": no parameters of ours
+				if blob, tail := cutToken(strings.TrimLeft(after, " \t")); strings.HasPrefix(tail, "==") {
+					rest = strings.TrimLeft(tail, "=")
+				} else if _, tail := cutToken(tail); blob != "" && tail == "" && !strings.Contains(after, "=") {
+					rest = ""
+				}
+				continue
+			}
+			if len(all) == 0 {
+				break // a parameter of no challenge
+			}
+			value = strings.TrimLeft(value, " \t")
+			var text string
+			if strings.HasPrefix(value, `"`) {
+				var err error
+				if text, rest, err = unquote(value); err != nil {
+					break
+				}
+			} else {
+				text, rest = cutToken(value)
+				if end := strings.IndexAny(value, ", \t"); end > len(text) || end < 0 { // not a token, but sent: realm=https://…
+					if end < 0 {
+						end = len(value)
+					}
+					text, rest = value[:end], value[end:]
+				}
+			}
+			if params, key := all[len(all)-1].params, strings.ToLower(name); params[key] == "" {
+				params[key] = text
+			}
+		}
+	}
+	return all
+}
+
+// cutToken splits a token (RFC 9110 §5.6.2) off the front of s.
+func cutToken(s string) (token, rest string) {
+	end := strings.IndexFunc(s, func(r rune) bool {
+		return !(r > 0x20 && r < 0x7f) || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+	if end < 0 {
+		end = len(s)
+	}
+	return s[:end], s[end:]
+}
+
+// readActions are the actions that reading a tag list can need: pull, and what
+// Azure asks for instead.
+var readActions = []string{"pull", "metadata_read", "content_read"}
+
+// readScope reduces the scope that a challenge names to reading name: a
+// registry must not make us ask for a token that could write, or that opens
+// another repository. Scopes are separated by spaces; a comma separates
+// actions. Nothing left, or Gitea's "*", means pulling name.
+func readScope(scope, name string) string {
+	var actions []string
+	for _, s := range strings.Fields(scope) {
+		rest, ok := strings.CutPrefix(s, "repository:"+name+":")
+		if !ok {
+			continue
+		}
+		for _, action := range strings.Split(rest, ",") {
+			if slices.Contains(readActions, action) && !slices.Contains(actions, action) {
+				actions = append(actions, action)
+			}
+		}
+	}
+	if actions == nil {
+		actions = []string{"pull"}
+	}
+	return "repository:" + name + ":" + strings.Join(actions, ",")
+}
+
+// checkRealm says whether a token server may be asked at all, and whether it
+// may see the credential.
+//
+// Without a credential nothing can leak, and some registries do have their
+// token server elsewhere (lscr.io sends one to ghcr.io); but a registry must
+// not make us knock at doors inside the user's network.
+func (l *listing) checkRealm(text string, origin *url.URL, cred Credential) (*url.URL, error) {
+	refuse := func(why string) error {
+		return fmt.Errorf("%w: the token server %s that %s names %s", ErrUnsafeLink, taglist.Quote(withoutQuery(text)), origin.Host, why)
+	}
+	if len(text) > maxRealm {
+		return nil, refuse(fmt.Sprintf("has a URL of more than %d bytes", maxRealm))
+	}
+	realm, err := url.Parse(text)
+	switch {
+	case text == "":
+		return nil, refuse("is empty")
+	case err != nil:
+		return nil, refuse("cannot be parsed")
+	case realm.Scheme != "https" && realm.Scheme != "http" || realm.Hostname() == "" || realm.Opaque != "":
+		return nil, refuse("is no http or https URL with a host")
+	case realm.User != nil || strings.Contains(text, "#"):
+		return nil, refuse("has user-info or a fragment")
+	}
+	if cred != (Credential{}) && l.client.AllowRealm != nil {
+		if !l.client.AllowRealm(l.repo.Host, realm) {
+			return nil, refuse("may not see the credential, by Client.AllowRealm")
+		}
+		return realm, nil
+	}
+	switch {
+	case realm.Scheme == "http" && origin.Scheme != "http":
+		return nil, refuse("would be asked in clear text")
+	case sameDomain(realm.Hostname(), origin.Hostname()):
+		return realm, nil
+	case cred != (Credential{}):
+		return nil, refuse("is of another domain, so it does not get the credential; if it may, say so in Client.AllowRealm")
+	case !publicName(realm.Hostname()):
+		return nil, refuse("is neither at the registry nor at a public name")
+	}
+	return realm, nil
+}
+
+// sameDomain reports whether two hosts are the same, or have the same
+// registrable domain. Addresses and names of one label have none.
+func sameDomain(a, b string) bool {
+	a, b = strings.ToLower(strings.TrimSuffix(a, ".")), strings.ToLower(strings.TrimSuffix(b, "."))
+	if a == b {
+		return true
+	}
+	if !publicName(a) || !publicName(b) {
+		return false
+	}
+	da, erra := publicsuffix.EffectiveTLDPlusOne(a)
+	db, errb := publicsuffix.EffectiveTLDPlusOne(b)
+	return erra == nil && errb == nil && da == db
+}
+
+// publicName reports whether host is a name that could be registered: no
+// address in any of the ways that resolvers read (127.0.0.1, 2130706433,
+// 0x7f.1, [::1]), not a single label, and not of a domain for private use
+// (RFC 6761, RFC 6762, RFC 8375).
+func publicName(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if _, err := netip.ParseAddr(host); err == nil {
+		return false
+	}
+	labels := strings.Split(host, ".")
+	top := labels[len(labels)-1]
+	if len(labels) < 2 || top == "" || '0' <= top[0] && top[0] <= '9' {
+		return false
+	}
+	return !slices.Contains([]string{"localhost", "local", "internal", "intranet", "lan", "home", "corp", "arpa"}, top)
+}
+
+// An authKey names what an authorization is good for.
+type authKey struct{ origin, repository string }
+
+// authorizations are the tokens and the challenges that a Client knows.
+type authorizations struct {
+	mu    sync.Mutex
+	known map[authKey]*authorization
+}
+
+// at returns the authorization for key, made if need be.
+func (as *authorizations) at(key authKey) *authorization {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if as.known == nil {
+		as.known = make(map[authKey]*authorization)
+	}
+	a := as.known[key]
+	if a == nil {
+		a = new(authorization)
+		as.known[key] = a
+	}
+	return a
+}
+
+// An authorization is what one repository's requests carry, once its registry
+// has asked for it.
+type authorization struct {
+	mu     sync.Mutex
+	asked  challenge // the last challenge; scheme "": none yet
+	header string    // the Authorization header; "": none yet
+	until  time.Time // when header ends; zero: never
+	flight *flight   // the fetch in progress
+}
+
+// A flight is one fetch that several requests wait for.
+type flight struct {
+	done   chan struct{}
+	header string
+	err    error
+}
+
+// current returns the header to send, or what to ask the token server with:
+// stale is true where a challenge is known but its token has ended.
+func (a *authorization) current() (header string, asked challenge, stale bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.header != "" && !a.until.IsZero() && time.Until(a.until) < expiryMargin {
+		return "", a.asked, true
+	}
+	return a.header, a.asked, false
+}
+
+// renew fetches a header for the challenge asked, unless another request has
+// replaced refused, the header that was turned down, or is about to. A fetch
+// that ends with its own request's context is taken over by one of those that
+// wait, so that nobody fails for another's cancellation.
+func (a *authorization) renew(ctx context.Context, refused string, asked challenge, fetch func(context.Context, challenge) (string, time.Time, error)) (string, error) {
+	for {
+		a.mu.Lock()
+		if a.header != "" && a.header != refused && (a.until.IsZero() || time.Until(a.until) >= expiryMargin) {
+			defer a.mu.Unlock()
+			return a.header, nil
+		}
+		f := a.flight
+		if f == nil {
+			break
+		}
+		a.mu.Unlock()
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
+		if f.err == nil && f.header != refused {
+			return f.header, nil
+		}
+		if f.err != nil && !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded) {
+			return "", f.err
+		}
+	}
+	f := &flight{done: make(chan struct{}), err: context.Canceled} // if fetch panics
+	a.flight = f
+	a.mu.Unlock()
+
+	var until time.Time
+	defer func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.flight = nil; f.err == nil {
+			a.header, a.until, a.asked = f.header, until, asked
+		}
+		close(f.done)
+	}()
+	f.header, until, f.err = fetch(ctx, asked)
+	return f.header, f.err
+}
+
+// An authorizer is the RoundTripper of one listing: it answers the registry's
+// challenges, and keeps what belongs to the registry at the registry.
+type authorizer struct {
+	*listing
+	base http.RoundTripper
+
+	once sync.Once
+	cred Credential
+	err  error
+	sent atomic.Bool // a credential was used
+}
+
+// RoundTrip implements http.RoundTripper: it does not modify req, and closes
+// its body (which a GET of ours has not) by leaving it to the base.
+func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	home := a.atHome(req)
+	auth := a.client.auth.at(authKey{origin(req.URL), a.repo.Name})
+	if !home {
+		// What a foreign origin is told must not be what the registry is told,
+		// even if a redirect leads back: it gets its own.
+		auth = a.foreign.at(authKey{origin(req.URL), a.repo.Name})
+	}
+	fetch := func(ctx context.Context, asked challenge) (string, time.Time, error) {
+		return a.fetch(ctx, req, home, asked)
+	}
+
+	header, asked, stale := auth.current()
+	if stale {
+		var err error
+		if header, err = auth.renew(ctx, "", asked, fetch); err != nil {
+			return nil, err
+		}
+	}
+	resp, err := a.base.RoundTrip(withAuthorization(req, header))
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	// Once for each 401: a header that was just fetched and is refused again
+	// goes to the caller.
+	asked, err = chooseChallenge(resp.Header.Values("WWW-Authenticate"))
+	if err != nil {
+		discard(resp)
+		return nil, err
+	}
+	if asked.scheme == "" {
+		return resp, nil
+	}
+	renewed, err := auth.renew(ctx, header, asked, fetch)
+	switch {
+	case err != nil:
+		discard(resp)
+		return nil, err
+	case renewed == "" || renewed == header:
+		return resp, nil // nothing better to offer
+	}
+	discard(resp)
+	return a.base.RoundTrip(withAuthorization(req, renewed))
+}
+
+// atHome reports whether req goes to the registry that the user named, and has
+// not left it on the way: a redirect chain that comes back from elsewhere gets
+// nothing (RFC 9110 §15.4).
+func (a *authorizer) atHome(req *http.Request) bool {
+	for ; ; req = req.Response.Request {
+		if !sameOrigin(req.URL, a.home) {
+			return false
+		}
+		if req.Response == nil || req.Response.Request == nil {
+			return true
+		}
+	}
+}
+
+func withAuthorization(req *http.Request, header string) *http.Request {
+	clone := req.Clone(req.Context())
+	if clone.Header.Del("Authorization"); header != "" {
+		clone.Header.Set("Authorization", header)
+	}
+	return clone
+}
+
+// origin is the ASCII serialisation of RFC 6454 §6.2.
+func origin(u *url.URL) string {
+	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port(u)
+}
+
+// chooseChallenge picks Bearer before Basic. No challenge at all is none; only
+// others (Negotiate, Digest) are an error.
+func chooseChallenge(headers []string) (challenge, error) {
+	all := parseChallenges(headers)
+	for _, scheme := range []string{"bearer", "basic"} {
+		for _, c := range all {
+			if c.scheme == scheme {
+				return c, nil
+			}
+		}
+	}
+	if len(all) == 0 {
+		return challenge{}, nil
+	}
+	return challenge{}, fmt.Errorf("%w: the registry asks for %s authentication; only Bearer and Basic are supported",
+		ErrUnauthorized, taglist.Quote(all[0].scheme))
+}
+
+// credential asks the CredentialFunc, once for this listing.
+func (a *authorizer) credential(ctx context.Context) (Credential, error) {
+	a.once.Do(func() {
+		find := a.client.Credentials
+		if find == nil {
+			find = DefaultCredentials
+		}
+		if a.cred, a.err = find(ctx, a.repo.Host, a.repo.Name); a.err != nil {
+			a.err = permanentError{fmt.Errorf("finding the credential for %s: %w", a.repo.Host, a.err)}
+		}
+	})
+	return a.cred, a.err
+}
+
+// fetch turns a challenge into an Authorization header and the time when it
+// ends; "" where there is none to be had.
+func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, asked challenge) (string, time.Time, error) {
+	var cred Credential
+	if home {
+		var err error
+		if cred, err = a.credential(ctx); err != nil {
+			return "", time.Time{}, err
+		}
+	}
+	if cred != (Credential{}) {
+		a.sent.Store(true)
+	}
+	switch {
+	case asked.scheme == "basic":
+		if cred.Username == "" && cred.Password == "" {
+			return "", time.Time{}, nil
+		}
+		return basic(cred), time.Time{}, nil
+	case cred.AccessToken != "":
+		header, err := bearer(cred.AccessToken)
+		return header, time.Time{}, err
+	}
+	realm, err := a.checkRealm(asked.params["realm"], req.URL, cred)
+	if err != nil {
+		a.sent.Store(false)
+		return "", time.Time{}, err
+	}
+	form := url.Values{"scope": {readScope(asked.params["scope"], repositoryOf(req.URL, a.repo.Name))}}
+	if service := asked.params["service"]; service != "" {
+		form.Set("service", service)
+	}
+	return a.token(ctx, realm, form, cred)
+}
+
+// repositoryOf is the repository that u lists. Within a registry a redirect may
+// lead to the same name in another place (Docker Hub's and Harbor's library/),
+// and the token must then be for that; any other path counts as ours.
+func repositoryOf(u *url.URL, ours string) string {
+	name, ok := strings.CutPrefix(u.Path, "/v2/")
+	if name, ok2 := strings.CutSuffix(name, "/tags/list"); ok && ok2 && filepath.Base(name) == filepath.Base(ours) {
+		if _, err := repository.Parse("host.invalid/" + name); err == nil {
+			return name
+		}
+	}
+	return ours
+}
+
+func basic(cred Credential) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(cred.Username+":"+cred.Password))
+}
+
+// bearer makes a header of a token, which must be visible ASCII: RFC 6750 §2.1
+// allows less, some servers use more.
+func bearer(token string) (string, error) {
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= 0x20 || r >= 0x7f }) {
+		return "", permanentError{fmt.Errorf("%w: the token holds characters that no header can carry", ErrUnauthorized)}
+	}
+	return "Bearer " + token, nil
+}
+
+// token asks a token server: by GET with the password if there is one
+// (distribution's "Token Authentication Specification"), by POST with a refresh
+// token ("OAuth2 Token Authentication"). A server that does not know the POST
+// (404, 405) is asked by GET.
+func (a *authorizer) token(ctx context.Context, realm *url.URL, form url.Values, cred Credential) (string, time.Time, error) {
+	var req *http.Request
+	var err error
+	if cred.RefreshToken != "" {
+		post := url.Values{"grant_type": {"refresh_token"}, "client_id": {"ocitags"}, "refresh_token": {cred.RefreshToken}}
+		for key, values := range form {
+			post[key] = values
+		}
+		req, err = http.NewRequestWithContext(ctx, http.MethodPost, realm.String(), strings.NewReader(post.Encode()))
+		if err == nil {
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+	} else {
+		u := *realm
+		query := u.Query()
+		for key, values := range form {
+			query[key] = values
+		}
+		u.RawQuery = query.Encode()
+		req, err = http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+		if err == nil && (cred.Username != "" || cred.Password != "") {
+			req.Header.Set("Authorization", basic(cred))
+		}
+	}
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("%w: the token server's URL cannot be asked", ErrUnsafeLink)
+	}
+	req.Header.Set("User-Agent", a.client.userAgent())
+
+	var answer tokenAnswer
+	status, err := a.ask(req, &answer)
+	if cred.RefreshToken != "" && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) {
+		cred.RefreshToken = ""
+		return a.token(ctx, realm, form, cred)
+	}
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	header, err := bearer(answer.token())
+	return header, time.Now().Add(answer.life()), err
+}
+
+// ask sends a request to a token server and reads its answer. Redirects are not
+// followed: they would carry the credential on.
+func (a *authorizer) ask(req *http.Request, answer *tokenAnswer) (status int, err error) {
+	client := &http.Client{
+		Transport:     a.base,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	began := time.Now()
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("asking the token server %s: %w", req.URL.Host, stripURL(err))
+	}
+	defer discard(resp)
+	a.log().DebugContext(req.Context(), "token request", "url", bareURL(req.URL), "status", resp.StatusCode, "duration", time.Since(began))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer+1))
+	switch {
+	case err != nil:
+		return resp.StatusCode, fmt.Errorf("reading the token server's answer: %w", err)
+	case resp.StatusCode != http.StatusOK:
+		e := newError(resp, body)
+		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+			e.kind = ErrUnauthorized
+		}
+		return resp.StatusCode, fmt.Errorf("token server: %w", e)
+	case len(body) > maxTokenAnswer:
+		return 0, permanentError{fmt.Errorf("%w: the token server %s sent more than %d bytes", ErrTooLarge, req.URL.Host, maxTokenAnswer)}
+	}
+	if err := json.Unmarshal(body, answer); err != nil || answer.token() == "" {
+		return 0, permanentError{fmt.Errorf("%w: the token server %s sent no token", ErrInvalidResponse, req.URL.Host)}
+	}
+	return resp.StatusCode, nil
+}
+
+// A tokenAnswer is a token server's. Some send only one of the two tokens, and
+// Harbor an empty access_token beside the token.
+type tokenAnswer struct {
+	Token       string         `json:"token"`
+	AccessToken string         `json:"access_token"`
+	ExpiresIn   jsontext.Value `json:"expires_in"` // a number of seconds; some send a string
+}
+
+func (t tokenAnswer) token() string {
+	if t.Token != "" {
+		return t.Token
+	}
+	return t.AccessToken
+}
+
+// life is how long the token is good for, from now: issued_at is not read, so
+// that a server whose clock is wrong does no harm.
+func (t tokenAnswer) life() time.Duration {
+	seconds, err := strconv.ParseFloat(strings.Trim(string(t.ExpiresIn), `"`), 64)
+	switch {
+	case err != nil || !(seconds > 0):
+		return defaultExpiry
+	case seconds > maxExpiry.Seconds():
+		return maxExpiry
+	}
+	return time.Duration(seconds * float64(time.Second))
+}

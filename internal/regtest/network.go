@@ -1,0 +1,135 @@
+package regtest
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+)
+
+// A Network is an http.RoundTripper that has hosts in it and no wires: what a
+// handler does, it does without a socket, so that tests can run in a
+// testing/synctest bubble. Bodies stream, and end with the request's context.
+type Network struct {
+	mu    sync.Mutex
+	hosts map[string]http.Handler
+	sent  []*http.Request
+}
+
+// Handle lets h answer for host, which has a port where the URL has one. It
+// returns the Network.
+func (n *Network) Handle(host string, h http.Handler) *Network {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.hosts == nil {
+		n.hosts = make(map[string]http.Handler)
+	}
+	n.hosts[host] = h
+	return n
+}
+
+// Sent are all requests so far, also those to hosts that are not there.
+func (n *Network) Sent() []*http.Request {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.sent)
+}
+
+// RoundTrip implements http.RoundTripper.
+func (n *Network) RoundTrip(req *http.Request) (*http.Response, error) {
+	n.mu.Lock()
+	h := n.hosts[req.URL.Host]
+	n.sent = append(n.sent, req)
+	n.mu.Unlock()
+	if h == nil {
+		return nil, fmt.Errorf("no host %q in this network", req.URL.Host)
+	}
+	in := httptest.NewRequestWithContext(req.Context(), req.Method, req.URL.String(), req.Body)
+	in.Header = req.Header.Clone()
+
+	body, feed := io.Pipe()
+	w := &pipeWriter{body: feed, header: make(http.Header), ready: make(chan *http.Response, 1), req: req, from: body}
+	go func() {
+		defer func() {
+			switch p := recover(); {
+			case p == http.ErrAbortHandler:
+				_ = feed.CloseWithError(io.ErrUnexpectedEOF)
+				close(w.ready)
+			case p != nil:
+				panic(p)
+			default:
+				w.WriteHeader(http.StatusOK)
+				_ = feed.Close()
+			}
+		}()
+		h.ServeHTTP(w, in)
+	}()
+	select {
+	case resp := <-w.ready:
+		if resp == nil {
+			return nil, io.EOF
+		}
+		// A pipe does not know of contexts; a connection is closed by them.
+		stop := make(chan struct{})
+		resp.Body = &pipeBody{PipeReader: body, stop: sync.OnceFunc(func() { close(stop) })}
+		go func() {
+			select {
+			case <-req.Context().Done():
+				_ = body.CloseWithError(req.Context().Err())
+			case <-stop:
+			}
+		}()
+		return resp, nil
+	case <-req.Context().Done():
+		_ = body.CloseWithError(req.Context().Err())
+		return nil, req.Context().Err()
+	}
+}
+
+type pipeBody struct {
+	*io.PipeReader
+	stop func()
+}
+
+func (b *pipeBody) Read(p []byte) (int, error) {
+	n, err := b.PipeReader.Read(p)
+	if err != nil {
+		b.stop()
+	}
+	return n, err
+}
+
+func (b *pipeBody) Close() error {
+	b.stop()
+	return b.PipeReader.Close()
+}
+
+type pipeWriter struct {
+	body   *io.PipeWriter
+	from   *io.PipeReader
+	header http.Header
+	ready  chan *http.Response
+	req    *http.Request
+	sent   bool
+}
+
+func (w *pipeWriter) Header() http.Header { return w.header }
+
+func (w *pipeWriter) WriteHeader(status int) {
+	if w.sent {
+		return
+	}
+	w.sent = true
+	w.ready <- &http.Response{
+		Status: fmt.Sprintf("%d %s", status, http.StatusText(status)), StatusCode: status,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.header.Clone(), Body: w.from, ContentLength: -1, Request: w.req,
+	}
+}
+
+func (w *pipeWriter) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(p)
+}

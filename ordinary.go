@@ -1,0 +1,394 @@
+package ocitags
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ocitags/ocitags/internal/order"
+	"github.com/ocitags/ocitags/internal/taglist"
+)
+
+// ordinary reads GET /v2/<name>/tags/list as the specification has it, with the
+// repairs that registries need (distribution-spec v1.1.1, "Listing Tags").
+type ordinary struct {
+	*listing
+	n       int      // the page size to ask for; 0: none
+	at      *url.URL // where pages are asked: home, or where it redirects to
+	linked  bool     // a page had a Link
+	largest int      // the most entries in one page without a Link
+	begun   bool     // a page was read
+	head    string   // the first tag of the list
+	trail   trail    // of the page before
+	anew    bool     // the list was begun anew after its cursor was deleted
+	whole   bool     // it is being listed without n, because n and order disagree
+}
+
+func newOrdinary(l *listing) *ordinary {
+	s := &ordinary{listing: l, at: l.home, n: l.client.PageSize}
+	if s.n == 0 {
+		if s.n = l.client.habits(l.home.Host).pageSize; s.n == 0 {
+			s.n = defaultPageSize
+		}
+	}
+	s.n = max(s.n, 0)
+	return s
+}
+
+func (s *ordinary) first() *cursor { return &cursor{url: s.query("")} }
+
+// query is the URL of the page after the tag last, of n tags.
+func (s *ordinary) query(last string) *url.URL {
+	u, params := *s.at, []string{}
+	if s.n > 0 {
+		params = append(params, "n="+strconv.Itoa(s.n))
+	}
+	if last != "" {
+		params = append(params, "last="+url.QueryEscape(last))
+	}
+	u.RawQuery = strings.Join(params, "&")
+	return &u
+}
+
+// A trail is what is remembered of a page to judge what follows it.
+type trail struct {
+	first  string
+	recent []string // its last tags
+	prev   string   // the tag before the one that comes
+	swap   [2]string
+	next   string // the tag that came after swap; "": none yet
+	fresh  int
+}
+
+// keepRecent is how many tags of a page are remembered, to go back to when the
+// one used as a cursor is deleted.
+const keepRecent = 1024
+
+func (t *trail) add(tag string, fresh bool) {
+	if t.first == "" {
+		t.first = tag
+	}
+	if len(t.recent) == 2*keepRecent {
+		t.recent = append(t.recent[:0], t.recent[keepRecent:]...)
+	}
+	t.recent = append(t.recent, tag)
+	if fresh {
+		t.fresh++
+	}
+	switch {
+	case t.next != "":
+	case t.swap[1] != "":
+		t.next = tag
+	case t.prev != "" && order.Below(tag, t.prev):
+		t.swap = [2]string{t.prev, tag}
+	}
+	t.prev = tag
+}
+
+// page implements source.
+func (s *ordinary) page(ctx context.Context, cur *cursor, emit func(string) (bool, error)) (answer, error) {
+	var t trail
+	read := func(u *url.URL) (reply, error) {
+		again := func(u *url.URL, failed error) *url.URL {
+			t = trail{fresh: t.fresh} // what was handed out stays news
+			return s.lighter(u, failed)
+		}
+		return s.read(ctx, request{url: u, again: again}, func(tag string) (bool, error) {
+			fresh, err := emit(tag)
+			t.add(tag, fresh)
+			return fresh, err
+		})
+	}
+	rep, err := read(cur.url)
+	for !s.begun && s.stepDown(err) {
+		rep, err = read(s.query(""))
+	}
+	switch gone := status(err) == http.StatusNotFound; {
+	case gone && !s.begun:
+		refusal, _ := errors.AsType[*Error](err)
+		refusal.kind = ErrNotFound
+	case gone && cur.last != "":
+		rep, err = s.goBack(ctx, cur, read, rep, err)
+		if status(err) == http.StatusNotFound && !cur.guess && !s.anew {
+			s.anew = true
+			return answer{reply: rep, next: &cursor{url: s.query(""), rewind: true}}, nil
+		}
+	}
+	switch {
+	case err != nil && cur.guess && refusesLast(status(err)):
+		return answer{reply: rep, why: fmt.Sprintf("the page had no Link, and last was refused with %d", status(err))}, nil
+	case err != nil:
+		return answer{reply: rep}, err
+	}
+	if !s.begun {
+		s.begun, s.head = true, t.first
+	}
+	return s.next(ctx, cur, rep, t)
+}
+
+// status is the HTTP status that err tells of, or 0.
+func status(err error) int {
+	if refusal, ok := errors.AsType[*Error](err); ok {
+		return refusal.StatusCode
+	}
+	return 0
+}
+
+// stepDown chooses a smaller n after the first page was refused for the one
+// that was sent: ECR (405 UNSUPPORTED over 1000), distribution 3.1.0 (400
+// PAGINATION_NUMBER_INVALID over its maxtags), cuelabs (400 UNSUPPORTED), quay
+// for a week in 2024 (413 TOO_MANY_TAGS_REQUESTED over 100).
+func (s *ordinary) stepDown(err error) bool {
+	refusal, ok := errors.AsType[*Error](err)
+	if !ok || s.n == 0 || !slices.Contains([]int{400, 405, 413, 416, 422}, refusal.StatusCode) {
+		return false
+	}
+	for _, c := range refusal.Codes {
+		if strings.HasPrefix(c.Code, "NAME_") { // it is the name that is wrong
+			return false
+		}
+	}
+	refused := s.n
+	switch {
+	case s.n > defaultPageSize:
+		s.n = defaultPageSize
+	case s.n > smallPageSize:
+		s.n = smallPageSize
+	default:
+		s.n = 0
+	}
+	s.warn(context.Background(), "the registry refuses this page size", "n", refused, "status", refusal.StatusCode)
+	s.remember()
+	return true
+}
+
+// remember keeps the page size for the next listing at this registry.
+func (s *ordinary) remember() {
+	n := s.n
+	if n == 0 {
+		n = -1
+	}
+	s.client.learn(s.home.Host, func(h *habits) { h.pageSize = n })
+}
+
+// lighter is where to ask after u failed: at a page size that takes the
+// registry less time, if it was time that failed. Docker Hub gives up after 30
+// seconds on n=1000 of a repository with a million tags, and answers n=100.
+func (s *ordinary) lighter(u *url.URL, failed error) *url.URL {
+	n, err := strconv.Atoi(u.Query().Get("n"))
+	slow := status(failed) == http.StatusGatewayTimeout || errors.Is(failed, context.DeadlineExceeded)
+	if err != nil || n <= smallPageSize || !slow {
+		return u
+	}
+	s.n = smallPageSize
+	s.warn(context.Background(), "the registry takes too long for this page size", "n", n)
+	s.remember()
+	lighter := *u
+	lighter.RawQuery = setParam(u.RawQuery, "n", strconv.Itoa(s.n))
+	return &lighter
+}
+
+// setParam replaces the value of a query parameter and leaves the rest of the
+// query as it is, to the byte.
+func setParam(query, name, value string) string {
+	parts := strings.Split(query, "&")
+	for i, part := range parts {
+		if key, _, _ := strings.Cut(part, "="); key == name {
+			parts[i] = name + "=" + value
+		}
+	}
+	return strings.Join(parts, "&")
+}
+
+// goBack reads on from an earlier tag when cur's own was deleted since it was
+// listed: zot answers 404, with an empty body, to a last that does not exist.
+// It goes back 1, 2, 4, … tags of the page before. If all are gone the 404
+// remains, and the list has to be begun anew.
+func (s *ordinary) goBack(ctx context.Context, cur *cursor, read func(*url.URL) (reply, error), rep reply, err error) (reply, error) {
+	recent := s.trail.recent
+	for step := 1; step < len(recent) && status(err) == http.StatusNotFound; step *= 2 {
+		last := recent[len(recent)-1-step]
+		s.warn(ctx, "the tag used as a cursor is gone: going on from one before it")
+		s.filter.Rewind(last)
+		if rep, err = read(s.query(last)); cur.guess {
+			break // rather a registry that does not know last
+		}
+	}
+	return rep, err
+}
+
+// refusesLast reports whether a status says that a registry which announced
+// nothing does not know last. Any other leaves open whether there is more.
+func refusesLast(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	}
+	return status/100 == 4 || status == http.StatusNotImplemented
+}
+
+// next says what follows the page at cur.
+func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (answer, error) {
+	ans := answer{reply: rep, more: rep.More != nil && *rep.More}
+	if rep.Name != "" && rep.Name != s.repo.Name {
+		s.warn(ctx, "the answer names another repository", "name", taglist.Quote(rep.Name))
+	}
+	if strings.HasSuffix(rep.answered.Path, "/tags/list") {
+		// registry.k8s.io's redirect drops the query, so n and last must go to
+		// where it leads.
+		at := *rep.answered
+		at.RawQuery, at.User = "", nil
+		s.at = &at
+	}
+	byTag := cur.last != "" && (t.fresh > 0 && t.first != s.head || s.whole && !cur.guess && rep.Entries > 0)
+	s.carry(t)
+
+	link, err := nextLink(rep.links, rep.answered)
+	if err != nil {
+		return ans, fmt.Errorf("GET %s: %w", bareURL(rep.asked), err)
+	}
+	if link != nil {
+		s.linked = true
+		link = s.repair(ctx, link)
+	}
+	last := t.prev
+	switch {
+	case byTag && s.disagrees(ctx):
+		// The pages so far may lack tags that no further page brings.
+		if s.whole {
+			return ans, fmt.Errorf("%w: GET %s: the registry sorts its pages in one way and continues them in another, so that tags are missing", ErrInvalidResponse, bareURL(rep.asked))
+		}
+		s.warn(ctx, "order and cursor disagree: listing once more without n")
+		s.whole, s.n = true, 0
+		ans.next = &cursor{url: s.query(""), reorder: true}
+	case cur.guess && (t.fresh == 0 || t.first == s.head):
+		// The start of the list again, with a Link perhaps, is no news either:
+		// quay up to 3.11 and Artifactory do not know our last.
+		ans.why = "the page had no Link, and asking after its last tag brought nothing new"
+	case link != nil:
+		ans.next = &cursor{url: link}
+		if q := link.Query()["last"]; len(q) == 1 && q[0] == last {
+			ans.next.last = last
+		}
+	case ans.more && last != "":
+		ans.next = &cursor{url: s.query(last), last: last}
+	case last != "" && s.mayBeCut(rep):
+		ans.next = &cursor{url: s.query(last), last: last, guess: true}
+	case s.linked && rep.Entries == 0:
+		ans.why = "the last page is empty and has no Link"
+	case s.linked:
+		ans.why = "the last page has no Link"
+	default:
+		ans.why = fmt.Sprintf("the only page has no Link, and %d is no size at which lists are cut", rep.Entries)
+	}
+	if ans.next == nil && ans.more {
+		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, but no way to it", ErrInvalidResponse, bareURL(rep.asked))
+	}
+	return ans, nil
+}
+
+// carry keeps what the next page is judged by. A disorder that showed once
+// stays; one that the page ended in tells nothing.
+func (s *ordinary) carry(t trail) {
+	if s.trail.next != "" {
+		t.swap, t.next = s.trail.swap, s.trail.next
+	} else if t.next == "" {
+		t.swap = [2]string{}
+	}
+	s.trail = t
+}
+
+// repair mends the query of a next link, or returns nil where it leads nowhere.
+func (s *ordinary) repair(ctx context.Context, link *url.URL) *url.URL {
+	q := link.Query()
+	if last, ok := q["last"]; ok && strings.Join(last, "") == "" && !hasOther(q) {
+		// Cloudflare's serverless-registry: after the end it names the start.
+		s.warn(ctx, "ignored a next link with an empty last")
+		return nil
+	}
+	if q.Get("n") == "0" && s.n > 0 {
+		// ghcr.io: n=0 stands for its default there, and for an empty page in
+		// the specification.
+		s.warn(ctx, "replaced n=0 in a next link", "n", s.n)
+		mended := *link
+		mended.RawQuery = setParam(link.RawQuery, "n", strconv.Itoa(s.n))
+		return &mended
+	}
+	return link
+}
+
+// hasOther reports whether a query has a cursor beside n and last, such as the
+// next_page of quay up to 3.11.
+func hasOther(q url.Values) bool {
+	for name, values := range q {
+		if name != "n" && name != "last" && strings.Join(values, "") != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// mayBeCut reports whether a page without a Link may have been cut short:
+//
+//   - it has the n tags that were asked for, or one more, which is what servers
+//     have that look whether there is more;
+//   - the registry has sent no Link so far, and the page has as many tags as a
+//     page before, or a round number: what caps look like. Nexus groups cut at n
+//     (NEXUS-35956), quay up to 3.11 at 50, Google's at 10,000.
+func (s *ordinary) mayBeCut(rep reply) bool {
+	n, _ := strconv.Atoi(rep.asked.Query().Get("n"))
+	if n > 0 && (rep.Entries == n || rep.Entries == n+1) {
+		return true
+	}
+	if s.linked {
+		return false
+	}
+	known := s.largest
+	s.largest = max(s.largest, rep.Entries)
+	return known > 0 && rep.Entries >= known || round(rep.Entries)
+}
+
+// round reports whether n is a number that people choose: a multiple of 50, or
+// a power of two from 64 up.
+func round(n int) bool {
+	return n > 0 && n%50 == 0 || n >= 64 && n&(n-1) == 0
+}
+
+// disagrees reports whether the registry sorts its pages in one order and cuts
+// them by another, so that paging loses tags: distribution 3.1 on S3 lists by
+// object keys, in which "v1-alpine" comes before "v1", and continues with the
+// tags that are greater than last (distribution #4891). It asks only once in a
+// listing, when a page was out of every known order and a cursor that is a tag
+// has brought news.
+//
+// The question is what follows b, where the list has a, b, c one after the
+// other although a is greater than b. A registry that looks for the place of b
+// says c (ghcr.io, which lists by age). One that compares says a, or something
+// that comes before it.
+func (s *ordinary) disagrees(ctx context.Context) bool {
+	if s.trail.next == "" || s.client.habits(s.home.Host).positional {
+		return false
+	}
+	b, c := s.trail.swap[1], s.trail.next
+	one := *s
+	if one.n > 0 {
+		one.n = 1
+	}
+	head := ""
+	_, err := s.read(ctx, request{url: one.query(b)}, func(tag string) (bool, error) {
+		if head == "" {
+			head = tag
+		}
+		return false, nil
+	})
+	if err != nil || head != c {
+		return true
+	}
+	s.client.learn(s.home.Host, func(h *habits) { h.positional = true })
+	return false
+}

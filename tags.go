@@ -1,0 +1,589 @@
+// Package ocitags lists all tags of a repository in an OCI registry.
+//
+//	tags, err := ocitags.ListTags(ctx, "ghcr.io/org/name")
+//
+// All means: every tag that exists for the whole of the listing is returned, or
+// the call fails with an error that says why. A tag that is pushed or deleted
+// meanwhile may be there or not. There is never a part of a list with a nil
+// error.
+//
+// That needs some care, because the specification says little about pages
+// (distribution-spec v1.1.1, "Listing Tags"). Registries cut their lists at 50,
+// 100 or 1000 tags, or not at all; they announce the next page in a Link header
+// (RFC 8288), or in one that leads nowhere, or not at all. The package follows
+// the header, repairs the ones that are known to be broken, asks with n and
+// last where there is none, and reads the JSON pages of quay.io. It ends a
+// listing on evidence only: on a last page that says so, or on an answer that
+// brought nothing new.
+//
+// [ListTags] returns the list, [Tags] streams it, and a [Client] holds what can
+// be set about them. Both need only a reference, and find credentials where
+// docker login and podman login leave them.
+//
+// The server need not be trusted. Credentials go to the registry that the
+// reference names and to its own token server, over TLS unless plain HTTP was
+// asked for, and never where a link or a redirect leads; what a server can make
+// the package wait for or keep in memory is bounded.
+package ocitags
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/ocitags/ocitags/internal/dedup"
+	"github.com/ocitags/ocitags/internal/repository"
+	"github.com/ocitags/ocitags/internal/retry"
+	"github.com/ocitags/ocitags/internal/taglist"
+)
+
+// The bounds on what one server may cost. Each fails with an error that names it.
+const (
+	maxBody       = 1 << 30          // bytes of one tag list, decompressed: 8 million of the longest tags
+	maxErrorBody  = 64 << 10         // bytes of one error body
+	maxHeader     = 1 << 20          // bytes of a response's header, Go's own default
+	maxRedirects  = 5                // registry.k8s.io and Harbor use one
+	maxIdlePages  = 3                // pages in a row without a new tag, while another is announced
+	maxRetryWait  = 60 * time.Second // a Retry-After of more is an error: nobody waits that long unasked
+	maxIdle       = 60 * time.Second // without a byte from the server
+	maxAnswerTime = 10 * time.Minute // of waiting for one answer
+)
+
+const (
+	defaultPageSize    = 1000 // the most that no known server refuses at first
+	smallPageSize      = 100  // the next try: quay's and GitLab's own
+	defaultMaxTags     = 10_000_000
+	defaultMaxAttempts = 5
+)
+
+// ListTags is [Client.ListTags] on a zero Client.
+func ListTags(ctx context.Context, ref string) ([]string, error) {
+	return new(Client).ListTags(ctx, ref)
+}
+
+// Tags is [Client.Tags] on a zero Client.
+func Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
+	return new(Client).Tags(ctx, ref)
+}
+
+// A Client lists tags. The zero value is ready to use. Its fields must not
+// change after the first listing; it may then be used by several goroutines,
+// and should be shared: it remembers tokens, and what each registry accepts.
+type Client struct {
+	// Transport sends the requests. nil: a transport of the package's own,
+	// with HTTP/2 and with proxies from the environment. It must not add
+	// credentials or follow redirects by itself.
+	Transport http.RoundTripper
+
+	// Credentials finds the user's credential for a registry. nil:
+	// DefaultCredentials, the files and helpers of Docker and Podman.
+	// Anonymous: none.
+	Credentials CredentialFunc
+
+	// PlainHTTP says whether a registry is asked over http. host is as in the
+	// reference, with its port. nil: loopback hosts only, which are localhost,
+	// 127.0.0.0/8 and ::1. A reference that begins with http:// or https:// has
+	// its own say.
+	PlainHTTP func(host string) bool
+
+	// PageSize is the n that is asked for, in tags. 0: chosen by the Client,
+	// 1000 at first and less where that is refused. < 0: n is never sent, and
+	// the registry chooses.
+	PageSize int
+
+	// Concurrency is how many requests of one listing may be in flight.
+	// 0: 4. 1: strictly one after the other.
+	Concurrency int
+
+	// MaxTags is how many tags one listing may bring; one more is ErrTooLarge.
+	// 0: 10,000,000. < 0: unbounded.
+	MaxTags int
+
+	// MaxAttempts is how often one request is tried. 0: 5. 1: no retry.
+	MaxAttempts int
+
+	// UserAgent is sent with each request. "": ocitags/<version>.
+	UserAgent string
+
+	// AllowRealm says whether a token server may see the credential that the
+	// user has for a registry, which is the host as in the reference. nil: it
+	// may where it is at the registry's own host, at any port, or in its
+	// registrable domain, and is asked over https, or over http where the
+	// listing itself is. It is not called where there is no credential.
+	AllowRealm func(registry string, realm *url.URL) bool
+
+	// OnPage is called after each page, for progress and metrics; never by two
+	// goroutines at once for one listing. A listing waits for it.
+	OnPage func(Page)
+
+	// Logger gets a Debug record for each request and for what ended a
+	// listing, and a Warn record for all that was repaired or skipped. None
+	// holds a secret. nil: silent.
+	Logger *slog.Logger
+
+	auth  authorizations
+	mu    sync.Mutex
+	hosts map[string]habits
+}
+
+// habits is what a Client remembers of a registry.
+type habits struct {
+	pageSize   int  // the n that it accepted after it refused another; 0: nothing known, < 0: none
+	positional bool // its last is a place in the list, not a value to compare with
+}
+
+// A Page is what one answered request brought.
+type Page struct {
+	Repository string        // host/name, normalised
+	Number     int           // 1, 2, …, in the order of arrival
+	Tags       int           // new tags in this page
+	Total      int           // new tags so far
+	Skipped    int           // entries of this page that are no tags: null, digests, outside the grammar
+	Duration   time.Duration // from the request, its retries included, to the end of the page
+	Attempts   int           // how often it was asked for; 1: the first try succeeded
+}
+
+// ListTags returns all tags of the repository that ref names: sorted as by
+// sort.Strings, without duplicates, never nil without an error. An empty
+// repository has an empty list. On an error it returns nil and the error, which
+// says what was asked and what came back, and is one of the Err variables or an
+// [*Error] where one of them fits, or ctx's.
+//
+// ref is what people paste: ubuntu, ghcr.io/org/name, localhost:5000/a/b,
+// [::1]:5000/a; with a :tag or @digest, which do not matter; with oci://,
+// docker:// or https:// in front. http:// in front asks for plain HTTP. Without
+// a host it is a repository at Docker Hub, and ubuntu is
+// docker.io/library/ubuntu.
+//
+// Tags outside the specification's grammar, [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127},
+// which a registry may hold or a hostile one send, are skipped, counted in
+// Page.Skipped and logged.
+func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
+	tags := []string{}
+	held := func() []string { return tags }
+	for tag, err := range c.list(ctx, ref, held) {
+		if err != nil {
+			return nil, err
+		}
+		tags = append(tags, tag)
+	}
+	slices.Sort(tags)
+	return tags, nil
+}
+
+// Tags returns an iterator over the tags of the repository that ref names, as
+// [Client.ListTags] describes it, in the registry's order, without duplicates,
+// as they arrive. An error is yielded once, last, with an empty tag: then the
+// tags before it are not all. Breaking out of the loop cancels what is in
+// flight. Each range over the iterator lists anew.
+//
+// It takes constant memory while the registry's order is that of sort.Strings,
+// and some 100 bytes a tag otherwise.
+func (c *Client) Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
+	return c.list(ctx, ref, nil)
+}
+
+// list is Tags. held, if not nil, returns the tags that the consumer has kept,
+// which are all that it was given.
+func (c *Client) list(ctx context.Context, ref string, held func() []string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		repo, err := repository.Parse(ref)
+		if err != nil {
+			yield("", fmt.Errorf("listing tags of %s: %w: %w", taglist.Quote(ref), ErrInvalidReference, err))
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		l := c.newListing(repo)
+		l.held = held
+		l.yield = func(tag string) bool { return yield(tag, nil) }
+		if err := l.run(ctx); err != nil && err != errStopped {
+			yield("", fmt.Errorf("listing tags of %s: %w", repo, err))
+		}
+	}
+}
+
+func (c *Client) newListing(repo repository.Repository) *listing {
+	plain := repo.Scheme == repository.HTTP
+	if repo.Scheme == repository.Unsaid {
+		if c.PlainHTTP != nil {
+			plain = c.PlainHTTP(repo.Host)
+		} else {
+			plain = repository.Loopback(repo.Host)
+		}
+	}
+	home := &url.URL{Scheme: "https", Host: repo.Address(), Path: "/v2/" + repo.Name + "/tags/list"}
+	if plain {
+		home.Scheme = "http"
+	}
+	base := c.Transport
+	if base == nil {
+		base = defaultTransport()
+	}
+	l := &listing{client: c, repo: repo, home: home, onPage: c.OnPage}
+	l.auth = &authorizer{listing: l, base: base}
+	l.http = &http.Client{Transport: l.auth, CheckRedirect: checkRedirect}
+	l.bare = &http.Client{Transport: base, CheckRedirect: checkRedirect}
+	return l
+}
+
+func (c *Client) userAgent() string {
+	if c.UserAgent != "" {
+		return c.UserAgent
+	}
+	return "ocitags/" + version()
+}
+
+// version is that of this module in the running program.
+var version = sync.OnceValue(func() string {
+	const path = "github.com/ocitags/ocitags"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range append(info.Deps, &info.Main) {
+			if v := strings.Trim(m.Version, "()"); m.Path == path && v != "" {
+				return v
+			}
+		}
+	}
+	return "devel"
+})
+
+func (c *Client) habits(host string) habits {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hosts[host]
+}
+
+func (c *Client) learn(host string, change func(*habits)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.hosts == nil {
+		c.hosts = make(map[string]habits)
+	}
+	h := c.hosts[host]
+	change(&h)
+	c.hosts[host] = h
+}
+
+// The errors of a listing. They are matched by errors.Is; the error itself
+// names the registry, the page and what was found.
+var (
+	ErrInvalidReference = errors.New("invalid reference")                // ref cannot be parsed
+	ErrNotFound         = errors.New("no such repository")               // 404 on the first page
+	ErrUnauthorized     = errors.New("access denied")                    // 401, 403
+	ErrRateLimited      = errors.New("rate limited")                     // 429 after the last attempt
+	ErrLoop             = errors.New("the pages lead in a circle")       // pages repeat, or keep bringing nothing new
+	ErrUnsafeLink       = errors.New("leads where it must not")          // a next link, a redirect or a token realm
+	ErrInvalidResponse  = errors.New("the answer is not a tag list")     // HTML, {}, bad JSON, a body cut short after all attempts
+	ErrTooLarge         = errors.New("larger than the bounds allow")     // MaxTags, or a bound on one response
+	errStopped          = errors.New("the consumer stopped the listing") // never leaves the package
+)
+
+// An Error is a refusal by a registry or by its token server. It also matches
+// one of the Err variables where one fits its status.
+type Error struct {
+	StatusCode int           // of HTTP
+	Codes      []ErrorCode   // what the body gave as reasons; may be empty
+	RetryAfter time.Duration // how long the server asked to wait; 0: it did not
+	URL        string        // what was asked, without credentials and query
+
+	method string // of HTTP
+	kind   error  // one of the Err variables, or nil
+	hint   string // what to do
+}
+
+// An ErrorCode is one entry of an OCI error body (distribution-spec v1.1.1,
+// "Error Codes"). Both fields are the server's, unchecked.
+type ErrorCode struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Error gives the status, the reasons and a hint, on one line of printable text.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s: %d %s", e.method, e.URL, e.StatusCode, http.StatusText(e.StatusCode))
+	for _, c := range e.Codes {
+		b.WriteString(": ")
+		if strings.Trim(c.Code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == "" {
+			b.WriteString(c.Code)
+		} else {
+			b.WriteString(taglist.Quote(c.Code))
+		}
+		if c.Message != "" {
+			b.WriteString(" " + taglist.Quote(c.Message))
+		}
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(&b, "; the server asks to wait %v", e.RetryAfter)
+	}
+	if e.hint != "" {
+		b.WriteString("; " + e.hint)
+	}
+	return b.String()
+}
+
+// Unwrap returns the Err variable that fits, or nil.
+func (e *Error) Unwrap() error { return e.kind }
+
+// maxCodes bounds what an Error keeps of an error body.
+const maxCodes = 10
+
+// newError makes an Error of an answer with another status than 200.
+func newError(resp *http.Response, body []byte) *Error {
+	e := &Error{StatusCode: resp.StatusCode, URL: bareURL(resp.Request.URL), method: resp.Request.Method}
+	var reasons struct {
+		Errors []ErrorCode `json:"errors"`
+	}
+	if json.Unmarshal(body, &reasons) == nil { // anything else has no reasons that we could tell
+		e.Codes = reasons.Errors[:min(len(reasons.Errors), maxCodes)]
+	}
+	e.RetryAfter = retry.After(resp.Header.Get("Retry-After"), time.Now())
+	for _, c := range e.Codes {
+		e.RetryAfter = max(e.RetryAfter, retry.InMessage(c.Message))
+	}
+	return e
+}
+
+// A listing is one call of ListTags or one range over Tags. It is the sink of
+// the tags: it drops duplicates, keeps the bounds and reports the pages.
+type listing struct {
+	client *Client
+	repo   repository.Repository
+	home   *url.URL     // of the repository's tag list
+	http   *http.Client // sends with the user's authorization
+	bare   *http.Client // sends without any
+	auth   *authorizer
+	onPage func(Page)
+
+	foreign authorizations // of hosts that redirects led to
+	filter  dedup.Filter
+	held    func() []string // nil: nobody keeps what was yielded
+	yield   func(tag string) bool
+	number  int // pages so far
+	total   int // tags so far
+	warned  map[string]bool
+}
+
+// A source is one dialect of asking for one repository's tags. It knows what
+// stands in an answer and what follows it, and is used by one goroutine.
+type source interface {
+	first() *cursor
+
+	// page asks for the page at cur and hands its tags to emit, which reports
+	// whether each is new. A page that had to be read anew hands the same tags
+	// out again.
+	page(ctx context.Context, cur *cursor, emit func(tag string) (bool, error)) (answer, error)
+}
+
+// A cursor is the place of a page.
+type cursor struct {
+	url   *url.URL
+	last  string // the tag after which the page begins; "": none, or not known
+	guess bool   // our own, not announced: an answer without news is the end
+
+	quay    int  // the page's number, among quay's JSON pages; 0: not one
+	check   bool // a page that is read once more, to compare
+	rewind  bool // the list begins anew here, in the same order
+	reorder bool // the list begins anew here, in an order of its own
+}
+
+// An answer is what a page brought, beside its tags.
+type answer struct {
+	reply
+	next *cursor // nil: the list is complete
+	why  string  // how that is known
+	more bool    // the registry says by has_additional that there is more
+}
+
+// run lists the repository.
+func (l *listing) run(ctx context.Context) error {
+	src, err := jsonPages(ctx, l, newOrdinary(l))
+	if err != nil {
+		return err
+	}
+	return l.walk(ctx, src)
+}
+
+// walk reads one chain of pages to its end: the one paging loop. It knows
+// cursors, not what is behind them.
+func (l *listing) walk(ctx context.Context, src source) error {
+	var p progress
+	for cur := src.first(); cur != nil; {
+		if err := p.enter(cur); err != nil {
+			return l.failed(err)
+		}
+		if err := l.turn(ctx, cur); err != nil {
+			return l.failed(err)
+		}
+		began, total := time.Now(), l.total
+		ans, err := src.page(ctx, cur, func(tag string) (bool, error) { return l.emit(ctx, tag) })
+		if err != nil {
+			return l.failed(err)
+		}
+		l.number++
+		fresh := l.total - total
+		if l.onPage != nil {
+			l.onPage(Page{l.repo.String(), l.number, fresh, l.total, ans.Skipped, time.Since(began), ans.attempts})
+		}
+		if ans.next == nil {
+			l.log().DebugContext(ctx, "complete", "tags", l.total, "pages", l.number, "because", ans.why)
+			return nil
+		}
+		if err := p.made(fresh, ans.Entries, l.total); err != nil {
+			return l.failed(err)
+		}
+		cur = ans.next
+	}
+	return nil
+}
+
+// progress sees to it that a chain of pages comes to an end.
+type progress struct {
+	seen    map[string]bool // the URLs asked in this pass
+	pass    int             // how often the list was begun anew
+	entries int             // in this pass
+	idle    int             // pages in a row without news
+}
+
+// enter is told of each page before it is asked for.
+func (p *progress) enter(cur *cursor) error {
+	if p.seen != nil && (cur.check || cur.rewind || cur.reorder) {
+		p.pass++
+		p.seen, p.entries, p.idle = nil, 0, 0
+	}
+	if p.seen == nil {
+		p.seen = make(map[string]bool)
+	}
+	at := cur.url.String()
+	if p.seen[at] {
+		return fmt.Errorf("%w: the next page is one that was already read", ErrLoop)
+	}
+	p.seen[at] = true
+	return nil
+}
+
+// made is told what a page brought when another follows. A list that is read
+// once more brings little that is new, but not many more entries than there
+// are tags.
+func (p *progress) made(fresh, entries, total int) error {
+	if p.entries += entries; p.pass > 0 {
+		if p.entries > 2*total+smallPageSize {
+			return fmt.Errorf("%w: %d entries so far in a list of %d tags, and another page is announced", ErrLoop, p.entries, total)
+		}
+		fresh = entries
+	}
+	if fresh > 0 {
+		p.idle = 0
+		return nil
+	}
+	if p.idle++; p.idle == maxIdlePages {
+		return fmt.Errorf("%w: %d pages in a row brought no new tag, and another is announced", ErrLoop, p.idle)
+	}
+	return nil
+}
+
+// turn prepares the filter for a list that begins anew.
+func (l *listing) turn(ctx context.Context, cur *cursor) error {
+	if cur.rewind {
+		l.filter.Rewind("")
+	}
+	if cur.reorder && !l.filter.Unordered() {
+		return l.recall(ctx)
+	}
+	return nil
+}
+
+// failed says at which page.
+func (l *listing) failed(err error) error {
+	if err == errStopped {
+		return err
+	}
+	return fmt.Errorf("page %d: %w", l.number+1, err)
+}
+
+// emit takes a tag from a page, and reports whether it is new.
+func (l *listing) emit(ctx context.Context, tag string) (bool, error) {
+	fresh, forgot := l.filter.Admit(tag)
+	if forgot {
+		if err := l.recall(ctx); err != nil {
+			return false, err
+		}
+		fresh, _ = l.filter.Admit(tag)
+	}
+	if !fresh {
+		return false, nil
+	}
+	limit := l.client.MaxTags
+	if limit == 0 {
+		limit = defaultMaxTags
+	}
+	if limit > 0 && l.total == limit {
+		return false, fmt.Errorf("%w: more than %d tags (Client.MaxTags)", ErrTooLarge, limit)
+	}
+	l.total++
+	if !l.yield(tag) {
+		return true, errStopped
+	}
+	return true, nil
+}
+
+// recall gives the filter back the tags that were handed out and not kept,
+// because they ascended. If the consumer did not keep them either, the registry
+// still has them: its list is read again up to where its order broke.
+func (l *listing) recall(ctx context.Context) error {
+	if l.held != nil {
+		l.filter.Recall(l.held())
+		return nil
+	}
+	l.log().DebugContext(ctx, "the order breaks late: reading the list again up to there", "tags", l.total)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var tags []string
+	again := l.client.newListing(l.repo)
+	again.onPage = nil
+	again.filter.Hold = -1
+	last, prev := l.filter.Max(), ""
+	again.yield = func(tag string) bool {
+		if tag > last || tag < prev {
+			return false
+		}
+		prev = tag
+		tags = append(tags, tag)
+		return tag != last
+	}
+	if err := again.run(ctx); err != nil && err != errStopped {
+		return fmt.Errorf("reading the list again: %w", err)
+	}
+	l.filter.Recall(tags)
+	return nil
+}
+
+func (l *listing) log() *slog.Logger {
+	if l.client.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return l.client.Logger.With("repository", l.repo.String())
+}
+
+// warn logs a repair, each kind once in a listing.
+func (l *listing) warn(ctx context.Context, what string, args ...any) {
+	if l.warned[what] {
+		return
+	}
+	if l.warned == nil {
+		l.warned = make(map[string]bool)
+	}
+	l.warned[what] = true
+	l.log().WarnContext(ctx, what, args...)
+}

@@ -1,0 +1,116 @@
+package ocitags
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ocitags/ocitags/internal/regtest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// pushed are n tags in an order of their own, as a cache of packages would
+// have pushed them: versions, hashes, pairs in which one is the start of the
+// other, upper case.
+func pushed(n int) []string {
+	tags := make([]string, 0, n)
+	for i := 0; len(tags) < n; i++ {
+		v := (i*7919 + 13) % 100003
+		for _, format := range []string{"zlib-1.%d-x.spack", "v1.%d", "v1.%d-alpine", "Build_%d", "%d"} {
+			if len(tags) < n {
+				tags = append(tags, fmt.Sprintf(format, v))
+			}
+		}
+	}
+	return tags
+}
+
+// want is what ListTags has to return where those tags were pushed.
+func want(r *regtest.Registry, name string) []string {
+	tags := append([]string{}, r.Tags(name)...) // never nil, as ListTags promises
+	slices.Sort(tags)
+	return slices.Compact(tags)
+}
+
+// mock is a registry of that profile at its own host name, and a network that
+// leads there.
+func mock(profile, name string, n int) (ref string, r *regtest.Registry, network *regtest.Network) {
+	r = regtest.New(regtest.ByName(profile)).Push(name, pushed(n)...)
+	host := "registry.example"
+	switch profile {
+	case "quayjson":
+		host = "quay.io"
+	case "harbor-proxy":
+		r.Push("proxy/library/app", pushed(n)...)
+	}
+	network = new(regtest.Network).Handle(host, r).Handle("us-west1-docker.pkg.dev", r)
+	return host + "/" + name, r, network
+}
+
+func anonymous(network *regtest.Network) *Client {
+	return &Client{Transport: network, Credentials: Anonymous}
+}
+
+// golden compares got with a file of testdata, or writes it with -update.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", filepath.FromSlash(name))
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o777))
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o666))
+		return
+	}
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, string(text), got, "run go test -update, and read the difference")
+}
+
+// TestProfiles lists repositories of every interesting size from every profile.
+// All tags must come; what was asked for them is in testdata/conversations.
+func TestProfiles(t *testing.T) {
+	for _, profile := range regtest.Profiles() {
+		t.Run(profile.Name, func(t *testing.T) {
+			var talk strings.Builder
+			fmt.Fprintf(&talk, "# %s\n", profile.Server)
+			page := 1000 // as many as one answer to n=1000 holds
+			switch {
+			case profile.JSONPages:
+				page = 100
+			case profile.Max > 0:
+				page = min(page, profile.Max)
+			}
+			for _, n := range []int{0, 1, page - 1, page, page + 1, 2 * page, 2*page + 1, 4321} {
+				name := "proxy/app"
+				ref, r, network := mock(profile.Name, name, n)
+				var pages []Page
+				c := anonymous(network)
+				c.OnPage = func(p Page) { pages = append(pages, p) }
+				tags, err := c.ListTags(context.Background(), ref)
+				require.NoError(t, err, "%d tags", n)
+				require.Equal(t, want(r, name), tags, "%d tags", n)
+
+				total := 0
+				for i, p := range pages {
+					total += p.Tags
+					assert.Equal(t, i+1, p.Number)
+					assert.Equal(t, total, p.Total)
+				}
+				assert.Len(t, tags, total)
+				fmt.Fprintf(&talk, "\n%d tags\n", n)
+				for _, req := range r.Requests() {
+					fmt.Fprintf(&talk, "  %d %s\n", req.Status, req.URL)
+				}
+			}
+			golden(t, "conversations/"+profile.Name+".txt", talk.String())
+		})
+	}
+}
