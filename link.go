@@ -32,7 +32,7 @@ func nextLink(values []string, at *url.URL) (*url.URL, error) {
 	for _, value := range values {
 		links, err := parseLinks(value)
 		if err != nil {
-			return nil, fmt.Errorf("%w: Link header %s: %w", ErrInvalidResponse, taglist.Quote(value), err)
+			return nil, fmt.Errorf("%w: Link header %s: %w", ErrInvalidResponse, taglist.Quote(withoutQuery(value)), err)
 		}
 		for _, link := range links {
 			if !isNext(link.Rel) {

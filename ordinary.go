@@ -26,7 +26,9 @@ type ordinary struct {
 	head    string   // the first tag of the list
 	trail   trail    // of the page before
 	anew    bool     // the list was begun anew after its cursor was deleted
-	whole   bool     // it is being listed without n, because n and order disagree
+
+	compares bool // it continues a disorderly list with what is greater than last
+	whole    bool // it is being listed without n, because of that
 }
 
 func newOrdinary(l *listing) *ordinary {
@@ -63,6 +65,8 @@ type trail struct {
 	swap   [2]string
 	next   string // the tag that came after swap; "": none yet
 	fresh  int
+
+	freshFirst bool // first was new
 }
 
 // keepRecent is how many tags of a page are remembered, to go back to when the
@@ -71,7 +75,7 @@ const keepRecent = 1024
 
 func (t *trail) add(tag string, fresh bool) {
 	if t.first == "" {
-		t.first = tag
+		t.first, t.freshFirst = tag, fresh
 	}
 	if len(t.recent) == 2*keepRecent {
 		t.recent = append(t.recent[:0], t.recent[keepRecent:]...)
@@ -95,10 +99,13 @@ func (s *ordinary) page(ctx context.Context, cur *cursor, emit func(string) (boo
 	var t trail
 	read := func(u *url.URL) (reply, error) {
 		again := func(u *url.URL, failed error) *url.URL {
-			t = trail{fresh: t.fresh} // what was handed out stays news
+			t = trail{first: t.first, freshFirst: t.freshFirst, fresh: t.fresh} // what was news stays news
 			return s.lighter(u, failed)
 		}
 		return s.read(ctx, request{url: u, again: again}, func(tag string) (bool, error) {
+			if cur.guess && t.first == "" && tag == s.head {
+				return false, errRepeat
+			}
 			fresh, err := emit(tag)
 			t.add(tag, fresh)
 			return fresh, err
@@ -120,6 +127,8 @@ func (s *ordinary) page(ctx context.Context, cur *cursor, emit func(string) (boo
 		}
 	}
 	switch {
+	case err == errRepeat:
+		return answer{reply: rep, why: "the page had no Link, and asking after its last tag gave the start of the list again"}, nil
 	case err != nil && cur.guess && refusesLast(status(err)):
 		return answer{reply: rep, why: fmt.Sprintf("the page had no Link, and last was refused with %d", status(err))}, nil
 	case err != nil:
@@ -130,6 +139,11 @@ func (s *ordinary) page(ctx context.Context, cur *cursor, emit func(string) (boo
 	}
 	return s.next(ctx, cur, rep, t)
 }
+
+// errRepeat ends the reading of a page that answers a question of ours with the
+// start of the list, as distribution 2, Google and others do that do not know
+// last. The rest of it need not be read.
+var errRepeat = errors.New("the list from its start")
 
 // status is the HTTP status that err tells of, or 0.
 func status(err error) int {
@@ -215,6 +229,7 @@ func (s *ordinary) goBack(ctx context.Context, cur *cursor, read func(*url.URL) 
 		last := recent[len(recent)-1-step]
 		s.warn(ctx, "the tag used as a cursor is gone: going on from one before it")
 		s.filter.Rewind(last)
+		cur.last = last
 		if rep, err = read(s.query(last)); cur.guess {
 			break // rather a registry that does not know last
 		}
@@ -245,7 +260,8 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (a
 		at.RawQuery, at.User = "", nil
 		s.at = &at
 	}
-	byTag := cur.last != "" && (t.fresh > 0 && t.first != s.head || s.whole && !cur.guess && rep.Entries > 0)
+	s.judge(cur, t)
+	byTag := cur.last != "" && (t.fresh > 0 || s.whole && !cur.guess && rep.Entries > 0)
 	s.carry(t)
 
 	link, err := nextLink(rep.links, rep.answered)
@@ -266,9 +282,7 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (a
 		s.warn(ctx, "order and cursor disagree: listing once more without n")
 		s.whole, s.n = true, 0
 		ans.next = &cursor{url: s.query(""), reorder: true}
-	case cur.guess && (t.fresh == 0 || t.first == s.head):
-		// The start of the list again, with a Link perhaps, is no news either:
-		// quay up to 3.11 and Artifactory do not know our last.
+	case cur.guess && t.fresh == 0: // with or without a Link
 		ans.why = "the page had no Link, and asking after its last tag brought nothing new"
 	case link != nil:
 		ans.next = &cursor{url: link}
@@ -293,12 +307,10 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (a
 }
 
 // carry keeps what the next page is judged by. A disorder that showed once
-// stays; one that the page ended in tells nothing.
+// stays.
 func (s *ordinary) carry(t trail) {
-	if s.trail.next != "" {
+	if s.trail.swap[1] != "" && s.trail.next != "" {
 		t.swap, t.next = s.trail.swap, s.trail.next
-	} else if t.next == "" {
-		t.swap = [2]string{}
 	}
 	s.trail = t
 }
@@ -359,6 +371,23 @@ func round(n int) bool {
 	return n > 0 && n%50 == 0 || n >= 64 && n&(n-1) == 0
 }
 
+// judge draws from a page what it tells of the way in which the registry finds
+// the place of last, where that is a tag. One that compares never goes back
+// behind it; and when the page before ended in a disorder (a, b with a greater
+// than b) it now lists a again, or something before it, which is not new.
+func (s *ordinary) judge(cur *cursor, t trail) {
+	if cur.last == "" || t.first == "" {
+		return
+	}
+	ended := s.trail.swap[1] == cur.last && s.trail.next == ""
+	switch {
+	case order.Below(t.first, cur.last) || ended && t.freshFirst:
+		s.client.learn(s.home.Host, func(h *habits) { h.positional = true })
+	case ended:
+		s.compares = true
+	}
+}
+
 // disagrees reports whether the registry sorts its pages in one order and cuts
 // them by another, so that paging loses tags: distribution 3.1 on S3 lists by
 // object keys, in which "v1-alpine" comes before "v1", and continues with the
@@ -371,8 +400,11 @@ func round(n int) bool {
 // says c (ghcr.io, which lists by age). One that compares says a, or something
 // that comes before it.
 func (s *ordinary) disagrees(ctx context.Context) bool {
-	if s.trail.next == "" || s.client.habits(s.home.Host).positional {
+	if s.client.habits(s.home.Host).positional {
 		return false
+	}
+	if s.compares || s.trail.next == "" {
+		return s.compares
 	}
 	b, c := s.trail.swap[1], s.trail.next
 	one := *s
@@ -386,9 +418,8 @@ func (s *ordinary) disagrees(ctx context.Context) bool {
 		}
 		return false, nil
 	})
-	if err != nil || head != c {
-		return true
+	if s.compares = err != nil || head != c; !s.compares {
+		s.client.learn(s.home.Host, func(h *habits) { h.positional = true })
 	}
-	s.client.learn(s.home.Host, func(h *habits) { h.positional = true })
-	return false
+	return s.compares
 }

@@ -94,7 +94,7 @@ func retryable(err error) (wish time.Duration, ok bool) {
 		}
 		return 0, false
 	}
-	for _, final := range []error{errStopped, ErrUnsafeLink, ErrTooLarge, ErrLoop, ErrUnauthorized, http.ErrSchemeMismatch} {
+	for _, final := range []error{errStopped, errRepeat, ErrUnsafeLink, ErrTooLarge, ErrLoop, ErrUnauthorized, http.ErrSchemeMismatch} {
 		if errors.Is(err, final) {
 			return 0, false
 		}
@@ -193,7 +193,7 @@ func failure(ctx context.Context, u *url.URL, err error) error {
 	if b, ok := errors.AsType[*bound.Error](err); ok && b.Err == nil || errors.Is(err, taglist.ErrTooLarge) {
 		return fmt.Errorf("%w: GET %s: %w", ErrTooLarge, bareURL(u), err)
 	}
-	if _, ok := errors.AsType[*Error](err); ok || err == errStopped || errors.Is(err, ErrTooLarge) {
+	if _, ok := errors.AsType[*Error](err); ok || err == errStopped || err == errRepeat || errors.Is(err, ErrTooLarge) {
 		return err
 	}
 	return fmt.Errorf("GET %s: %w", bareURL(u), err)

@@ -412,7 +412,7 @@ func Profiles() []Profile {
 		with(harbor, func(p *Profile) {
 			p.Name, p.Server = "harbor-proxy", "a proxy project of Harbor for Docker Hub"
 			p.Redirect = func(req *http.Request) (int, string) {
-				if strings.Contains(req.URL.Path, "/library/") {
+				if strings.Contains(req.URL.Path, "/library/") || !strings.HasPrefix(req.URL.Path, "/v2/proxy/") {
 					return 0, ""
 				}
 				return 301, strings.Replace(req.URL.Path, "/v2/proxy/", "/v2/proxy/library/", 1) // the query is dropped
