@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"log/slog"
+	"maps"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -23,7 +20,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/net/publicsuffix"
-	"oras.land/oras-go/v2/registry/remote/credentials"
 
 	"github.com/ocitags/ocitags/internal/repository"
 	"github.com/ocitags/ocitags/internal/taglist"
@@ -47,170 +43,13 @@ const (
 	// those of registries that list each permission up to 64.
 	maxTokenAnswer = 128 << 10
 
-	// helperTimeout bounds one credential helper: it may ask the user, or a
-	// cloud's metadata server.
-	helperTimeout = 30 * time.Second
-
 	// maxRealm bounds the URL of a token server.
 	maxRealm = 8 << 10
+
+	// maxAuthorizations is how many repositories' tokens a Client keeps before
+	// it lets go of those that have ended.
+	maxAuthorizations = 1024
 )
-
-// A Credential is what a registry knows a user by. The zero value is nobody.
-// Where more than one is set, an AccessToken goes before a RefreshToken, and
-// that before Username and Password. It prints without its secrets.
-type Credential struct {
-	Username, Password string
-	RefreshToken       string // an identity token, for the token server: OAuth2's grant_type=refresh_token
-	AccessToken        string // a registry token, sent to the registry itself as it is
-}
-
-// String names the parts that are set and hides the secrets.
-func (c Credential) String() string {
-	var parts []string
-	if c.Username != "" || c.Password != "" {
-		parts = append(parts, "user "+taglist.Quote(c.Username))
-	}
-	if c.RefreshToken != "" {
-		parts = append(parts, "refresh token")
-	}
-	if c.AccessToken != "" {
-		parts = append(parts, "access token")
-	}
-	if parts == nil {
-		return "anonymous"
-	}
-	return strings.Join(parts, ", ")
-}
-
-// GoString is String, so that %#v hides the secrets too.
-func (c Credential) GoString() string { return "ocitags.Credential{" + c.String() + "}" }
-
-// LogValue is String, so that a log record hides the secrets too.
-func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
-
-// A CredentialFunc finds the credential for a repository. host is the registry
-// as in the reference, with its port if one was given (docker.io for Docker
-// Hub), repository the name there. The zero Credential stands for none; an
-// error ends the listing. It is called at most once for each listing, when the
-// registry asks, and must be safe for concurrent use.
-type CredentialFunc func(ctx context.Context, host, repository string) (Credential, error)
-
-// Anonymous is the CredentialFunc that knows no credential.
-func Anonymous(ctx context.Context, host, repository string) (Credential, error) {
-	return Credential{}, nil
-}
-
-// StaticCredential gives cred for the registry host, and none for any other.
-// The case of host does not matter, its port does: a credential for
-// registry.example is not one for registry.example:5000. For Docker Hub host is
-// docker.io.
-func StaticCredential(host string, cred Credential) CredentialFunc {
-	return func(_ context.Context, h, _ string) (Credential, error) {
-		if strings.EqualFold(h, host) {
-			return cred, nil
-		}
-		return Credential{}, nil
-	}
-}
-
-// DefaultCredentials reads the files that docker login and podman login write
-// and runs the credential helpers that they name, by the first of these that
-// has an entry:
-//
-//   - $REGISTRY_AUTH_FILE
-//   - $DOCKER_CONFIG/config.json, or ~/.docker/config.json
-//   - $XDG_RUNTIME_DIR/containers/auth.json
-//   - ~/.config/containers/auth.json
-//
-// In each the longest key wins: host/org/name, host/org, host. The entry for
-// Docker Hub may be called docker.io, index.docker.io, registry-1.docker.io or,
-// as docker login does, https://index.docker.io/v1/. Files that do not exist
-// are passed over, those that cannot be read are errors. A helper is given 30
-// seconds. Errors hold nothing of what a file or a helper said.
-func DefaultCredentials(ctx context.Context, host, repository string) (Credential, error) {
-	for _, path := range credentialFiles() {
-		cred, err := readCredential(ctx, path, credentialKeys(host, repository))
-		if err != nil || cred != (Credential{}) {
-			return cred, err
-		}
-	}
-	return Credential{}, nil
-}
-
-// credentialFiles is the order of containers-auth.json(5), with Docker's file
-// before Podman's defaults.
-func credentialFiles() []string {
-	var files []string
-	add := func(dir string, elem ...string) {
-		if dir != "" {
-			files = append(files, filepath.Join(append([]string{dir}, elem...)...))
-		}
-	}
-	home, _ := os.UserHomeDir()
-	add(os.Getenv("REGISTRY_AUTH_FILE"))
-	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" {
-		add(dir, "config.json")
-	} else {
-		add(home, ".docker", "config.json")
-	}
-	add(os.Getenv("XDG_RUNTIME_DIR"), "containers", "auth.json")
-	add(home, ".config", "containers", "auth.json")
-	return files
-}
-
-// credentialKeys lists the keys under which a credential may stand, the best first.
-func credentialKeys(host, repository string) []string {
-	var keys []string
-	for name := host + "/" + repository; name != host; name = name[:strings.LastIndexByte(name, '/')] {
-		keys = append(keys, name)
-	}
-	keys = append(keys, host)
-	if host == "docker.io" {
-		keys = append(keys, "https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io")
-	}
-	return keys
-}
-
-// readCredential asks one file, and through it the helpers that it names. What
-// oras's errors say may hold the decoded credential or a helper's output, so
-// only our own words go on.
-func readCredential(ctx context.Context, path string, keys []string) (Credential, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return Credential{}, nil
-	}
-	store, err := credentials.NewStore(path, credentials.StoreOptions{})
-	if err != nil {
-		return Credential{}, fmt.Errorf("credential file %s cannot be read or is not JSON", strconv.Quote(path))
-	}
-	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
-	defer cancel()
-	type answer struct {
-		cred Credential
-		err  error
-	}
-	// A helper whose child holds its output open outlives its own end, and with
-	// it the call; the listing does not wait for that.
-	got := make(chan answer, 1)
-	go func() {
-		for _, key := range keys {
-			cred, err := store.Get(ctx, key)
-			if c := (Credential{cred.Username, cred.Password, cred.RefreshToken, cred.AccessToken}); err != nil || c != (Credential{}) {
-				got <- answer{c, err}
-				return
-			}
-		}
-		got <- answer{}
-	}()
-	select {
-	case a := <-got:
-		if a.err != nil {
-			return Credential{}, fmt.Errorf("the entry for %s in credential file %s, or its helper, is broken", strconv.Quote(keys[0]), strconv.Quote(path))
-		}
-		return a.cred, nil
-	case <-ctx.Done():
-		return Credential{}, fmt.Errorf("a credential helper named in %s gave no answer within %v: %w", strconv.Quote(path), helperTimeout, ctx.Err())
-	}
-}
 
 // A challenge is one of a 401's (RFC 9110 §11.6.1).
 type challenge struct {
@@ -308,46 +147,52 @@ func readScope(scope, name string) string {
 }
 
 // checkRealm says whether a token server may be asked at all, and whether it
-// may see the credential.
+// may see the credential; origin is the URL whose answer names it.
 //
 // Without a credential nothing can leak, and some registries do have their
 // token server elsewhere (lscr.io sends one to ghcr.io); but a registry must
-// not make us knock at doors inside the user's network.
-func (l *listing) checkRealm(text string, origin *url.URL, cred Credential) (*url.URL, error) {
+// not make us knock at doors inside the user's network. inside is false where
+// the address that the realm's name stands for is still to be judged by that.
+func (l *listing) checkRealm(text string, origin *url.URL, cred Credential) (realm *url.URL, inside bool, err error) {
 	refuse := func(why string) error {
 		return fmt.Errorf("%w: the token server %s that %s names %s", ErrUnsafeLink, taglist.Quote(withoutQuery(text)), origin.Host, why)
 	}
 	if len(text) > maxRealm {
-		return nil, refuse(fmt.Sprintf("has a URL of more than %d bytes", maxRealm))
+		return nil, false, refuse(fmt.Sprintf("has a URL of more than %d bytes", maxRealm))
 	}
-	realm, err := url.Parse(text)
+	realm, err = url.Parse(text)
 	switch {
 	case text == "":
-		return nil, refuse("is empty")
+		return nil, false, refuse("is empty")
 	case err != nil:
-		return nil, refuse("cannot be parsed")
+		return nil, false, refuse("cannot be parsed")
 	case realm.Scheme != "https" && realm.Scheme != "http" || realm.Hostname() == "" || realm.Opaque != "":
-		return nil, refuse("is no http or https URL with a host")
+		return nil, false, refuse("is no http or https URL with a host")
 	case realm.User != nil || strings.Contains(text, "#"):
-		return nil, refuse("has user-info or a fragment")
+		return nil, false, refuse("has user-info or a fragment")
 	}
-	if cred != (Credential{}) && l.client.AllowRealm != nil {
-		if !l.client.AllowRealm(l.repo.Host, realm) {
-			return nil, refuse("may not see the credential, by Client.AllowRealm")
-		}
-		return realm, nil
-	}
+	secret, allow := cred != (Credential{}), l.client.AllowRealm
+	var why string
 	switch {
 	case realm.Scheme == "http" && origin.Scheme != "http":
-		return nil, refuse("would be asked in clear text")
+		why = "would be asked in clear text"
 	case sameDomain(realm.Hostname(), origin.Hostname()):
-		return realm, nil
-	case cred != (Credential{}):
-		return nil, refuse("is of another domain, so it does not get the credential; if it may, say so in Client.AllowRealm")
+		inside = true
+	case secret:
+		why = "is of another domain, so it does not get the credential; if it may, say so in Client.AllowRealm"
 	case !publicName(realm.Hostname()):
-		return nil, refuse("is neither at the registry nor at a public name")
+		why = "is neither at the registry nor at a public name; if it may be asked, say so in Client.AllowRealm"
 	}
-	return realm, nil
+	if allow != nil && (secret || why != "") {
+		if why = ""; !allow(l.repo.Host, realm) {
+			why = "is refused by Client.AllowRealm"
+		}
+		inside = true
+	}
+	if why != "" {
+		return nil, false, refuse(why)
+	}
+	return realm, inside, nil
 }
 
 // sameDomain reports whether two hosts are the same, or have the same
@@ -371,8 +216,8 @@ func sameDomain(a, b string) bool {
 // (RFC 6761, RFC 6762, RFC 8375).
 func publicName(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if _, err := netip.ParseAddr(host); err == nil {
-		return false
+	if strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
+		return false // also every IPv6 address
 	}
 	labels := strings.Split(host, ".")
 	top := labels[len(labels)-1]
@@ -400,10 +245,21 @@ func (as *authorizations) at(key authKey) *authorization {
 	}
 	a := as.known[key]
 	if a == nil {
+		if len(as.known) >= maxAuthorizations {
+			maps.DeleteFunc(as.known, func(_ authKey, a *authorization) bool { return a.idle() })
+		}
 		a = new(authorization)
 		as.known[key] = a
 	}
 	return a
+}
+
+// idle reports whether nobody waits for a, and what it holds has ended or can
+// be made again without asking.
+func (a *authorization) idle() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.flight == nil && (a.until.IsZero() || time.Until(a.until) < expiryMargin)
 }
 
 // An authorization is what one repository's requests carry, once its registry
@@ -621,10 +477,13 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 		header, err := bearer(cred.AccessToken)
 		return header, time.Time{}, err
 	}
-	realm, err := a.checkRealm(asked.params["realm"], req.URL, cred)
+	realm, inside, err := a.checkRealm(asked.params["realm"], req.URL, cred)
 	if err != nil {
 		a.sent.Store(false)
 		return "", time.Time{}, err
+	}
+	if !inside {
+		ctx = publicOnly(ctx, realm.Hostname())
 	}
 	form := url.Values{"scope": {readScope(asked.params["scope"], repositoryOf(req.URL, a.repo.Name))}}
 	if service := asked.params["service"]; service != "" {

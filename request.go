@@ -8,9 +8,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/ocitags/ocitags/internal/bound"
@@ -253,8 +255,42 @@ var defaultTransport = sync.OnceValue(func() http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxResponseHeaderBytes = maxHeader
 	t.MaxIdleConnsPerHost = 8 // a listing's requests come back to the same host
+	t.DialContext = dial
 	return t
 })
+
+// publicOnly marks a request to host, whose name a registry made up: it must
+// not stand for an address inside the user's network.
+func publicOnly(ctx context.Context, host string) context.Context {
+	return context.WithValue(ctx, publicOnlyKey{}, host)
+}
+
+type publicOnlyKey struct{}
+
+// dial connects like http.DefaultTransport, but for publicOnly's hosts. The
+// address is judged after it was resolved and before it is used, so that a name
+// cannot stand for one thing at first and then for another. Behind a proxy it
+// is the proxy that resolves.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
+	host, _, err := net.SplitHostPort(address)
+	if err == nil && ctx.Value(publicOnlyKey{}) == host {
+		d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			if ap, err := netip.ParseAddrPort(address); err != nil || !publicAddress(ap.Addr()) {
+				return fmt.Errorf("%w: %s is at the address %s, inside a private network", ErrUnsafeLink, taglist.Quote(host), address)
+			}
+			return nil
+		}
+	}
+	return d.DialContext(ctx, network, address)
+}
+
+// publicAddress reports whether an address is one that everybody reaches.
+func publicAddress(a netip.Addr) bool {
+	a = a.Unmap()
+	shared := netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !shared.Contains(a)
+}
 
 // checkRedirect follows few redirects, and never one from https to http. What
 // may be sent along is the authorizer's to decide.

@@ -120,7 +120,8 @@ type Client struct {
 	// user has for a registry, which is the host as in the reference. nil: it
 	// may where it is at the registry's own host, at any port, or in its
 	// registrable domain, and is asked over https, or over http where the
-	// listing itself is. It is not called where there is no credential.
+	// listing itself is. Without a credential any public https host may be
+	// asked for a token, and AllowRealm about the others.
 	AllowRealm func(registry string, realm *url.URL) bool
 
 	// OnPage is called after each page, for progress and metrics; never by two

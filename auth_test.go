@@ -1,0 +1,750 @@
+package ocitags
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ocitags/ocitags/internal/regtest"
+)
+
+const secret = "hunter2-SECRET"
+
+var user = Credential{Username: "bob", Password: secret}
+
+func TestParseChallenges(t *testing.T) {
+	type c = challenge
+	p := func(kv ...string) map[string]string {
+		m := map[string]string{}
+		for i := 0; i < len(kv); i += 2 {
+			m[kv[i]] = kv[i+1]
+		}
+		return m
+	}
+	for _, test := range []struct {
+		name    string
+		headers []string
+		want    []challenge
+	}{
+		{"usual", []string{`Bearer realm="https://a/t",service="s",scope="repository:a/b:pull"`}, []c{{"bearer", p("realm", "https://a/t", "service", "s", "scope", "repository:a/b:pull")}}},
+		{"actions with a comma", []string{`Bearer realm="r",scope="repository:a/b:pull,push"`}, []c{{"bearer", p("realm", "r", "scope", "repository:a/b:pull,push")}}},
+		{"two in one header", []string{`Basic realm="a, Bearer b=c", Bearer realm="r"`}, []c{{"basic", p("realm", "a, Bearer b=c")}, {"bearer", p("realm", "r")}}},
+		{"two headers", []string{`Bearer realm="r"`, `Basic realm="x"`}, []c{{"bearer", p("realm", "r")}, {"basic", p("realm", "x")}}},
+		{"upper case", []string{`BEARER REALM="r",Service="S"`}, []c{{"bearer", p("realm", "r", "service", "S")}}},
+		{"unquoted", []string{`Bearer realm=https://a/t,service=s`}, []c{{"bearer", p("realm", "https://a/t", "service", "s")}}},
+		{"spaces", []string{`Bearer   realm = "r" , service	=	"s"`}, []c{{"bearer", p("realm", "r", "service", "s")}}},
+		{"escaped quotes", []string{`Bearer realm="a\"b\\c",service="s"`}, []c{{"bearer", p("realm", `a"b\c`, "service", "s")}}},
+		{"no parameters", []string{`Negotiate`, `Basic`}, []c{{"negotiate", p()}, {"basic", p()}}},
+		{"token68", []string{`Negotiate TlRMTVNTUAAB==, Bearer realm="r"`}, []c{{"negotiate", p()}, {"bearer", p("realm", "r")}}},
+		{"the first of two counts", []string{`Bearer realm="r",realm="evil"`}, []c{{"bearer", p("realm", "r")}}},
+		{"an open quote", []string{`Bearer realm="r`, `Basic realm="x"`}, []c{{"bearer", p()}, {"basic", p("realm", "x")}}},
+		{"a parameter alone", []string{`realm="r"`}, nil},
+		{"nothing", []string{"", ",", " "}, nil},
+	} {
+		assert.Equal(t, test.want, parseChallenges(test.headers), test.name)
+	}
+}
+
+// No header makes the parser fail or hang, and no scheme or name holds what a
+// token cannot.
+func FuzzParseChallenges(f *testing.F) {
+	for _, header := range []string{`Bearer realm="https://a/t",service="s",scope="repository:a/b:pull"`, `Basic realm="a, Bearer b=c", Bearer realm="r"`, `Negotiate TlR==`, `a=b,,="`, `Bearer realm = x y="\`} {
+		f.Add(header)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		for _, c := range parseChallenges([]string{header}) {
+			token, rest := cutToken(c.scheme)
+			require.NotEmpty(t, token)
+			require.Empty(t, rest)
+			for name := range c.params {
+				_, rest := cutToken(name)
+				require.Empty(t, rest)
+			}
+		}
+	})
+}
+
+// Only what reads our repository is asked for (FAULTS 36).
+func TestReadScope(t *testing.T) {
+	for scope, want := range map[string]string{
+		"":                             "repository:a/b:pull",
+		"*":                            "repository:a/b:pull",
+		"repository:a/b:pull":          "repository:a/b:pull",
+		"repository:a/b:pull,push":     "repository:a/b:pull",
+		"repository:a/b:push,delete":   "repository:a/b:pull",
+		"repository:a/b:*":             "repository:a/b:pull",
+		"repository:a/b:metadata_read": "repository:a/b:metadata_read", // Azure
+		"repository:a/b:pull repository:a/b:content_read,pull":                     "repository:a/b:pull,content_read",
+		"repository:secret/x:pull":                                                 "repository:a/b:pull",
+		"repository:user/image:pull":                                               "repository:a/b:pull", // ghcr.io's placeholder
+		"repository:secret/x:pull repository:a/b:metadata_read registry:catalog:*": "repository:a/b:metadata_read",
+	} {
+		assert.Equal(t, want, readScope(scope, "a/b"), scope)
+	}
+}
+
+// locked is a registry that lets in whom it knows.
+func locked(profile string, auth *regtest.Auth) (*regtest.Registry, *regtest.Network) {
+	r := regtest.New(regtest.ByName(profile)).Push("a/b", pushed(2500)...)
+	r.Auth = auth
+	return r, new(regtest.Network).Handle("registry.example", r)
+}
+
+const ref = "registry.example/a/b"
+
+// methods tells a conversation in brief.
+func methods(r *regtest.Registry) (talk []string) {
+	for _, req := range r.Requests() {
+		path, _, _ := strings.Cut(req.URL, "?")
+		auth, _, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+		talk = append(talk, strings.TrimSpace(fmt.Sprintf("%d %s %s %s", req.Status, req.Method, path, auth)))
+	}
+	return talk
+}
+
+func TestTokens(t *testing.T) {
+	const list = "/v2/a/b/tags/list"
+	for _, test := range []struct {
+		name, profile string
+		auth          *regtest.Auth
+		cred          Credential
+		want          []string
+	}{
+		{"anybody, with a token", "gitlab", &regtest.Auth{}, Credential{},
+			[]string{"401 GET " + list, "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
+		{"password for a token", "gitlab", &regtest.Auth{Username: "bob", Password: secret}, user,
+			[]string{"401 GET " + list, "200 GET /token Basic", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
+		{"refresh token by POST", "gitlab", &regtest.Auth{Username: "bob", Password: "x", RefreshToken: secret}, Credential{RefreshToken: secret},
+			[]string{"401 GET " + list, "200 POST /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
+		{"Basic", "dist312", &regtest.Auth{Username: "bob", Password: secret, Basic: true}, user,
+			[]string{"401 GET " + list, "200 GET " + list + " Basic", "200 GET " + list + " Basic", "200 GET " + list + " Basic"}},
+		{"Harbor's empty access_token", "harbor", &regtest.Auth{}, Credential{},
+			[]string{"401 GET " + list, "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
+		{"Azure's access_token alone, and metadata_read", "acr", &regtest.Auth{}, Credential{},
+			[]string{"401 GET " + list, "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
+		{"Gitea's two challenges, and scope *", "gitea", &regtest.Auth{}, Credential{},
+			[]string{"401 GET " + list, "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r, network := locked(test.profile, test.auth)
+			c := &Client{Transport: network, Credentials: StaticCredential("registry.example", test.cred)}
+			mustList(t, c, ref, r, "a/b")
+			assert.Equal(t, test.want, methods(r))
+			for _, req := range r.Requests() {
+				assert.NotContains(t, req.URL, secret)
+			}
+
+			r.Forget()
+			mustList(t, c, ref, r, "a/b")
+			assert.NotContains(t, strings.Join(methods(r), "\n"), "401", "the next listing knows its token")
+			assert.NotContains(t, strings.Join(methods(r), "\n"), "/token")
+		})
+	}
+}
+
+func TestTokenRequest(t *testing.T) {
+	r, network := locked("gitlab", &regtest.Auth{Username: "bob", Password: secret, Realm: "https://registry.example/token?account=x"})
+	c := &Client{Transport: network, Credentials: StaticCredential("registry.example", user), UserAgent: "tester/1"}
+	mustList(t, c, ref, r, "a/b")
+	req := r.Requests()[1]
+	u, err := url.Parse(req.URL)
+	require.NoError(t, err)
+	assert.Equal(t, url.Values{"account": {"x"}, "service": {"registry.example"}, "scope": {"repository:a/b:pull"}}, u.Query())
+	assert.Equal(t, "tester/1", req.Header.Get("User-Agent"))
+
+	r, network = locked("gitlab", &regtest.Auth{Username: "x", RefreshToken: secret})
+	c = &Client{Transport: network, Credentials: StaticCredential("registry.example", Credential{RefreshToken: secret})}
+	mustList(t, c, ref, r, "a/b")
+	req = r.Requests()[1]
+	form, err := url.ParseQuery(req.Body)
+	require.NoError(t, err)
+	assert.Equal(t, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {secret}, "client_id": {"ocitags"}, "service": {"registry.example"}, "scope": {"repository:a/b:pull"}}, form)
+}
+
+// A token server that knows no POST is asked by GET, once.
+func TestTokenServerWithoutPOST(t *testing.T) {
+	for _, status := range []int{404, 405} {
+		r, network := locked("gitlab", &regtest.Auth{Username: "bob", Password: secret})
+		r.Fault = func(_ int, req *http.Request) regtest.Fault {
+			if req.Method == http.MethodPost {
+				return regtest.Fault{Status: status}
+			}
+			return regtest.Fault{}
+		}
+		cred := user
+		cred.RefreshToken = "other"
+		c := &Client{Transport: network, Credentials: StaticCredential("registry.example", cred)}
+		mustList(t, c, ref, r, "a/b")
+		assert.Equal(t, []string{fmt.Sprint(status, " POST /token"), "200 GET /token Basic"}, methods(r)[1:3])
+	}
+}
+
+// An access token goes to the registry itself, when it asks.
+func TestAccessToken(t *testing.T) {
+	var seen []string
+	handler := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		seen = append(seen, req.Header.Get("Authorization"))
+		if seen[len(seen)-1] != "Bearer "+secret {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="https://registry.example/token"`)
+			w.WriteHeader(401)
+			return
+		}
+		_, _ = fmt.Fprint(w, `{"tags":["1"]}`)
+	})
+	c := &Client{Transport: new(regtest.Network).Handle("registry.example", handler), Credentials: StaticCredential("registry.example", Credential{AccessToken: secret})}
+	_, err := c.ListTags(t.Context(), ref)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"", "Bearer " + secret}, seen)
+}
+
+// A token that ends between two pages is replaced once, and nothing is lost.
+func TestTokenIsRevokedInTheMiddle(t *testing.T) {
+	r, network := locked("gitlab", &regtest.Auth{})
+	r.Fault = func(k int, _ *http.Request) regtest.Fault {
+		if k == 4 {
+			r.Auth.Revoke()
+		}
+		return regtest.Fault{}
+	}
+	mustList(t, &Client{Transport: network, Credentials: Anonymous}, ref, r, "a/b")
+	const list = "GET /v2/a/b/tags/list"
+	assert.Equal(t, []string{"401 " + list, "200 GET /token", "200 " + list + " Bearer", "401 " + list + " Bearer", "200 GET /token", "200 " + list + " Bearer", "200 " + list + " Bearer"}, methods(r))
+}
+
+// A token is not used up to its last second, and one without expires_in for a
+// minute (FAULTS 46).
+func TestTokenExpiry(t *testing.T) {
+	for _, test := range []struct {
+		expires string // the value of expires_in
+		life    time.Duration
+	}{
+		{`300`, 300 * time.Second}, {`"300"`, 300 * time.Second}, {``, time.Minute}, {`0`, time.Minute}, {`-5`, time.Minute}, {`null`, time.Minute},
+		{`"soon"`, time.Minute}, {`{}`, time.Minute}, {`1e18`, 24 * time.Hour}, {`99999999999999999999`, 24 * time.Hour}, {`30`, 30 * time.Second}, {`1`, time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r, network := locked("gitlab", &regtest.Auth{})
+			r.Profile.Token = func(token string) map[string]any {
+				answer := map[string]any{"token": token, "issued_at": "1999-01-01T00:00:00Z"} // a clock of its own
+				if test.expires != "" {
+					answer["expires_in"] = json.RawMessage(test.expires)
+				}
+				return answer
+			}
+			c := &Client{Transport: network, Credentials: Anonymous}
+			tokens := func() (n int) {
+				mustList(t, c, ref, r, "a/b")
+				for _, line := range methods(r) {
+					n += strings.Count(line, "/token")
+				}
+				return n
+			}
+			before := tokens()
+			if test.life > expiryMargin {
+				assert.Equal(t, 1, before, test.expires)
+				time.Sleep(test.life - expiryMargin - time.Second)
+				assert.Equal(t, 1, tokens(), "%s: still good", test.expires)
+				time.Sleep(2 * time.Second)
+				assert.Equal(t, 2, tokens(), "%s: fetched before it is refused", test.expires)
+			} else {
+				assert.Equal(t, 3, before, "%s: one for each page, each good for the request it was fetched for", test.expires)
+			}
+			assert.Equal(t, 1, strings.Count(strings.Join(methods(r), "\n"), "401"), test.expires)
+		})
+	}
+}
+
+// One token request for all that wait; one that is cancelled fails nobody else.
+func TestOneTokenRequestAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, network := locked("gitlab", &regtest.Auth{})
+		r.Fault = func(_ int, req *http.Request) regtest.Fault {
+			if req.URL.Path == "/token" {
+				return regtest.Fault{Delay: time.Second}
+			}
+			return regtest.Fault{}
+		}
+		c := &Client{Transport: network, Credentials: Anonymous}
+		leader, cancel := context.WithCancel(t.Context())
+		failed := make(chan error, 1)
+		go func() { _, err := c.ListTags(leader, ref); failed <- err }()
+		synctest.Wait()
+		done := make(chan error)
+		for range 31 {
+			go func() { _, err := c.ListTags(t.Context(), ref); done <- err }()
+		}
+		synctest.Wait()
+		cancel()
+		require.ErrorIs(t, <-failed, context.Canceled)
+		for range 31 {
+			require.NoError(t, <-done)
+		}
+		assert.Equal(t, 2, strings.Count(strings.Join(methods(r), "\n"), "/token"), "the leader's, and one for all others")
+	})
+}
+
+// A failure wakes all that wait, and each has it.
+func TestTokenFailureIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, network := locked("gitlab", &regtest.Auth{Username: "bob", Password: "other"})
+		r.Fault = func(_ int, req *http.Request) regtest.Fault {
+			if req.URL.Path == "/token" {
+				return regtest.Fault{Delay: time.Second}
+			}
+			return regtest.Fault{}
+		}
+		c := &Client{Transport: network, Credentials: Anonymous}
+		done := make(chan error)
+		for range 32 {
+			go func() { _, err := c.ListTags(t.Context(), ref); done <- err }()
+		}
+		for range 32 {
+			err := <-done
+			require.ErrorIs(t, err, ErrUnauthorized)
+			assert.Contains(t, err.Error(), "token server: GET https://registry.example/token: 401 Unauthorized: UNAUTHORIZED")
+		}
+		assert.Equal(t, 1, strings.Count(strings.Join(methods(r), "\n"), "/token"))
+	})
+}
+
+// What the error says when nothing helps: whether a credential was sent.
+func TestUnauthorized(t *testing.T) {
+	always := func(challenges ...string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if req.URL.Path == "/token" {
+				_, _ = fmt.Fprint(w, `{"token":"t"}`)
+				return
+			}
+			for _, c := range challenges {
+				w.Header().Add("WWW-Authenticate", c)
+			}
+			w.WriteHeader(401)
+			_, _ = fmt.Fprint(w, `{"errors":[{"code":"UNAUTHORIZED","message":"go\u001b away"}]}`)
+		})
+	}
+	const bearer = `Bearer realm="https://registry.example/token",service="s"`
+	for _, test := range []struct {
+		name     string
+		handler  http.Handler
+		cred     Credential
+		says     string
+		requests int
+	}{
+		{"FAULTS 39: Negotiate only", always("Negotiate", "Digest realm=x"), user, `asks for "negotiate" authentication`, 1},
+		{"FAULTS 40: no challenge", always(), user, "no credential was sent: none is known", 1},
+		{"FAULTS 41: good tokens for ever", always(bearer), user, "the credential for registry.example was sent", 3},
+		{"an anonymous token", always(bearer), Credential{}, "no credential was sent", 3},
+		{"Basic, with a password", always("Basic realm=x"), user, "the credential for registry.example was sent", 2},
+		{"Basic, with none", always("Basic realm=x"), Credential{}, "no credential was sent", 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			network := new(regtest.Network).Handle("registry.example", test.handler)
+			c := &Client{Transport: network, Credentials: StaticCredential("registry.example", test.cred)}
+			_, err := c.ListTags(t.Context(), ref)
+			require.ErrorIs(t, err, ErrUnauthorized)
+			assert.Contains(t, err.Error(), test.says)
+			assert.NotContains(t, err.Error(), secret)
+			assert.NotContains(t, err.Error(), "\x1b")
+			assert.Len(t, network.Sent(), test.requests)
+			if test.requests != 1 || test.cred == (Credential{}) {
+				var refusal *Error
+				require.ErrorAs(t, err, &refusal)
+				assert.Equal(t, []ErrorCode{{"UNAUTHORIZED", "go\x1b away"}}, refusal.Codes)
+			}
+		})
+	}
+}
+
+// Docker Hub gives a token for any name, and then says insufficient_scope.
+func TestDockerHubInsufficientScope(t *testing.T) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		challenge := `Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/nope:pull"`
+		if req.Header.Get("Authorization") != "" {
+			challenge += `,error="insufficient_scope"`
+		}
+		w.Header().Set("WWW-Authenticate", challenge)
+		w.WriteHeader(401)
+		_, _ = fmt.Fprint(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`)
+	})
+	tokens := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"token":"t"}`) })
+	network := new(regtest.Network).Handle("registry-1.docker.io", handler).Handle("auth.docker.io", tokens)
+	_, err := anonymous(network).ListTags(t.Context(), "nope")
+	require.ErrorIs(t, err, ErrUnauthorized)
+	assert.Contains(t, err.Error(), "does not exist, is private, or is an official image without library/ in front")
+}
+
+func TestForbidden(t *testing.T) {
+	r, network := locked("gitlab", nil)
+	r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Status: 403} }
+	_, err := anonymous(network).ListTags(t.Context(), ref)
+	require.ErrorIs(t, err, ErrUnauthorized)
+	assert.Contains(t, err.Error(), "403 Forbidden")
+}
+
+// realm is a registry whose challenge names that token server.
+func realm(text string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Authorization") == "Bearer t" {
+			_, _ = fmt.Fprint(w, `{"tags":["1"]}`)
+			return
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="`+text+`",service="s"`)
+		w.WriteHeader(401)
+	})
+}
+
+// everywhere answers at all hosts but the registry's, with a token.
+type everywhere struct {
+	registry http.Handler
+	visited  []*http.Request
+}
+
+func (e *everywhere) RoundTrip(req *http.Request) (*http.Response, error) {
+	h := e.registry
+	if req.URL.Path != "/v2/a/b/tags/list" {
+		e.visited = append(e.visited, req)
+		h = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"token":"t"}`) })
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, req)
+	resp := w.Result()
+	resp.Request = req
+	return resp, nil
+}
+
+func TestRealms(t *testing.T) {
+	refresh := Credential{RefreshToken: secret}
+	none := Credential{}
+	for _, test := range []struct {
+		name, ref, realm string
+		cred             Credential
+		ok               bool
+	}{
+		{"own host", ref, "https://registry.example/token", user, true},
+		{"own host, other port", ref, "https://registry.example:8443/token", user, true},
+		{"own host in upper case", ref, "https://Registry.Example/token", user, true},
+		{"same domain", "registry.gitlab.com/a/b", "https://gitlab.com/jwt/auth", user, true},
+		{"same domain in co.uk", "reg.shop.co.uk/a/b", "https://auth.shop.co.uk/t", user, true},
+		{"only co.uk in common", "reg.shop.co.uk/a/b", "https://auth.evil.co.uk/t", user, false},
+		{"only github.io in common", "a.github.io/a/b", "https://evil.github.io/t", user, false},
+		{"plain HTTP where the listing is", "http://registry.example/a/b", "http://registry.example/token", user, true},
+		{"TLS where the listing is plain", "http://registry.example/a/b", "https://registry.example/token", user, true},
+		{"FAULTS 29: foreign domain, password", ref, "https://evil.test.example2.com/t", user, false},
+		{"FAULTS 30: foreign domain, refresh token", ref, "https://evil.example2.com/t", refresh, false},
+		{"FAULTS 31: clear text", ref, "http://registry.example/token", user, false},
+		{"FAULTS 31: clear text, anonymous", ref, "http://registry.example/token", none, false},
+		{"lscr.io's tokens come from ghcr.io", "lscr.io/a/b", "https://ghcr.io/token", none, true},
+		{"lscr.io, with a credential", "lscr.io/a/b", "https://ghcr.io/token", user, false},
+		{"FAULTS 32: metadata", ref, "https://169.254.169.254/t", none, false},
+		{"FAULTS 32: mapped", ref, "https://[::ffff:169.254.169.254]/t", none, false},
+		{"FAULTS 32: decimal", ref, "https://2130706433/t", none, false},
+		{"FAULTS 32: hexadecimal", ref, "https://0x7f.1/t", none, false},
+		{"FAULTS 32: localhost", ref, "https://localhost/t", none, false},
+		{"FAULTS 32: localhost with a dot", ref, "https://localhost./t", none, false},
+		{"FAULTS 32: below localhost", ref, "https://x.localhost/t", none, false},
+		{"FAULTS 32: inside", ref, "https://vault.internal/t", none, false},
+		{"FAULTS 33: ftp", ref, "ftp://registry.example/t", none, false},
+		{"FAULTS 33: file", ref, "file:///etc/passwd", none, false},
+		{"FAULTS 33: relative", ref, "/token", none, false},
+		{"FAULTS 33: without a scheme", ref, "//registry.example/token", none, false},
+		{"FAULTS 33: empty", ref, "", none, false},
+		{"FAULTS 33: user-info", ref, "https://bob:x@registry.example/t", none, false},
+		{"FAULTS 33: fragment", ref, "https://registry.example/t#x", none, false},
+		{"FAULTS 33: opaque", ref, "https:registry.example/t", none, false},
+		{"FAULTS 33: long", ref, "https://registry.example/" + strings.Repeat("x", 1<<20), none, false},
+		{"FAULTS 35: single labels", "http://registry:5000/a/b", "http://kubernetes/t", user, false},
+		{"single label of its own", "http://registry:5000/a/b", "http://registry:5001/t", user, true},
+		{"an address of its own", "http://10.0.0.5:5000/a/b", "http://10.0.0.5/t", user, true},
+		{"another address", "http://10.0.0.5:5000/a/b", "http://10.0.0.6/t", user, false},
+		{"homograph", ref, "https://registry.ex\u0430mple/t", none, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := &everywhere{registry: realm(test.realm)}
+			c := &Client{Transport: e, Credentials: func(context.Context, string, string) (Credential, error) { return test.cred, nil }}
+			tags, err := c.ListTags(t.Context(), test.ref)
+			if test.ok {
+				require.NoError(t, err)
+				assert.Equal(t, []string{"1"}, tags)
+				assert.Len(t, e.visited, 1)
+				return
+			}
+			require.ErrorIs(t, err, ErrUnsafeLink)
+			assert.Empty(t, e.visited)
+			assert.NotContains(t, err.Error(), secret)
+			assert.Less(t, len(err.Error()), 1000)
+			if strings.Contains(test.name, "foreign domain") {
+				assert.Contains(t, err.Error(), "Client.AllowRealm")
+			}
+		})
+	}
+}
+
+func TestAllowRealm(t *testing.T) {
+	e := &everywhere{registry: realm("https://auth.example2.com/t")}
+	var asked []string
+	allow := false
+	c := &Client{Transport: e, Credentials: StaticCredential("registry.example", user), AllowRealm: func(registry string, realm *url.URL) bool {
+		asked = append(asked, registry+" "+realm.Host)
+		return allow
+	}}
+	_, err := c.ListTags(t.Context(), ref)
+	require.ErrorIs(t, err, ErrUnsafeLink)
+	assert.Empty(t, e.visited)
+	allow = true
+	_, err = c.ListTags(t.Context(), ref)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"registry.example auth.example2.com", "registry.example auth.example2.com"}, asked)
+
+	// Without a credential it is asked only about what is refused else.
+	asked = nil
+	c.Credentials, c.auth.known = Anonymous, nil
+	_, err = c.ListTags(t.Context(), ref)
+	require.NoError(t, err)
+	assert.Empty(t, asked)
+}
+
+// A name that a registry made up must not stand for an address inside (FAULTS
+// 32). What is resolved is judged, not what was written.
+func TestPublicAddress(t *testing.T) {
+	for text, want := range map[string]bool{
+		"8.8.8.8": true, "2001:4860:4860::8888": true, "127.0.0.1": false, "10.1.2.3": false, "172.16.0.1": false, "192.168.1.1": false,
+		"169.254.169.254": false, "100.64.0.1": false, "0.0.0.0": false, "224.0.0.1": false, "::1": false, "fe80::1": false, "fd00::1": false,
+		"::ffff:127.0.0.1": false, "::": false,
+	} {
+		assert.Equal(t, want, publicAddress(netip.MustParseAddr(text)), text)
+	}
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	require.NoError(t, err)
+	_, err = dial(publicOnly(t.Context(), "localhost"), "tcp", "localhost:"+port)
+	require.ErrorIs(t, err, ErrUnsafeLink)
+	conn, err := dial(publicOnly(t.Context(), "elsewhere.example"), "tcp", "localhost:"+port)
+	require.NoError(t, err, "a proxy may be inside")
+	require.NoError(t, conn.Close())
+}
+
+// Token servers do not send credentials on (FAULTS 34).
+func TestTokenServerRedirects(t *testing.T) {
+	for _, status := range []int{301, 302, 307, 308} {
+		for _, cred := range []Credential{user, {RefreshToken: secret}} {
+			network := new(regtest.Network).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				if req.URL.Path == "/token" {
+					w.Header().Set("Location", "https://evil.example2.com/")
+					w.WriteHeader(status)
+					return
+				}
+				realm("https://registry.example/token").ServeHTTP(w, req)
+			}))
+			c := &Client{Transport: network, Credentials: StaticCredential("registry.example", cred)}
+			_, err := c.ListTags(t.Context(), ref)
+			var refusal *Error
+			require.ErrorAs(t, err, &refusal)
+			assert.Equal(t, status, refusal.StatusCode)
+			assert.Len(t, network.Sent(), 2)
+		}
+	}
+}
+
+// Answers of token servers that hold no token are errors without their text
+// (FAULTS 42, 43 and 45).
+func TestTokenAnswers(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		want   error
+	}{
+		"{}":             {200, `{}`, ErrInvalidResponse},
+		"empty":          {200, `{"token":""}`, ErrInvalidResponse},
+		"a number":       {200, `{"token":123}`, ErrInvalidResponse},
+		"null":           {200, `null`, ErrInvalidResponse},
+		"HTML":           {200, `<html>` + secret, ErrInvalidResponse},
+		"nothing":        {200, ``, ErrInvalidResponse},
+		"duplicate keys": {200, `{"token":"` + secret + `","token":"b"}`, ErrInvalidResponse},
+		"large":          {200, `{"token":"` + strings.Repeat("x", maxTokenAnswer) + `"}`, ErrTooLarge},
+		"CR LF":          {200, `{"token":"a\r\nX: y"}`, ErrUnauthorized},
+		"space":          {200, `{"token":"a b"}`, ErrUnauthorized},
+		"401":            {401, `{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}`, ErrUnauthorized},
+		"403":            {403, ``, ErrUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			network := new(regtest.Network).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				if req.URL.Path == "/token" {
+					w.WriteHeader(test.status)
+					_, _ = fmt.Fprint(w, test.body)
+					return
+				}
+				realm("https://registry.example/token").ServeHTTP(w, req)
+			}))
+			_, err := anonymous(network).ListTags(t.Context(), ref)
+			require.ErrorIs(t, err, test.want)
+			assert.NotContains(t, err.Error(), secret)
+			assert.Contains(t, err.Error(), "token")
+			assert.Len(t, network.Sent(), 2, "no second try")
+		})
+	}
+}
+
+// Redirects of the list itself (FAULTS 23 to 28).
+func TestRedirects(t *testing.T) {
+	// hop is a registry that redirects, and answers what arrives at its end.
+	for _, test := range []struct {
+		name     string
+		location map[string]string // from host and path to where
+		want     error
+		secrets  []string // the hosts that see the password
+	}{
+		{"FAULTS 23: foreign host", map[string]string{"registry.example/v2/a/b/tags/list": "https://mirror.example2.com/v2/m/b/tags/list"}, nil, []string{"registry.example"}},
+		{"FAULTS 24: to clear text", map[string]string{"registry.example/v2/a/b/tags/list": "http://registry.example/v2/a/b/tags/list"}, ErrUnsafeLink, []string{"registry.example"}},
+		{"FAULTS 25: other port", map[string]string{"registry.example/v2/a/b/tags/list": "https://registry.example:8443/v2/a/b/tags/list"}, nil, []string{"registry.example"}},
+		{"FAULTS 25: sub-domain", map[string]string{"registry.example/v2/a/b/tags/list": "https://cdn.registry.example/v2/a/b/tags/list"}, nil, []string{"registry.example"}},
+		{"FAULTS 26: there and back", map[string]string{
+			"registry.example/v2/a/b/tags/list":    "https://mirror.example2.com/v2/a/b/tags/list",
+			"mirror.example2.com/v2/a/b/tags/list": "https://registry.example/v2/x/b/tags/list",
+		}, ErrUnauthorized, []string{"registry.example"}},
+		{"FAULTS 27: loop", map[string]string{"registry.example/v2/a/b/tags/list": "/v2/a/b/tags/list"}, ErrInvalidResponse, []string{"registry.example"}},
+		{"FAULTS 27: user-info", map[string]string{"registry.example/v2/a/b/tags/list": "https://bob:x@registry.example/v2/a/b/tags/list"}, ErrUnsafeLink, []string{"registry.example"}},
+		{"FAULTS 28: library", map[string]string{"registry.example/v2/a/b/tags/list": "/v2/a/library/b/tags/list"}, nil, []string{"registry.example"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			seen := map[string]bool{}
+			backs := 0
+			handler := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				if req.Header.Get("Authorization") != "" {
+					seen[req.Host] = true
+					assert.Equal(t, "registry.example", req.Host)
+				}
+				assert.Empty(t, req.Header.Get("Cookie"))
+				assert.Empty(t, req.Header.Get("Referer"))
+				if req.Host == "registry.example" && req.Header.Get("Authorization") == "" {
+					if req.URL.Path == "/v2/x/b/tags/list" {
+						backs++
+					}
+					w.Header().Set("WWW-Authenticate", "Basic realm=x")
+					w.WriteHeader(401)
+					return
+				}
+				http.SetCookie(w, &http.Cookie{Name: "session", Value: "1"})
+				if to := test.location[req.Host+req.URL.Path]; to != "" {
+					w.Header().Set("Location", to)
+					w.WriteHeader(307)
+					return
+				}
+				if req.Host == "mirror.example2.com" && req.URL.RawQuery == "" {
+					w.Header().Set("Link", `</v2/m/b/tags/list?last=1>; rel="next"`)
+					_, _ = fmt.Fprint(w, `{"tags":["1"]}`)
+					return
+				}
+				_, _ = fmt.Fprint(w, `{"tags":["2"]}`)
+			})
+			network := new(regtest.Network)
+			for _, host := range []string{"registry.example", "registry.example:8443", "cdn.registry.example", "mirror.example2.com"} {
+				network.Handle(host, handler)
+			}
+			c := &Client{Transport: network, Credentials: StaticCredential("registry.example", user)}
+			tags, err := c.ListTags(t.Context(), ref)
+			require.ErrorIs(t, err, test.want)
+			if test.want == nil {
+				assert.NotEmpty(t, tags)
+			}
+			if strings.Contains(test.name, "23") {
+				assert.Equal(t, []string{"1", "2"}, tags, "its Link is resolved there")
+			}
+			assert.LessOrEqual(t, len(network.Sent()), 2*(maxRedirects+2))
+			for _, host := range test.secrets {
+				assert.True(t, seen[host])
+			}
+			assert.Len(t, seen, len(test.secrets))
+			assert.LessOrEqual(t, backs, 1)
+		})
+	}
+}
+
+func TestRedirectWithoutLocation(t *testing.T) {
+	for _, status := range []int{301, 302, 307, 308} {
+		r, network := locked("gitlab", nil)
+		r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Status: status} }
+		c := anonymous(network)
+		c.MaxAttempts = 1
+		_, err := c.ListTags(t.Context(), ref)
+		require.Error(t, err)
+	}
+}
+
+// A mirror that a redirect leads to may ask for an anonymous token, which stays
+// there; a basic challenge gets nothing (FAULTS 23 and 50).
+func TestForeignChallenges(t *testing.T) {
+	for _, basic := range []bool{false, true} {
+		mirror := regtest.New(regtest.ByName("dist312")).Push("a/b", pushed(2500)...)
+		mirror.Auth = &regtest.Auth{Basic: basic}
+		home := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Location", "https://mirror.example2.com"+req.URL.RequestURI())
+			w.WriteHeader(307)
+		})
+		network := new(regtest.Network).Handle("registry.example", home).Handle("mirror.example2.com", mirror)
+		c := &Client{Transport: network, Credentials: StaticCredential("registry.example", user)}
+		tags, err := c.ListTags(t.Context(), ref)
+		if basic {
+			require.ErrorIs(t, err, ErrUnauthorized)
+		} else {
+			require.NoError(t, err)
+			assert.Len(t, tags, 2500)
+		}
+		for _, req := range mirror.Requests() {
+			assert.NotContains(t, req.Header.Get("Authorization"), "Basic")
+		}
+	}
+}
+
+// Two clients share nothing (FAULTS 49).
+func TestTokensBelongToTheirClient(t *testing.T) {
+	r, network := locked("gitlab", &regtest.Auth{Username: "bob", Password: secret})
+	mustList(t, &Client{Transport: network, Credentials: StaticCredential("registry.example", user)}, ref, r, "a/b")
+	_, err := anonymous(network).ListTags(t.Context(), ref)
+	require.ErrorIs(t, err, ErrUnauthorized)
+}
+
+func TestCredentialError(t *testing.T) {
+	r, network := locked("gitlab", &regtest.Auth{})
+	boom := errors.New("no key chain")
+	calls := 0
+	c := &Client{Transport: network, Credentials: func(_ context.Context, host, repository string) (Credential, error) {
+		calls++
+		assert.Equal(t, "registry.example", host)
+		assert.Equal(t, "a/b", repository)
+		return Credential{}, boom
+	}}
+	_, err := c.ListTags(t.Context(), ref)
+	require.ErrorIs(t, err, boom)
+	assert.Equal(t, 1, calls)
+	assert.Len(t, r.Requests(), 1)
+}
+
+// A client that lists very many repositories does not keep all their tokens.
+func TestTokensAreLetGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := regtest.New(regtest.ByName("gitlab"))
+		r.Auth = &regtest.Auth{}
+		c := anonymous(new(regtest.Network).Handle("registry.example", r))
+		for i := range maxAuthorizations + 10 {
+			name := fmt.Sprintf("a/r%d", i)
+			r.Push(name, "1")
+			_, err := c.ListTags(t.Context(), "registry.example/"+name)
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+		}
+		assert.Less(t, len(c.auth.known), 200)
+	})
+}

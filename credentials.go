@@ -1,0 +1,286 @@
+package ocitags
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/ocitags/ocitags/internal/taglist"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+)
+
+const (
+	// helperTimeout bounds one credential helper: it may ask the user, or a
+	// cloud's metadata server.
+	helperTimeout = 30 * time.Second
+
+	// maxCredentialFile bounds a credential file; each entry has some 100 bytes.
+	maxCredentialFile = 1 << 20
+)
+
+// A Credential is what a registry knows a user by. The zero value is nobody.
+// Where more than one is set, an AccessToken goes before a RefreshToken, and
+// that before Username and Password. It prints without its secrets.
+type Credential struct {
+	Username, Password string
+	RefreshToken       string // an identity token, for the token server: OAuth2's grant_type=refresh_token
+	AccessToken        string // a registry token, sent to the registry itself as it is
+}
+
+// String names the parts that are set and hides the secrets.
+func (c Credential) String() string {
+	var parts []string
+	if c.Username != "" || c.Password != "" {
+		parts = append(parts, "user "+taglist.Quote(c.Username))
+	}
+	if c.RefreshToken != "" {
+		parts = append(parts, "refresh token")
+	}
+	if c.AccessToken != "" {
+		parts = append(parts, "access token")
+	}
+	if parts == nil {
+		return "anonymous"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// GoString is String, so that %#v hides the secrets too.
+func (c Credential) GoString() string { return "ocitags.Credential{" + c.String() + "}" }
+
+// LogValue is String, so that a log record hides the secrets too.
+func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// A CredentialFunc finds the credential for a repository. host is the registry
+// as in the reference, with its port if one was given (docker.io for Docker
+// Hub), repository the name there. The zero Credential stands for none; an
+// error ends the listing. It is called at most once for each listing, when the
+// registry asks, and must be safe for concurrent use.
+type CredentialFunc func(ctx context.Context, host, repository string) (Credential, error)
+
+// Anonymous is the CredentialFunc that knows no credential.
+func Anonymous(ctx context.Context, host, repository string) (Credential, error) {
+	return Credential{}, nil
+}
+
+// StaticCredential gives cred for the registry host, and none for any other.
+// The case of host does not matter, its port does: a credential for
+// registry.example is not one for registry.example:5000. For Docker Hub host is
+// docker.io.
+func StaticCredential(host string, cred Credential) CredentialFunc {
+	return func(_ context.Context, h, _ string) (Credential, error) {
+		if strings.EqualFold(h, host) {
+			return cred, nil
+		}
+		return Credential{}, nil
+	}
+}
+
+// DefaultCredentials reads the files that docker login and podman login write
+// and runs the credential helpers that they name, by the first of these that
+// has an entry:
+//
+//   - $REGISTRY_AUTH_FILE
+//   - $DOCKER_CONFIG/config.json, or ~/.docker/config.json
+//   - $XDG_RUNTIME_DIR/containers/auth.json
+//   - ~/.config/containers/auth.json
+//
+// In each file a helper for the host (credHelpers) comes first, then an entry
+// (auths), of which the longest key wins, host/org/name, host/org or host, then
+// the helper for all hosts (credsStore). The entry for Docker Hub may be called
+// docker.io, index.docker.io, registry-1.docker.io or, as docker login does,
+// https://index.docker.io/v1/. Files that do not exist or are empty are passed
+// over, those that cannot be read are errors. A helper is given 30 seconds.
+// Errors hold nothing of what a file or a helper said.
+func DefaultCredentials(ctx context.Context, host, repository string) (Credential, error) {
+	for _, path := range credentialFiles() {
+		cred, err := readCredential(ctx, path, host, repository)
+		if err != nil || cred != (Credential{}) {
+			return cred, err
+		}
+	}
+	return Credential{}, nil
+}
+
+// credentialFiles is the order of containers-auth.json(5), with Docker's file
+// before Podman's defaults.
+func credentialFiles() []string {
+	var files []string
+	add := func(dir string, elem ...string) {
+		if dir != "" {
+			files = append(files, filepath.Join(append([]string{dir}, elem...)...))
+		}
+	}
+	home, _ := os.UserHomeDir()
+	add(os.Getenv("REGISTRY_AUTH_FILE"))
+	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" {
+		add(dir, "config.json")
+	} else {
+		add(home, ".docker", "config.json")
+	}
+	add(os.Getenv("XDG_RUNTIME_DIR"), "containers", "auth.json")
+	add(home, ".config", "containers", "auth.json")
+	return files
+}
+
+// A credentialFile is what is read of a file to know what to ask oras for,
+// which finds neither the longest key nor a bad helper's name.
+type credentialFile struct {
+	Auths       map[string]jsontext.Value `json:"auths"`
+	CredHelpers map[string]string         `json:"credHelpers"`
+	CredsStore  string                    `json:"credsStore"`
+}
+
+// readCredential asks one file, and through it the helpers that it names. What
+// oras's errors say may hold the decoded credential or a helper's output, so
+// only our own words go on.
+func readCredential(ctx context.Context, path, host, repository string) (Credential, error) {
+	broken := func(what string) error {
+		return fmt.Errorf("credential file %s %s", strconv.Quote(path), what)
+	}
+	file, err := openCredentialFile(path)
+	if err != nil {
+		return Credential{}, broken(err.Error())
+	}
+	hosts := []string{host}
+	if host == "docker.io" {
+		hosts = []string{"https://index.docker.io/v1/", "docker.io", "index.docker.io", "registry-1.docker.io"}
+	}
+	for _, key := range hosts {
+		if helper, ok := file.CredHelpers[key]; ok {
+			return runHelper(ctx, path, helper, key)
+		}
+	}
+	key, err := file.find(hosts, host+"/"+repository)
+	if err != nil {
+		return Credential{}, broken(err.Error())
+	}
+	if key != "" {
+		store, err := credentials.NewFileStore(path)
+		if err != nil {
+			return Credential{}, broken("cannot be read")
+		}
+		cred, err := store.Get(ctx, key)
+		if err != nil {
+			return Credential{}, broken("has a broken entry for " + strconv.Quote(key))
+		}
+		if c := Credential(cred); c != (Credential{}) {
+			return c, nil
+		}
+	}
+	if file.CredsStore != "" {
+		return runHelper(ctx, path, file.CredsStore, hosts[0])
+	}
+	return Credential{}, nil
+}
+
+// openCredentialFile reads a file of a reasonable size, and nothing that is no
+// file: a pipe would not end. Its errors continue "credential file …".
+func openCredentialFile(path string) (credentialFile, error) {
+	var file credentialFile
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return file, nil
+	case err != nil || !info.Mode().IsRegular():
+		return file, errors.New("is no readable file")
+	case info.Size() > maxCredentialFile:
+		return file, fmt.Errorf("has more than %d bytes", maxCredentialFile)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return file, errors.New("is no readable file")
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return file, nil
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		return file, errors.New("is not the JSON of a credential file")
+	}
+	return file, nil
+}
+
+// find returns the key of auths that is best for a repository: the longest
+// part of its name, and then the host by any of its names. Keys may be written
+// as URLs, as docker login once did.
+func (f credentialFile) find(hosts []string, repository string) (string, error) {
+	var wanted []string
+	for name := repository; strings.Contains(name, "/"); name = name[:strings.LastIndexByte(name, '/')] {
+		wanted = append(wanted, name)
+	}
+	for _, name := range append(wanted, hosts...) {
+		if _, ok := f.Auths[name]; ok {
+			return name, nil
+		}
+		var found []string
+		for key := range f.Auths {
+			if plainKey(key) == plainKey(name) {
+				found = append(found, key)
+			}
+		}
+		if len(found) > 1 {
+			return "", fmt.Errorf("has more than one entry for %s", strconv.Quote(name))
+		}
+		if len(found) == 1 {
+			return found[0], nil
+		}
+	}
+	return "", nil
+}
+
+// plainKey is a key of auths without what it may be dressed in: a scheme, the
+// /v1/ of the registry protocol before this one, upper case in its host.
+func plainKey(key string) string {
+	_, rest, ok := strings.Cut(key, "://")
+	if !ok {
+		rest = key
+	}
+	rest = strings.TrimSuffix(rest, "/")
+	if ok {
+		rest = strings.TrimSuffix(strings.TrimSuffix(rest, "/v1"), "/v2")
+	}
+	host, name, _ := strings.Cut(rest, "/")
+	return strings.TrimSuffix(strings.ToLower(host)+"/"+name, "/")
+}
+
+// runHelper asks docker-credential-<helper> for a host's credential.
+func runHelper(ctx context.Context, path, helper, host string) (Credential, error) {
+	if strings.Trim(helper, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" || helper == "" {
+		return Credential{}, fmt.Errorf("credential file %s names a helper that is no plain word", strconv.Quote(path))
+	}
+	name := "docker-credential-" + helper
+	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
+	defer cancel()
+	type answer struct {
+		cred Credential
+		err  error
+	}
+	// A helper whose child holds its output open outlives its own end, and with
+	// it the call; the listing does not wait for that.
+	got := make(chan answer, 1)
+	go func() {
+		cred, err := credentials.NewNativeStore(helper).Get(ctx, host)
+		got <- answer{Credential(cred), err}
+	}()
+	select {
+	case a := <-got:
+		if a.err != nil && ctx.Err() == nil {
+			return Credential{}, fmt.Errorf("%s, which credential file %s names, failed; try: echo %s | %s get", name, strconv.Quote(path), host, name)
+		}
+		if a.err == nil {
+			return a.cred, nil
+		}
+	case <-ctx.Done():
+	}
+	return Credential{}, fmt.Errorf("%s gave no answer within %v: %w", name, helperTimeout, ctx.Err())
+}

@@ -1,0 +1,229 @@
+package ocitags
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestCredentialHidesItsSecrets(t *testing.T) {
+	c := Credential{"bob", secret, secret, secret}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "credential", c, "pointer", &c)
+	for _, text := range []string{c.String(), fmt.Sprint(c), fmt.Sprintf("%v %+v %#v %s %q", c, c, c, c, c), fmt.Sprintf("%#v", &c), log.String()} {
+		assert.NotContains(t, text, secret)
+		assert.Contains(t, text, "bob")
+	}
+	assert.Equal(t, "anonymous", Credential{}.String())
+}
+
+func TestStaticCredential(t *testing.T) {
+	find := StaticCredential("Registry.example:5000", user)
+	for host, want := range map[string]Credential{
+		"registry.example:5000": user, "REGISTRY.example:5000": user, "registry.example": {}, "registry.example:5001": {}, "sub.registry.example:5000": {},
+	} {
+		got, err := find(t.Context(), host, "a/b")
+		require.NoError(t, err)
+		assert.Equal(t, want, got, host)
+	}
+}
+
+// files lays out a home directory, and returns it.
+func files(t *testing.T, contents map[string]string) string {
+	t.Helper()
+	home := t.TempDir()
+	for name, text := range contents {
+		path := filepath.Join(home, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o700))
+	}
+	for _, name := range []string{"REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("HOME", home)
+	return home
+}
+
+// entry is an auths entry for a password.
+func entry(key, password string) string {
+	return fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, key, base64.StdEncoding.EncodeToString([]byte("bob:"+password)))
+}
+
+func TestDefaultCredentials(t *testing.T) {
+	password := func(t *testing.T, host, repository string) string {
+		cred, err := DefaultCredentials(t.Context(), host, repository)
+		require.NoError(t, err)
+		return cred.Password
+	}
+	t.Run("nothing there", func(t *testing.T) {
+		files(t, nil)
+		assert.Empty(t, password(t, "ghcr.io", "a/b"))
+	})
+	t.Run("the order of the files", func(t *testing.T) {
+		home := files(t, map[string]string{
+			"explicit.json":                entry("ghcr.io", "1"),
+			"docker/config.json":           entry("ghcr.io", "2"),
+			".docker/config.json":          entry("ghcr.io", "3"),
+			"run/containers/auth.json":     entry("ghcr.io", "4"),
+			".config/containers/auth.json": entry("ghcr.io", "5"),
+		})
+		t.Setenv("REGISTRY_AUTH_FILE", filepath.Join(home, "explicit.json"))
+		t.Setenv("DOCKER_CONFIG", filepath.Join(home, "docker"))
+		t.Setenv("XDG_RUNTIME_DIR", filepath.Join(home, "run"))
+		for _, test := range []struct{ remove, want string }{
+			{"", "1"}, {"explicit.json", "2"}, {"docker/config.json", "4"}, {"run/containers/auth.json", "5"}, {".config/containers/auth.json", ""},
+		} {
+			if test.remove != "" {
+				require.NoError(t, os.Remove(filepath.Join(home, test.remove)))
+			}
+			assert.Equal(t, test.want, password(t, "ghcr.io", "a/b"))
+		}
+		t.Setenv("DOCKER_CONFIG", "")
+		assert.Equal(t, "3", password(t, "ghcr.io", "a/b"))
+	})
+	t.Run("the next file if one has no entry", func(t *testing.T) {
+		files(t, map[string]string{".docker/config.json": entry("other.example", "x"), ".config/containers/auth.json": entry("ghcr.io", "5")})
+		assert.Equal(t, "5", password(t, "ghcr.io", "a/b"))
+	})
+	t.Run("namespaces", func(t *testing.T) {
+		all := func(keys ...string) string {
+			var entries []string
+			for _, key := range keys {
+				entries = append(entries, strings.TrimSuffix(strings.TrimPrefix(entry(key, key), `{"auths":{`), "}}"))
+			}
+			return `{"auths":{` + strings.Join(entries, ",") + `}}`
+		}
+		files(t, map[string]string{".config/containers/auth.json": all("reg.example", "reg.example/a", "reg.example/a/b", "reg.example:5000")})
+		for repository, want := range map[string]string{"a/b": "reg.example/a/b", "a/c": "reg.example/a", "a/b/c": "reg.example/a/b", "x/y": "reg.example", "ab": "reg.example"} {
+			assert.Equal(t, want, password(t, "reg.example", repository), repository)
+		}
+		assert.Equal(t, "reg.example:5000", password(t, "reg.example:5000", "a/b"), "a port is part of the host")
+		assert.Empty(t, password(t, "reg.example:5001", "a/b"))
+	})
+	t.Run("Docker Hub", func(t *testing.T) {
+		for _, key := range []string{"https://index.docker.io/v1/", "docker.io", "index.docker.io", "registry-1.docker.io"} {
+			files(t, map[string]string{".docker/config.json": entry(key, "hub")})
+			assert.Equal(t, "hub", password(t, "docker.io", "library/ubuntu"), key)
+			assert.Empty(t, password(t, "ghcr.io", "library/ubuntu"))
+		}
+	})
+	t.Run("keys written as URLs", func(t *testing.T) {
+		for _, key := range []string{"https://ghcr.io", "https://ghcr.io/", "https://ghcr.io/v1/", "https://GHCR.io/v2/", "http://ghcr.io", "GHCR.IO"} {
+			files(t, map[string]string{".docker/config.json": entry(key, "x")})
+			assert.Equal(t, "x", password(t, "ghcr.io", "a/b"), key)
+		}
+	})
+	t.Run("two entries for one host", func(t *testing.T) {
+		files(t, map[string]string{".docker/config.json": `{"auths":{"https://ghcr.io/v1/":{"username":"a"},"http://ghcr.io":{"username":"b"}}}`})
+		_, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+		require.ErrorContains(t, err, "more than one entry")
+		files(t, map[string]string{".docker/config.json": `{"auths":{"https://ghcr.io/v1/":{"username":"a"},"ghcr.io":{"username":"b"}}}`})
+		cred, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+		require.NoError(t, err, "the plain one is meant")
+		assert.Equal(t, Credential{Username: "b"}, cred)
+	})
+	t.Run("an empty file", func(t *testing.T) {
+		files(t, map[string]string{".docker/config.json": " \n", ".config/containers/auth.json": entry("ghcr.io", "5")})
+		assert.Equal(t, "5", password(t, "ghcr.io", "a/b"))
+	})
+	t.Run("no file", func(t *testing.T) {
+		files(t, map[string]string{".docker/config.json/x": ""})
+		_, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+		require.ErrorContains(t, err, "no readable file")
+	})
+	t.Run("a huge file", func(t *testing.T) {
+		files(t, map[string]string{".docker/config.json": strings.Repeat(" ", maxCredentialFile+1)})
+		_, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+		require.ErrorContains(t, err, "1048576")
+	})
+	t.Run("tokens", func(t *testing.T) {
+		files(t, map[string]string{".docker/config.json": `{"auths":{"ghcr.io":{"identitytoken":"i","registrytoken":"r"}}}`})
+		cred, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+		require.NoError(t, err)
+		assert.Equal(t, Credential{RefreshToken: "i", AccessToken: "r"}, cred)
+	})
+	t.Run("what cannot be read", func(t *testing.T) {
+		for name, text := range map[string]string{"not JSON": secret, "an array": `["` + secret + `"]`, "no base64": `{"auths":{"ghcr.io":{"auth":"!` + secret + `"}}}`,
+			"no colon": `{"auths":{"ghcr.io":{"auth":"` + base64.StdEncoding.EncodeToString([]byte(secret)) + `"}}}`} {
+			files(t, map[string]string{".docker/config.json": text})
+			_, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+			require.Error(t, err, name)
+			assert.NotContains(t, err.Error(), secret, name)
+			assert.Contains(t, err.Error(), "config.json", name)
+		}
+	})
+}
+
+func TestCredentialHelpers(t *testing.T) {
+	helper := func(t *testing.T, config, script string) {
+		home := files(t, map[string]string{".docker/config.json": config, "bin/docker-credential-test": "#!/bin/sh\n" + script})
+		t.Setenv("PATH", filepath.Join(home, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	}
+	const forHost = `{"credHelpers":{"ghcr.io":"test"}}`
+	t.Run("for a host", func(t *testing.T) {
+		helper(t, forHost, `read host; echo "{\"ServerURL\":\"$host\",\"Username\":\"bob\",\"Secret\":\"for $host\"}"`)
+		cred, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+		require.NoError(t, err)
+		assert.Equal(t, Credential{Username: "bob", Password: "for ghcr.io"}, cred)
+		cred, err = DefaultCredentials(t.Context(), "quay.io", "a/b")
+		require.NoError(t, err)
+		assert.Equal(t, Credential{}, cred)
+	})
+	t.Run("for all hosts, once and by the host alone", func(t *testing.T) {
+		helper(t, `{"auths":{"ghcr.io":{}},"credsStore":"test"}`, `read host; echo "$host" >>"$HOME/asked"; echo '{"Username":"bob","Secret":"s"}'`)
+		cred, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b/c")
+		require.NoError(t, err)
+		assert.Equal(t, Credential{Username: "bob", Password: "s"}, cred)
+		_, err = DefaultCredentials(t.Context(), "docker.io", "library/ubuntu")
+		require.NoError(t, err)
+		asked, err := os.ReadFile(filepath.Join(os.Getenv("HOME"), "asked"))
+		require.NoError(t, err)
+		assert.Equal(t, "ghcr.io\nhttps://index.docker.io/v1/\n", string(asked))
+	})
+	t.Run("with a name that is none", func(t *testing.T) {
+		for _, name := range []string{"../test", "a b", "x;rm", "", "/bin/true", ".."} {
+			helper(t, fmt.Sprintf(`{"credHelpers":{"ghcr.io":%q}}`, name), "echo '{}'")
+			_, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+			require.ErrorContains(t, err, "no plain word", name)
+		}
+	})
+	t.Run("an identity token", func(t *testing.T) {
+		helper(t, forHost, `echo '{"Username":"<token>","Secret":"i"}'`)
+		cred, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+		require.NoError(t, err)
+		assert.Equal(t, Credential{RefreshToken: "i"}, cred)
+	})
+	t.Run("knows none", func(t *testing.T) {
+		helper(t, forHost, `echo "credentials not found in native keychain"; exit 1`)
+		cred, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+		require.NoError(t, err)
+		assert.Equal(t, Credential{}, cred)
+	})
+	t.Run("fails", func(t *testing.T) {
+		helper(t, forHost, `echo "`+secret+`"; exit 1`)
+		_, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), secret)
+	})
+	t.Run("is missing", func(t *testing.T) {
+		helper(t, `{"credHelpers":{"ghcr.io":"missing"}}`, "")
+		_, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+		require.Error(t, err)
+	})
+	t.Run("hangs", func(t *testing.T) {
+		helper(t, forHost, `exec sleep 600`)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		_, err := DefaultCredentials(ctx, "ghcr.io", "a/b")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
