@@ -97,10 +97,17 @@ func (t *trail) add(tag string, fresh bool) {
 // page implements source.
 func (s *ordinary) page(ctx context.Context, cur *cursor, emit func(string) (bool, error)) (answer, error) {
 	var t trail
+	var slow int // tries that took the registry too long
 	read := func(u *url.URL) (reply, error) {
 		again := func(u *url.URL, failed error) *url.URL {
 			t = trail{first: t.first, freshFirst: t.freshFirst, fresh: t.fresh} // what was news stays news
-			return s.lighter(u, failed)
+			if status(failed) == http.StatusGatewayTimeout || errors.Is(failed, context.DeadlineExceeded) {
+				slow++
+			}
+			if slow < 2 {
+				return u // once may be chance, and small pages are slow too
+			}
+			return s.lighter(u)
 		}
 		return s.read(ctx, request{url: u, again: again}, func(tag string) (bool, error) {
 			if cur.guess && t.first == "" && tag == s.head {
@@ -190,13 +197,12 @@ func (s *ordinary) remember() {
 	s.client.learn(s.home.Host, func(h *habits) { h.pageSize = n })
 }
 
-// lighter is where to ask after u failed: at a page size that takes the
-// registry less time, if it was time that failed. Docker Hub gives up after 30
-// seconds on n=1000 of a repository with a million tags, and answers n=100.
-func (s *ordinary) lighter(u *url.URL, failed error) *url.URL {
+// lighter is where to ask after u took the registry too long: at a page size
+// that takes it less. Docker Hub gives up after 30 seconds on large pages of a
+// repository with a million tags, and answers n=100.
+func (s *ordinary) lighter(u *url.URL) *url.URL {
 	n, err := strconv.Atoi(u.Query().Get("n"))
-	slow := status(failed) == http.StatusGatewayTimeout || errors.Is(failed, context.DeadlineExceeded)
-	if err != nil || n <= smallPageSize || !slow {
+	if err != nil || n <= smallPageSize {
 		return u
 	}
 	s.n = smallPageSize

@@ -96,7 +96,7 @@ func TestInvalidNameIsNotAskedTwice(t *testing.T) {
 	var refusal *Error
 	require.ErrorAs(t, err, &refusal)
 	assert.Equal(t, []ErrorCode{{"NAME_INVALID", "invalid name"}}, refusal.Codes)
-	assert.Len(t, r.Requests(), 1)
+	assert.Equal(t, 1, len(r.Requests()))
 }
 
 // Docker Hub gives up with 504 on large pages of its largest repositories.
@@ -131,7 +131,7 @@ func TestSilenceStepsDown(t *testing.T) {
 		}
 		began := time.Now()
 		mustList(t, anonymous(network), ref, r, "a/b")
-		assert.Less(t, time.Since(began), 2*time.Minute)
+		assert.Less(t, time.Since(began), 3*time.Minute)
 	})
 }
 
@@ -166,10 +166,10 @@ func TestGhcrGoesByPlace(t *testing.T) {
 	ref, r, network := mock("ghcr", "a/b", 3500)
 	c := anonymous(network)
 	mustList(t, c, ref, r, "a/b")
-	assert.Len(t, r.Requests(), 4+1)
+	assert.Equal(t, 4+1, len(r.Requests()))
 	r.Forget()
 	mustList(t, c, ref, r, "a/b")
-	assert.Len(t, r.Requests(), 4)
+	assert.Equal(t, 4, len(r.Requests()))
 }
 
 // A tag that is pushed again while ghcr.io is read moves to the end: it comes
@@ -288,7 +288,7 @@ func TestCloudflareEmptyLast(t *testing.T) {
 		return regtest.Fault{Header: http.Header{"Link": {"https://registry.example/v2/a/b/tags/list?n=1000&last=; rel=next"}}}
 	}
 	mustList(t, anonymous(network), ref, r, "a/b")
-	assert.Len(t, r.Requests(), 1)
+	assert.Equal(t, 1, len(r.Requests()))
 }
 
 // go-containerregistry sends no Link, and begins anew after the last tag.
@@ -331,7 +331,7 @@ func TestRoundPages(t *testing.T) {
 			r := regtest.New(p).Push("a/b", pushed(test.tags)...)
 			network := new(regtest.Network).Handle("registry.example", r)
 			mustList(t, anonymous(network), "registry.example/a/b", r, "a/b")
-			assert.Len(t, r.Requests(), test.requests, "%v", requests(r))
+			assert.Equal(t, test.requests, len(r.Requests()), "%v", requests(r))
 		})
 	}
 }
@@ -474,7 +474,7 @@ func TestStopEarly(t *testing.T) {
 			break
 		}
 	}
-	assert.Len(t, r.Requests(), 1)
+	assert.Equal(t, 1, len(r.Requests()))
 }
 
 // Ranging twice lists twice.
@@ -489,7 +489,7 @@ func TestRangeTwice(t *testing.T) {
 		}
 		assert.Equal(t, 1500, n)
 	}
-	assert.Len(t, r.Requests(), 4)
+	assert.Equal(t, 4, len(r.Requests()))
 }
 
 // The error of a stream is its last element.

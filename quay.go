@@ -3,8 +3,10 @@ package ocitags
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"net/url"
+	"slices"
 	"strconv"
 )
 
@@ -12,6 +14,16 @@ import (
 // and deletes keep moving them. After that the ordinary way, whose cursor is a
 // tag and not an offset, has to do.
 const maxPasses = 3
+
+const (
+	// maxJSONPage is the largest limit that quay looks at (endpoints/api/tag.py).
+	maxJSONPage = 100
+
+	// minOverlapping is the smallest page that can overlap after any number of
+	// entries: some limit below must not divide that number, and the first one
+	// that all up to 25 divide is 26,771,144,400.
+	minOverlapping = 25
+)
 
 // jsonPages puts the JSON pages of quay's own API in front of the ordinary
 // source. quay.io limits /v2/<name>/tags/list to 5 requests a second and bursts
@@ -23,7 +35,7 @@ const maxPasses = 3
 // Elsewhere it is asked only where an ordinary answer carries its
 // has_additional, as self-hosted registries built like quay do.
 func jsonPages(ctx context.Context, l *listing, ordinary source) (source, error) {
-	q := &quay{listing: l, ordinary: ordinary, back: ordinary.first()}
+	q := &quay{listing: l, ordinary: ordinary, back: ordinary.first(), most: maxJSONPage}
 	if l.repo.Host == "quay.io" {
 		cred, err := l.auth.credential(ctx)
 		if err != nil {
@@ -35,6 +47,15 @@ func jsonPages(ctx context.Context, l *listing, ordinary source) (source, error)
 }
 
 // quay reads https://<host>/api/v1/repository/<name>/tag/, page by page.
+//
+// Pages are offsets into a list that has the newest tag first, and the list
+// moves: a push shifts all tags to the right, into the next page, and a delete
+// to the left, past the eyes of who has read that far; a tag that is pushed
+// again jumps to the front. So the pages overlap: each has to hold the last tag
+// of the one before, and then nothing that stood between them can be missing,
+// whatever was pushed or deleted. At the end the front is read once more, and
+// has to hold the tag that stood first: what jumped there stands before it.
+// Where one of both fails, another pass begins.
 type quay struct {
 	*listing
 	ordinary source
@@ -42,56 +63,82 @@ type quay struct {
 	refused  bool    // it does not serve us
 	back     *cursor // where the ordinary way goes on if it does not
 
-	pass       int      // how many passes did not hold
-	head, tail jsonPage // the first and the last page of this one
+	passes int  // how many did not hold
+	most   int  // entries in a page
+	rigid  bool // limit is not looked at, so that pages cannot overlap
+
+	// Of this pass.
+	end    int          // entries so far
+	head   string       // the first tag
+	tail   string       // the last one so far
+	tags   maphash.Hash // all of them, in their order
+	former uint64       // what that was in the pass before
 }
 
-// A jsonPage is what a page is known by when it is read again.
+// A jsonPage is the part of the list from (number-1)*limit on.
 type jsonPage struct {
-	number int
-	tags   uint64 // their digest
+	number, limit int
+	front         bool // read once more, at the end
 }
 
 func (q *quay) first() *cursor {
 	if q.begin {
-		return q.at(1)
+		return q.start()
 	}
 	return q.ordinary.first()
 }
 
-// at is the cursor of a page. Page 1 begins a pass through the list.
-func (q *quay) at(page int) *cursor {
-	u := *q.home
-	u.Path = "/api/v1/repository/" + q.repo.Name + "/tag/"
-	u.RawQuery = url.Values{
-		"limit":          {"100"}, // the most that quay gives
-		"onlyActiveTags": {"true"},
-		"page":           {strconv.Itoa(page)},
-	}.Encode()
-	return &cursor{url: &u, quay: page, reorder: page == 1}
-}
-
-// again is the cursor at which a page is read once more, to compare.
-func (q *quay) again(page jsonPage) *cursor {
-	cur := q.at(page.number)
-	cur.check, cur.reorder = true, false
+// start begins a pass.
+func (q *quay) start() *cursor {
+	q.former = q.tags.Sum64()
+	q.end, q.head, q.tail = 0, "", ""
+	q.tags.Reset()
+	cur := q.at(jsonPage{number: 1, limit: q.most})
+	cur.reorder = true
 	return cur
 }
 
+func (q *quay) at(page jsonPage) *cursor {
+	u := *q.home
+	u.Path = "/api/v1/repository/" + q.repo.Name + "/tag/"
+	u.RawQuery = url.Values{
+		"limit":          {strconv.Itoa(page.limit)},
+		"onlyActiveTags": {"true"},
+		"page":           {strconv.Itoa(page.number)},
+	}.Encode()
+	return &cursor{url: &u, quay: page, check: page.front}
+}
+
+// following is the page that reaches farthest and still holds the last entry
+// that was read. Offsets are multiples of the limit, so it is the limit that is
+// chosen: after 100 entries 99 from 99 on, then 98 from 196 on. One page in
+// twenty or so is what the overlap costs.
+func (q *quay) following() jsonPage {
+	if q.rigid {
+		return jsonPage{number: q.end/q.most + 1, limit: q.most}
+	}
+	var best jsonPage
+	for limit := q.most; limit > 0; limit-- {
+		page := jsonPage{number: (q.end-1)/limit + 1, limit: limit}
+		if page.number*limit > best.number*best.limit {
+			best = page
+		}
+	}
+	return best
+}
+
 func (q *quay) page(ctx context.Context, cur *cursor, emit func(string) (bool, error)) (answer, error) {
-	if cur.quay == 0 {
+	if cur.quay == (jsonPage{}) {
 		ans, err := q.ordinary.page(ctx, cur, emit)
 		if err == nil && ans.more && !q.refused {
-			q.back, ans.next = ans.next, q.at(1)
+			q.back, ans.next = ans.next, q.start()
 		}
 		return ans, err
 	}
-	var digest maphash.Hash
-	digest.SetSeed(digestSeed)
-	req := request{url: cur.url, bare: true, again: func(u *url.URL, _ error) *url.URL { digest.Reset(); return u }}
+	var tags []string
+	req := request{url: cur.url, bare: true, again: func(u *url.URL, _ error) *url.URL { tags = nil; return u }}
 	rep, err := q.read(ctx, req, func(tag string) (bool, error) {
-		digest.WriteString(tag)
-		digest.WriteByte('/') // no tag holds one
+		tags = append(tags, tag)
 		return emit(tag)
 	})
 	switch {
@@ -101,44 +148,66 @@ func (q *quay) page(ctx context.Context, cur *cursor, emit func(string) (bool, e
 		return q.giveUp(ctx, rep, err.Error()), nil
 	case rep.More == nil:
 		return q.giveUp(ctx, rep, "its page has no has_additional"), nil
-	case rep.Page != "" && rep.Page != strconv.Itoa(cur.quay):
+	case rep.Page != "" && rep.Page != strconv.Itoa(cur.quay.number):
 		return q.giveUp(ctx, rep, "it answered with another page than was asked for"), nil
+	case rep.Entries > q.most || rep.Entries == 0 && *rep.More:
+		return q.giveUp(ctx, rep, fmt.Sprintf("it answered with a page of %d tags", rep.Entries)), nil
 	}
-	return q.next(ctx, cur, rep, jsonPage{cur.quay, digest.Sum64()}), nil
+	return q.next(ctx, cur.quay, rep, tags), nil
 }
 
-var digestSeed = maphash.MakeSeed()
-
-// next says what follows a page. Pages are offsets into a list that has the
-// newest tag first: a push moves every tag to the right, into the next page,
-// and a delete to the left, past the eyes of who has read that far. Both show
-// at an end of the list. So the first and the last page are read again, and
-// where one of them has changed another pass follows.
-func (q *quay) next(ctx context.Context, cur *cursor, rep reply, read jsonPage) answer {
-	ans := answer{reply: rep}
-	switch {
-	case cur.check && read != q.head && read != q.tail:
-		if q.pass++; q.pass == maxPasses {
-			return q.giveUp(ctx, rep, "its pages keep moving")
+// next says what follows a page with those tags.
+func (q *quay) next(ctx context.Context, page jsonPage, rep reply, tags []string) answer {
+	if page.front {
+		if slices.Contains(tags, q.head) {
+			return answer{reply: rep, why: "has_additional is false, no two pages have a gap between them, and the front is where it was"}
 		}
-		q.warn(ctx, "quay's pages moved while they were read: reading them once more")
-		ans.next = q.at(1)
-	case cur.check && cur.quay == 1:
-		ans.next = q.again(q.tail)
-	case cur.check:
-		ans.why = "has_additional is false, and the first and the last page have not changed"
-	case *rep.More:
-		if cur.quay == 1 {
-			q.head = read
-		}
-		ans.next = q.at(cur.quay + 1)
-	case cur.quay == 1:
-		ans.why = "has_additional is false on the only page"
-	default:
-		q.tail = read
-		ans.next = q.again(q.head)
+		return q.anew(ctx, rep)
 	}
-	return ans
+	opening, more := q.end == 0, *rep.More
+	switch {
+	case opening && more:
+		q.most = rep.Entries // less than was asked for is the registry's own limit
+		q.rigid = q.rigid || q.most < minOverlapping
+	case opening:
+	case rep.Entries > page.limit && page.number == 2: // the second page by either count
+		q.rigid = true
+	case !q.rigid && !slices.Contains(tags, q.tail):
+		return q.anew(ctx, rep)
+	}
+	if q.rigid {
+		page.limit = q.most
+	}
+	q.end = (page.number-1)*page.limit + rep.Entries
+	for _, tag := range tags {
+		q.tail = tag
+		if q.head == "" {
+			q.head = tag
+		}
+		q.tags.WriteString(tag)
+		q.tags.WriteByte('/') // no tag holds one
+	}
+	switch {
+	case more:
+		return answer{reply: rep, next: q.at(q.following())}
+	case opening:
+		return answer{reply: rep, why: "has_additional is false on the only page"}
+	case !q.rigid:
+		return answer{reply: rep, next: q.at(jsonPage{number: 1, limit: q.most, front: true})}
+	case q.tags.Sum64() == q.former:
+		return answer{reply: rep, why: "has_additional is false, and two passes in a row had the same tags"}
+	default:
+		return q.anew(ctx, rep)
+	}
+}
+
+// anew begins another pass, or gives up.
+func (q *quay) anew(ctx context.Context, rep reply) answer {
+	if q.passes++; q.passes == maxPasses {
+		return q.giveUp(ctx, rep, "its pages keep moving")
+	}
+	q.log().DebugContext(ctx, "reading quay's pages once more: they may have moved", "pass", q.passes+1)
+	return answer{reply: rep, next: q.start()}
 }
 
 // giveUp goes on in the ordinary way, which lists all that the API did not.

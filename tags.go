@@ -393,10 +393,10 @@ type cursor struct {
 	last  string // the tag after which the page begins; "": none, or not known
 	guess bool   // our own, not announced: an answer without news is the end
 
-	quay    int  // the page's number, among quay's JSON pages; 0: not one
-	check   bool // a page that is read once more, to compare
-	rewind  bool // the list begins anew here, in the same order
-	reorder bool // the list begins anew here, in an order of its own
+	quay    jsonPage // which of quay's JSON pages; zero: none of them
+	check   bool     // a page that is read once more, to compare
+	rewind  bool     // the list begins anew here, in the same order
+	reorder bool     // the list begins anew here, in an order of its own
 }
 
 // An answer is what a page brought, beside its tags.
