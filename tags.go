@@ -306,8 +306,8 @@ type Error struct {
 // An ErrorCode is one entry of an OCI error body (distribution-spec v1.1.1,
 // "Error Codes"). Both fields are the server's, unchecked.
 type ErrorCode struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
+	Code    string
+	Message string
 }
 
 // Error gives the status, the reasons and a hint, on one line of printable text.
@@ -344,10 +344,15 @@ const maxCodes = 10
 func newError(resp *http.Response, body []byte) *Error {
 	e := &Error{StatusCode: resp.StatusCode, URL: bareURL(resp.Request.URL), method: resp.Request.Method}
 	var reasons struct {
-		Errors []ErrorCode `json:"errors"`
+		Errors []struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"errors"`
 	}
 	if json.Unmarshal(body, &reasons) == nil { // anything else has no reasons that we could tell
-		e.Codes = reasons.Errors[:min(len(reasons.Errors), maxCodes)]
+		for _, reason := range reasons.Errors[:min(len(reasons.Errors), maxCodes)] {
+			e.Codes = append(e.Codes, ErrorCode(reason))
+		}
 	}
 	e.RetryAfter = retry.After(resp.Header.Get("Retry-After"), time.Now())
 	for _, c := range e.Codes {

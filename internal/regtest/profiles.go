@@ -35,10 +35,11 @@ type Profile struct {
 	Links  Links
 	Link   func(Next) string // the header; nil: never one
 
-	EmptyNull   bool    // an empty page is null, not []
+	Null        Null    // when an empty page is null, not []
 	Unknown     Refusal // of a repository that is not there; Status 0: an empty list
 	EmptyByZero bool    // n=0 is answered before the repository is looked up
 	EmptyByLast bool    // so is last
+	EmptyFirst  bool    // and so is any other unknown repository, before n is looked at
 
 	ContentType string // of a list; "": application/json
 	Header      map[string]string
@@ -71,6 +72,15 @@ const (
 func refuse(status int, body string) Rule {
 	return Rule{Refuse, Refusal{Status: status, Body: body}}
 }
+
+// Null says when an empty page is null.
+type Null int
+
+const (
+	NullNever Null = iota
+	NullPage       // always
+	NullList       // if the whole list is empty
+)
 
 // Links says when a page has one.
 type Links int
@@ -243,17 +253,17 @@ func with(p Profile, change func(*Profile)) Profile {
 func Profiles() []Profile {
 	dist310 := with(distribution("dist310", "distribution 3.1.0, filesystem"), func(p *Profile) {
 		p.Max, p.Over = 1000, paginationInvalid("$n")
-		p.Links, p.EmptyNull, p.EmptyByLast = LinkFull, true, true
+		p.Links, p.Null, p.EmptyByLast = LinkFull, NullPage, true
 	})
 	dist312 := with(dist310, func(p *Profile) {
 		p.Name, p.Server = "dist312", "distribution 3.1.2, filesystem"
-		p.Over, p.EmptyNull = Rule{What: Clamp}, false
+		p.Over, p.Null = Rule{What: Clamp}, NullNever
 	})
 	gitlab := Profile{
 		Name: "gitlab", Server: "GitLab 4.39.0 on PostgreSQL, ICU collation",
 		Order: sorted(collate), Cursor: byValue(collate), Link: lastN,
 		DefaultN: 100, Zero: Rule{What: Default}, Negative: Rule{What: Default}, Junk: Rule{What: Default},
-		EmptyNull: true, Unknown: unknownName,
+		Null: NullPage, Unknown: unknownName,
 		Header: map[string]string{apiVersion: "registry/2.0", "RateLimit": "limit=100, remaining=99, reset=1"},
 	}
 	ghcr := Profile{
@@ -303,8 +313,9 @@ func Profiles() []Profile {
 	return []Profile{
 		{
 			Name: "dist28", Server: "distribution 2.8.3 (and GitLab without a database)",
-			Order: scattered, IgnoreN: true, Cursor: Cursor{"last", restart, byName}, EmptyNull: true,
-			ContentType: "application/json; charset=utf-8", Unknown: unknownName, Header: distributionHeader,
+			Order: scattered, IgnoreN: true, Cursor: Cursor{"last", restart, byName}, Null: NullPage,
+			ContentType: "application/json; charset=utf-8", Header: distributionHeader,
+			Unknown: Refusal{404, "application/json; charset=utf-8", unknownName.Body},
 		},
 		with(distribution("dist300", "distribution 3.0.0"), func(p *Profile) {
 			p.Cursor = Cursor{"last", func(list []string, last string) ([]string, *Refusal) {
@@ -483,7 +494,7 @@ func Profiles() []Profile {
 		{
 			Name: "olareg", Server: "olareg 79de6b47",
 			Order: sorted(strings.Compare), Cursor: byValue(strings.Compare), Link: sent(`<%s>; rel=next`),
-			Zero: Rule{What: Drop}, Negative: Rule{What: Drop}, Junk: Rule{What: All}, Header: distributionHeader,
+			Zero: Rule{What: Drop}, Negative: Rule{What: Drop}, Junk: Rule{What: All}, EmptyFirst: true, Header: distributionHeader,
 		},
 		{
 			Name: "ggcr", Server: "go-containerregistry 0.22.1",
@@ -498,9 +509,9 @@ func Profiles() []Profile {
 				}
 				return list[i:], nil
 			}, byName},
-			Negative:  Rule{What: Drop},
-			Junk:      Rule{Refuse, Refusal{400, plain, `{"errors":[{"code":"BAD_REQUEST","message":"parsing n: strconv.Atoi: parsing \"abc\": invalid syntax"}]}`}},
-			EmptyNull: true, ContentType: plain,
+			Negative: Rule{What: Drop},
+			Junk:     Rule{Refuse, Refusal{400, plain, `{"errors":[{"code":"BAD_REQUEST","message":"parsing n: strconv.Atoi: parsing \"abc\": invalid syntax"}]}`}},
+			Null:     NullList, ContentType: plain,
 			Unknown: Refusal{404, plain, `{"errors":[{"code":"NAME_UNKNOWN","message":"Unknown name"}]}`},
 		},
 		cuelabs,
@@ -524,8 +535,8 @@ var cuelabs = Profile{
 	Name: "cuelabs", Server: "cuelabs ociserver 2025-12-12",
 	Order: sorted(strings.Compare), Cursor: byValue(strings.Compare), Link: sent(`<%s>;rel="next"`),
 	Zero: Rule{What: All}, Negative: Rule{What: All},
-	Junk:      refuse(400, `{"errors":[{"code":"UNKNOWN","message":"query parameter n is not a valid integer"}]}`),
-	EmptyNull: true, ContentType: plain, Header: distributionHeader,
+	Junk: refuse(400, `{"errors":[{"code":"UNKNOWN","message":"query parameter n is not a valid integer"}]}`),
+	Null: NullPage, ContentType: plain,
 	Unknown: Refusal{Status: 404, Body: `{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry"}]}`},
 }
 

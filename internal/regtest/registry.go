@@ -265,9 +265,16 @@ func (r *Registry) answer(w http.ResponseWriter, req *http.Request) {
 // page answers GET /v2/<name>/tags/list.
 func (r *Registry) page(w http.ResponseWriter, req *http.Request, name string) {
 	p := r.Profile
+	for key, value := range p.Header {
+		w.Header().Set(key, value)
+	}
 	query, _ := url.ParseQuery(req.URL.RawQuery) // servers drop what they cannot read
 	list, known := r.list(name)
 
+	if !known && p.EmptyFirst {
+		p.write(w, name, nil, list)
+		return
+	}
 	n, refusal := p.size(query)
 	if refusal != nil {
 		refusal.write(w, name)
@@ -307,15 +314,12 @@ func (r *Registry) page(w http.ResponseWriter, req *http.Request, name string) {
 		}
 		w.Header().Set("Link", p.Link(Next{Host: req.Host, Path: req.URL.Path, N: n, Sent: query, Last: last}))
 	}
-	w.Header().Set("Content-Type", p.contentType())
-	for key, value := range p.Header {
-		w.Header().Set(key, value)
-	}
-	p.write(w, name, page)
+	p.write(w, name, page, list)
 }
 
-// write sends a page in the shape of the profile.
-func (p Profile) write(w http.ResponseWriter, name string, page []string) {
+// write sends a page of a list in the shape of the profile.
+func (p Profile) write(w http.ResponseWriter, name string, page, list []string) {
+	w.Header().Set("Content-Type", p.contentType())
 	tags := make([]any, 0, len(page))
 	for _, tag := range page {
 		tags = append(tags, tag)
@@ -323,7 +327,7 @@ func (p Profile) write(w http.ResponseWriter, name string, page []string) {
 	if p.Elements != nil {
 		tags = p.Elements(tags)
 	}
-	if len(tags) == 0 && p.EmptyNull {
+	if len(tags) == 0 && (p.Null == NullPage || p.Null == NullList && len(list) == 0) {
 		tags = nil
 	}
 	body := map[string]any{"name": name, "tags": tags}

@@ -1,0 +1,53 @@
+package ocitags
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/printer"
+	"go/token"
+	"go/types"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestAPI compares the exported declarations with testdata/api.txt: code
+// elsewhere is written against them, so that none changes by accident.
+func TestAPI(t *testing.T) {
+	entries, err := os.ReadDir(".")
+	require.NoError(t, err)
+	var decls []string
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), ".go") || strings.HasSuffix(entry.Name(), "_test.go") {
+			continue
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, entry.Name(), nil, parser.SkipObjectResolution) // without comments
+		require.NoError(t, err)
+		ast.FileExports(file)
+		for _, decl := range file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok {
+				if f.Body = nil; f.Recv != nil && !ast.IsExported(strings.TrimPrefix(types.ExprString(f.Recv.List[0].Type), "*")) {
+					continue // a method that an interface asks of a type of our own
+				}
+			}
+			if g, ok := decl.(*ast.GenDecl); ok && g.Tok == token.VAR {
+				for _, spec := range g.Specs { // the names, and none of the texts
+					spec.(*ast.ValueSpec).Values = nil
+					spec.(*ast.ValueSpec).Type = ast.NewIdent("error")
+				}
+			}
+			var b bytes.Buffer
+			require.NoError(t, (&printer.Config{Mode: printer.TabIndent, Tabwidth: 8}).Fprint(&b, fset, decl))
+			if text := b.String(); text != "" && !strings.HasPrefix(text, "import") {
+				decls = append(decls, text)
+			}
+		}
+	}
+	slices.Sort(decls)
+	golden(t, "api.txt", strings.Join(decls, "\n\n")+"\n")
+}
