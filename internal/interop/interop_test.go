@@ -1,0 +1,237 @@
+package interop
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cuelabs.dev/go/oci/ociregistry/ocimem"
+	"cuelabs.dev/go/oci/ociregistry/ociserver"
+	"github.com/distribution/distribution/v3/configuration"
+	"github.com/distribution/distribution/v3/registry/handlers"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/sirupsen/logrus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
+
+	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd"
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
+
+	"github.com/ocitags/ocitags"
+	"github.com/ocitags/ocitags/internal/regtest"
+)
+
+const name = "demo/many"
+
+// TestMain keeps the servers quiet.
+func TestMain(m *testing.M) {
+	logrus.SetOutput(io.Discard)
+	os.Exit(m.Run())
+}
+
+// many are 2,500 mixed tags: packages, versions, hashes, case twins.
+func many(t *testing.T) (tags []string) {
+	t.Helper()
+	all, err := regtest.Transcript(filepath.Join("..", "..", "testdata", "transcripts", "distribution3"))
+	require.NoError(t, err)
+	for _, rec := range all {
+		if strings.HasPrefix(rec.Name, "15b-walk1000") {
+			tags = append(tags, rec.Tags()...)
+		}
+	}
+	require.Len(t, tags, 2500)
+	slices.Sort(tags)
+	return tags
+}
+
+// A server is a real registry on loopback with all tags in demo/many.
+type server struct {
+	host string // with its port
+	user *url.Userinfo
+}
+
+// serve starts h, and pushes the tags into it.
+func serve(t *testing.T, h http.Handler, user *url.Userinfo) server {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	srv := server{strings.TrimPrefix(s.URL, "http://"), user}
+	srv.push(t, many(t))
+	return srv
+}
+
+func (s server) send(t *testing.T, method, path, contentType string, body []byte, want int) *http.Response {
+	t.Helper()
+	if !strings.HasPrefix(path, "http://") {
+		path = "http://" + s.host + path
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, path, bytes.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", contentType)
+	if s.user != nil {
+		password, _ := s.user.Password()
+		req.SetBasicAuth(s.user.Username(), password)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, want, resp.StatusCode, "%s %s: %s", method, path, text)
+	return resp
+}
+
+// push tags one empty image again and again (distribution-spec v1.1.1, "Push").
+func (s server) push(t *testing.T, tags []string) {
+	t.Helper()
+	config := []byte("{}")
+	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(config))
+	started := s.send(t, http.MethodPost, "/v2/"+name+"/blobs/uploads/", "application/octet-stream", nil, http.StatusAccepted)
+	at, err := started.Location()
+	require.NoError(t, err)
+	query := at.Query()
+	query.Set("digest", digest)
+	at.RawQuery = query.Encode()
+	s.send(t, http.MethodPut, at.String(), "application/octet-stream", config, http.StatusCreated)
+
+	const manifestType = "application/vnd.oci.image.manifest.v1+json"
+	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":%d},"layers":[]}`,
+		manifestType, digest, len(config))
+	for _, tag := range tags {
+		s.send(t, http.MethodPut, "/v2/"+name+"/manifests/"+tag, manifestType, manifest, http.StatusCreated)
+	}
+}
+
+// lists checks that all tags come, whatever the page size, and how many
+// requests that takes by default.
+func (s server) lists(t *testing.T, want []string, pages int) {
+	t.Helper()
+	for _, size := range []int{0, -1, 100, 250, 999, 1250, 2499, 2500, 2501} {
+		t.Run(fmt.Sprintf("page size %d", size), func(t *testing.T) {
+			n := 0
+			c := &ocitags.Client{PageSize: size, Credentials: ocitags.Anonymous, OnPage: func(ocitags.Page) { n++ }}
+			if s.user != nil {
+				password, _ := s.user.Password()
+				c.Credentials = ocitags.StaticCredential(s.host, ocitags.Credential{Username: s.user.Username(), Password: password})
+			}
+			tags, err := c.ListTags(t.Context(), s.host+"/"+name)
+			require.NoError(t, err)
+			require.Equal(t, want, tags)
+			if size == 0 {
+				assert.Equal(t, pages, n, "pages")
+			}
+		})
+	}
+	_, err := (&ocitags.Client{Credentials: ocitags.Anonymous}).ListTags(t.Context(), s.host+"/no/such")
+	if s.user != nil {
+		require.ErrorIs(t, err, ocitags.ErrUnauthorized)
+	} else {
+		require.ErrorIs(t, err, ocitags.ErrNotFound)
+	}
+}
+
+func distribution(t *testing.T, auth string) http.Handler {
+	t.Helper()
+	config, err := configuration.Parse(strings.NewReader(fmt.Sprintf(`
+version: 0.1
+log: {level: error, accesslog: {disabled: true}}
+storage: {filesystem: {rootdirectory: %q}}
+http: {secret: interop}
+%s`, t.TempDir(), auth)))
+	require.NoError(t, err)
+	app := handlers.NewApp(context.Background(), config)
+	t.Cleanup(func() { _ = app.Shutdown() })
+	return app
+}
+
+func TestDistribution312(t *testing.T) {
+	s := serve(t, distribution(t, ""), nil)
+	s.lists(t, many(t), 3)
+	t.Run("command", func(t *testing.T) { s.command(t) })
+}
+
+// command runs the command as a user would, and counts its lines.
+func (s server) command(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "go", "run", "github.com/ocitags/ocitags/cmd/ocitags", "-plain-http", s.host+"/"+name)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	slices.Sort(lines)
+	assert.Equal(t, many(t), lines)
+}
+
+func TestDistribution312WithBasicAuth(t *testing.T) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("s3cret"), bcrypt.MinCost)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "htpasswd")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "bob:%s\n", hash), 0o600))
+	s := serve(t, distribution(t, fmt.Sprintf("auth: {htpasswd: {realm: interop, path: %q}}", file)), url.UserPassword("bob", "s3cret"))
+	s.lists(t, many(t), 3)
+
+	_, err = (&ocitags.Client{Credentials: ocitags.StaticCredential(s.host, ocitags.Credential{Username: "bob", Password: "wrong"})}).ListTags(t.Context(), s.host+"/"+name)
+	require.ErrorIs(t, err, ocitags.ErrUnauthorized)
+	assert.Contains(t, err.Error(), "was sent")
+}
+
+// Debian's package of distribution 2.8.2 ignores n, and lists in the order of
+// the directory.
+func TestDebianDockerRegistry(t *testing.T) {
+	binary, err := exec.LookPath("docker-registry")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("CI has to install docker-registry")
+		}
+		t.Skip("docker-registry is not installed: apt-get install docker-registry")
+	}
+	// It does not tell which port it was given, so one that was free a moment ago.
+	probe := httptest.NewServer(nil)
+	host := strings.TrimPrefix(probe.URL, "http://")
+	probe.Close()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "config.yml")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "version: 0.1\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", filepath.Join(dir, "data"), host), 0o600))
+	cmd := exec.CommandContext(t.Context(), binary, "serve", file)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	require.Eventually(t, func() bool {
+		resp, err := http.Get("http://" + host + "/v2/")
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		return err == nil && resp.StatusCode == http.StatusOK
+	}, 30*time.Second, 20*time.Millisecond)
+
+	s := server{host: host}
+	s.push(t, many(t))
+	s.lists(t, many(t), 2) // 2,500 at once, and one question whether that is a cap
+}
+
+func TestGoContainerRegistry(t *testing.T) {
+	s := serve(t, registry.New(registry.Logger(log.New(io.Discard, "", 0))), nil)
+	s.lists(t, many(t), 4) // no Link: two full pages, one of 500, and the question after it
+}
+
+func TestCuelabs(t *testing.T) {
+	s := serve(t, ociserver.New(ocimem.New(), nil), nil)
+	s.lists(t, many(t), 3)
+}
+
+func TestCuelabsWithMaxListPageSize(t *testing.T) {
+	s := serve(t, ociserver.New(ocimem.New(), &ociserver.Options{MaxListPageSize: 100}), nil)
+	s.lists(t, many(t), 26) // 25 full pages, and the question after the last
+}
