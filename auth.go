@@ -9,7 +9,8 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"path/filepath"
+	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,6 +58,9 @@ type challenge struct {
 	params map[string]string // names in lower case
 }
 
+// token68 is what Negotiate has in place of parameters, up to the next comma.
+var token68 = regexp.MustCompile(`^[ \t]+[A-Za-z0-9._~+/-]+=*[ \t]*(,|$)`)
+
 // parseChallenges reads WWW-Authenticate headers, each a list of challenges
 // that are lists of parameters themselves, with the same comma between both.
 // A header is read as far as it can be understood.
@@ -70,15 +74,9 @@ func parseChallenges(headers []string) []challenge {
 				break
 			}
 			value, hasValue := strings.CutPrefix(strings.TrimLeft(after, " \t"), "=")
-			if !hasValue { // a scheme
+			if !hasValue { // a scheme, with a token68 or nothing, or with parameters to come
 				all = append(all, challenge{strings.ToLower(name), map[string]string{}})
-				rest = after
-				// token68, as in "Negotiate TlRM…=": no parameters of ours
-				if blob, tail := cutToken(strings.TrimLeft(after, " \t")); strings.HasPrefix(tail, "==") {
-					rest = strings.TrimLeft(tail, "=")
-				} else if _, tail := cutToken(tail); blob != "" && tail == "" && !strings.Contains(after, "=") {
-					rest = ""
-				}
+				rest = token68.ReplaceAllString(after, "$1")
 				continue
 			}
 			if len(all) == 0 {
@@ -479,7 +477,6 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 	}
 	realm, inside, err := a.checkRealm(asked.params["realm"], req.URL, cred)
 	if err != nil {
-		a.sent.Store(false)
 		return "", time.Time{}, err
 	}
 	if !inside {
@@ -497,7 +494,7 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 // and the token must then be for that; any other path counts as ours.
 func repositoryOf(u *url.URL, ours string) string {
 	name, ok := strings.CutPrefix(u.Path, "/v2/")
-	if name, ok2 := strings.CutSuffix(name, "/tags/list"); ok && ok2 && filepath.Base(name) == filepath.Base(ours) {
+	if name, ok2 := strings.CutSuffix(name, "/tags/list"); ok && ok2 && path.Base(name) == path.Base(ours) {
 		if _, err := repository.Parse("host.invalid/" + name); err == nil {
 			return name
 		}
@@ -584,10 +581,11 @@ func (a *authorizer) ask(req *http.Request, answer *tokenAnswer) (status int, er
 		return resp.StatusCode, fmt.Errorf("reading the token server's answer: %w", err)
 	case resp.StatusCode != http.StatusOK:
 		e := newError(resp, body)
+		e.token = true
 		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
 			e.kind = ErrUnauthorized
 		}
-		return resp.StatusCode, fmt.Errorf("token server: %w", e)
+		return resp.StatusCode, e
 	case len(body) > maxTokenAnswer:
 		return 0, permanentError{fmt.Errorf("%w: the token server %s sent more than %d bytes", ErrTooLarge, req.URL.Host, maxTokenAnswer)}
 	}

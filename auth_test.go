@@ -597,6 +597,40 @@ func TestTokenAnswers(t *testing.T) {
 	}
 }
 
+// What a token server refuses says nothing about the list: not that it is not
+// there, not that a smaller page would do, and above all not that a page whose
+// successor was asked for has none (FAULTS 42).
+func TestTokenServerRefusals(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 405, 413, 501} {
+		r, network := locked("ggcr", &regtest.Auth{})
+		r.Fault = func(_ int, req *http.Request) regtest.Fault {
+			if req.URL.Query().Has("last") {
+				r.Auth.Revoke()
+			}
+			if req.URL.Path == "/token" && len(r.Requests()) > 3 {
+				return regtest.Fault{Status: status}
+			}
+			return regtest.Fault{}
+		}
+		_, err := anonymous(network).ListTags(t.Context(), ref)
+		var refusal *Error
+		require.ErrorAs(t, err, &refusal, "%d", status)
+		assert.Equal(t, status, refusal.StatusCode)
+		assert.Equal(t, "https://registry.example/token", refusal.URL)
+		assert.Contains(t, err.Error(), "page 2: ")
+		require.NotErrorIs(t, err, ErrNotFound)
+		assert.Equal(t, "n=1000&last=", requests(r)[3][:12], "asked once, at one page size")
+		assert.Equal(t, 5, len(r.Requests()))
+
+		r.Forget()
+		r.Fault = faultAt(2, regtest.Fault{Status: status})
+		_, err = anonymous(network).ListTags(t.Context(), ref)
+		require.ErrorAs(t, err, &refusal, "%d", status)
+		require.NotErrorIs(t, err, ErrNotFound)
+		assert.Equal(t, 2, len(r.Requests()))
+	}
+}
+
 // Redirects of the list itself (FAULTS 23 to 28).
 func TestRedirects(t *testing.T) {
 	// hop is a registry that redirects, and answers what arrives at its end.

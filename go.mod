@@ -8,6 +8,7 @@ require (
 	github.com/go-json-experiment/json v1.27.2
 	github.com/stretchr/testify v1.12.1
 	github.com/tomnomnom/linkheader v0.0.0-20250811210735-e5fe3b51442e
+	go.uber.org/goleak v1.3.0
 	golang.org/x/net v0.62.0
 	oras.land/oras-go/v2 v2.7.0
 )

@@ -152,9 +152,10 @@ func (s *ordinary) page(ctx context.Context, cur *cursor, emit func(string) (boo
 // last. The rest of it need not be read.
 var errRepeat = errors.New("the list from its start")
 
-// status is the HTTP status that err tells of, or 0.
+// status is the HTTP status with which the registry refused, or 0. That of a
+// token server says nothing about the list.
 func status(err error) int {
-	if refusal, ok := errors.AsType[*Error](err); ok {
+	if refusal, ok := errors.AsType[*Error](err); ok && !refusal.token {
 		return refusal.StatusCode
 	}
 	return 0
@@ -166,7 +167,7 @@ func status(err error) int {
 // for a week in 2024 (413 TOO_MANY_TAGS_REQUESTED over 100).
 func (s *ordinary) stepDown(err error) bool {
 	refusal, ok := errors.AsType[*Error](err)
-	if !ok || s.n == 0 || !slices.Contains([]int{400, 405, 413, 416, 422}, refusal.StatusCode) {
+	if !ok || s.n == 0 || !slices.Contains([]int{400, 405, 413, 416, 422}, status(err)) {
 		return false
 	}
 	for _, c := range refusal.Codes {

@@ -144,7 +144,9 @@ func (l *listing) attempt(ctx context.Context, req request, emit func(string) (b
 	if err != nil {
 		return rep, failure(ctx, req.url, err)
 	}
-	defer discard(resp)
+	// What is left of a body is not read: it is a failure, or the consumer has
+	// enough, and nobody should wait for it.
+	defer func() { _ = resp.Body.Close() }()
 	if werr != nil {
 		return rep, failure(ctx, req.url, werr)
 	}
@@ -192,6 +194,9 @@ func failure(ctx context.Context, u *url.URL, err error) error {
 		err = b
 	}
 	err = stripURL(err)
+	if strings.Contains(err.Error(), "server response headers exceeded") { // net/http has no variable for it
+		return fmt.Errorf("%w: GET %s: response headers of more than %d bytes", ErrTooLarge, bareURL(u), maxHeader)
+	}
 	if b, ok := errors.AsType[*bound.Error](err); ok && b.Err == nil || errors.Is(err, taglist.ErrTooLarge) {
 		return fmt.Errorf("%w: GET %s: %w", ErrTooLarge, bareURL(u), err)
 	}
@@ -252,11 +257,15 @@ func tagOrBlank(s string) string {
 // defaultTransport is shared, so that the package-level functions reuse
 // connections too.
 var defaultTransport = sync.OnceValue(func() http.RoundTripper {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxResponseHeaderBytes = maxHeader
-	t.MaxIdleConnsPerHost = 8 // a listing's requests come back to the same host
-	t.DialContext = dial
-	return t
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dial,
+		ForceAttemptHTTP2:      true, // a DialContext of one's own turns it off
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxResponseHeaderBytes: maxHeader,
+		MaxIdleConnsPerHost:    8, // a listing's requests come back to the same host
+		IdleConnTimeout:        90 * time.Second,
+	}
 })
 
 // publicOnly marks a request to host, whose name a registry made up: it must

@@ -291,6 +291,19 @@ func TestHeaderBound(t *testing.T) {
 	assert.Len(t, r.Requests(), 1)
 }
 
+// Over the package's own transport the header is not even read to its end.
+func TestHeaderBoundOnTheWire(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for i := range 64 {
+			w.Header().Set(fmt.Sprint("X-Large-", i), strings.Repeat("x", 64<<10))
+		}
+	}))
+	defer server.Close()
+	_, err := (&Client{Credentials: Anonymous}).ListTags(t.Context(), strings.TrimPrefix(server.URL, "http://")+"/a/b")
+	require.ErrorIs(t, err, ErrTooLarge)
+	assert.Contains(t, err.Error(), "response headers of more than 1048576 bytes")
+}
+
 // An error body of any length makes a short error.
 func TestErrorBodyBound(t *testing.T) {
 	ref, r, network := mock("gitlab", "a/b", 1)

@@ -27,6 +27,7 @@
 package ocitags
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,7 +152,7 @@ type Page struct {
 	Tags       int           // new tags in this page
 	Total      int           // new tags so far
 	Skipped    int           // entries of this page that are no tags: null, digests, outside the grammar
-	Duration   time.Duration // from the request, its retries included, to the end of the page
+	Duration   time.Duration // from the request to the end of the page, with retries and what the consumer took
 	Attempts   int           // how often it was asked for; 1: the first try succeeded
 }
 
@@ -298,9 +299,10 @@ type Error struct {
 	RetryAfter time.Duration // how long the server asked to wait; 0: it did not
 	URL        string        // what was asked, without credentials and query
 
-	method string // of HTTP
+	method string // of HTTP; "": GET
 	kind   error  // one of the Err variables, or nil
 	hint   string // what to do
+	token  bool   // it was the token server, not the registry
 }
 
 // An ErrorCode is one entry of an OCI error body (distribution-spec v1.1.1,
@@ -313,10 +315,13 @@ type ErrorCode struct {
 // Error gives the status, the reasons and a hint, on one line of printable text.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s: %d %s", e.method, e.URL, e.StatusCode, http.StatusText(e.StatusCode))
+	if e.token {
+		b.WriteString("token server: ")
+	}
+	fmt.Fprintf(&b, "%s %s: %d %s", cmp.Or(e.method, "GET"), e.URL, e.StatusCode, http.StatusText(e.StatusCode))
 	for _, c := range e.Codes {
 		b.WriteString(": ")
-		if strings.Trim(c.Code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == "" {
+		if len(c.Code) < 64 && strings.Trim(c.Code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == "" {
 			b.WriteString(c.Code)
 		} else {
 			b.WriteString(taglist.Quote(c.Code))

@@ -140,14 +140,13 @@ func (r *Registry) Forget() {
 // ServeHTTP implements http.Handler.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	k := r.enter(req)
-	rec := &recorder{ResponseWriter: w, left: -1}
-	defer func() {
+	rec := &recorder{ResponseWriter: w, left: -1, tell: func(status int) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if k <= len(r.log) { // not forgotten meanwhile
-			r.log[k-1].Status = rec.status
+			r.log[k-1].Status = status
 		}
-	}()
+	}}
 	if r.Fault != nil {
 		fault := r.Fault(k, req)
 		if fault.Delay > 0 && !sleep(req, fault.Delay) {
@@ -197,23 +196,26 @@ func sleep(req *http.Request, d time.Duration) bool {
 	}
 }
 
-// A recorder keeps the status, and cuts the body short.
+// A recorder tells the status before the client can know it, and cuts the body
+// short.
 type recorder struct {
 	http.ResponseWriter
-	status int
-	left   int // bytes until the cut; < 0: none
+	tell func(status int)
+	told bool
+	left int // bytes until the cut; < 0: none
 }
 
 func (w *recorder) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
+	if !w.told {
+		w.told = true
+		w.tell(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *recorder) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
+	if !w.told {
+		w.WriteHeader(http.StatusOK)
 	}
 	if w.left >= 0 && len(p) >= w.left {
 		_, _ = w.ResponseWriter.Write(p[:w.left])
