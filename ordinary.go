@@ -28,7 +28,8 @@ type ordinary struct {
 	anew    bool     // the list was begun anew after its cursor was deleted
 
 	compares bool // it continues a disorderly list with what is greater than last
-	whole    bool // it is being listed without n, because of that
+	goesOn   bool // it has answered a question of ours what comes after a tag
+	whole    bool // the list is read once more, without n
 }
 
 func newOrdinary(l *listing) *ordinary {
@@ -135,9 +136,9 @@ func (s *ordinary) page(ctx context.Context, cur *cursor, emit func(string) (boo
 	}
 	switch {
 	case err == errRepeat:
-		return answer{reply: rep, why: "the page had no Link, and asking after its last tag gave the start of the list again"}, nil
+		return s.unanswered(cur, rep, "asking after its last tag gave the start of the list again"), nil
 	case err != nil && cur.guess && refusesLast(status(err)):
-		return answer{reply: rep, why: fmt.Sprintf("the page had no Link, and last was refused with %d", status(err))}, nil
+		return s.unanswered(cur, rep, fmt.Sprintf("last was refused with %d", status(err))), nil
 	case err != nil:
 		return answer{reply: rep}, err
 	}
@@ -268,6 +269,7 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (a
 		s.at = &at
 	}
 	s.judge(cur, t)
+	s.goesOn = s.goesOn || cur.guess && (t.fresh > 0 || rep.Entries == 0)
 	byTag := cur.last != "" && (t.fresh > 0 || s.whole && !cur.guess && rep.Entries > 0)
 	s.carry(t)
 
@@ -287,10 +289,13 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (a
 			return ans, fmt.Errorf("%w: GET %s: the registry sorts its pages in one way and continues them in another, so that tags are missing", ErrInvalidResponse, bareURL(rep.asked))
 		}
 		s.warn(ctx, "order and cursor disagree: listing once more without n")
-		s.whole, s.n = true, 0
-		ans.next = &cursor{url: s.query(""), reorder: true}
-	case cur.guess && t.fresh == 0: // with or without a Link
-		ans.why = "the page had no Link, and asking after its last tag brought nothing new"
+		ans.next = s.wholeList()
+	case cur.guess && t.fresh == 0 && rep.Entries > 0: // with or without a Link
+		return s.unanswered(cur, rep, "asking after its last tag brought nothing new"), nil
+	case cur.guess && rep.Entries == 0:
+		ans.why = "nothing comes after its last tag"
+	case s.whole && t.fresh == 0 && link == nil:
+		ans.why = "the list without n has no tag more"
 	case link != nil:
 		ans.next = &cursor{url: link}
 		if q := link.Query()["last"]; len(q) == 1 && q[0] == last {
@@ -298,8 +303,11 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (a
 		}
 	case ans.more && last != "":
 		ans.next = &cursor{url: s.query(last), last: last}
-	case last != "" && s.mayBeCut(rep):
-		ans.next = &cursor{url: s.query(last), last: last, guess: true}
+	case s.mayBeCut(rep):
+		if last == "" {
+			return ans, fmt.Errorf("%w: GET %s: found %d entries and not one tag, so that nothing says where the list goes on", ErrInvalidResponse, bareURL(rep.asked), rep.Entries)
+		}
+		ans.next = &cursor{url: s.query(last), last: last, guess: true, full: isFull(rep)}
 	case s.linked && rep.Entries == 0:
 		ans.why = "the last page is empty and has no Link"
 	case s.linked:
@@ -311,6 +319,24 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (a
 		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, but no way to it", ErrInvalidResponse, bareURL(rep.asked))
 	}
 	return ans, nil
+}
+
+// wholeList is the cursor of the list without n, which begins it anew.
+func (s *ordinary) wholeList() *cursor {
+	s.whole, s.n = true, 0
+	return &cursor{url: s.query(""), reorder: true}
+}
+
+// unanswered says what follows when a registry did not take up the question
+// what comes after the last tag. Mostly that was all. But where a page had just
+// the n tags that were asked for, n may be all that the registry knows of
+// paging, as Google's Artifact Registry did that cut its lists at n without a
+// word (go-containerregistry #1643): only the list without n tells.
+func (s *ordinary) unanswered(cur *cursor, rep reply, why string) answer {
+	if cur.full && !s.linked && !s.goesOn && !s.whole {
+		return answer{reply: rep, next: s.wholeList()}
+	}
+	return answer{reply: rep, why: "the last page has no Link, and " + why}
 }
 
 // carry keeps what the next page is judged by. A disorder that showed once
@@ -360,8 +386,7 @@ func hasOther(q url.Values) bool {
 //     page before, or a round number: what caps look like. Nexus groups cut at n
 //     (NEXUS-35956), quay up to 3.11 at 50, Google's at 10,000.
 func (s *ordinary) mayBeCut(rep reply) bool {
-	n, _ := strconv.Atoi(rep.asked.Query().Get("n"))
-	if n > 0 && (rep.Entries == n || rep.Entries == n+1) {
+	if isFull(rep) {
 		return true
 	}
 	if s.linked {
@@ -370,6 +395,11 @@ func (s *ordinary) mayBeCut(rep reply) bool {
 	known := s.largest
 	s.largest = max(s.largest, rep.Entries)
 	return known > 0 && rep.Entries >= known || round(rep.Entries)
+}
+
+func isFull(rep reply) bool {
+	n, _ := strconv.Atoi(rep.asked.Query().Get("n"))
+	return n > 0 && (rep.Entries == n || rep.Entries == n+1)
 }
 
 // round reports whether n is a number that people choose: a multiple of 50, or

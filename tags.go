@@ -402,6 +402,7 @@ type cursor struct {
 	url   *url.URL
 	last  string // the tag after which the page begins; "": none, or not known
 	guess bool   // our own, not announced: an answer without news is the end
+	full  bool   // after a page that had the n tags which were asked for
 
 	quay    jsonPage // which of quay's JSON pages; zero: none of them
 	check   bool     // a page that is read once more, to compare
