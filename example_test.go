@@ -37,7 +37,30 @@ func ExampleListTags() {
 	// Output: 251 index zlib-1.3.1-0249.spack
 }
 
-// An index is built as the tags come. Breaking out of the loop ends the listing.
+// packages lists what an index builder wants of a cache.
+func packages(ctx context.Context, cache string) ([]string, error) {
+	var index []string
+	for tag, err := range ocitags.Tags(ctx, cache) {
+		if err != nil {
+			return nil, err // what is in index is not all
+		}
+		if strings.HasSuffix(tag, ".spack") {
+			index = append(index, tag)
+		}
+	}
+	return index, nil
+}
+
+func Example() {
+	host, stop := cache()
+	defer stop()
+
+	index, err := packages(context.Background(), host+"/group/cache")
+	fmt.Println(len(index), err)
+	// Output: 250 <nil>
+}
+
+// Tags come as they are read. Breaking out of the loop ends the listing.
 func ExampleTags() {
 	host, stop := cache()
 	defer stop()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -454,6 +455,37 @@ func TestMillionTagsInOneBody(t *testing.T) {
 	}
 	assert.Equal(t, 1_000_000, n)
 	assert.Len(t, network.Sent(), 2, "a round number, so one question more")
+}
+
+// A stream of tags in ascending order holds none of them.
+func TestStreamHoldsNothing(t *testing.T) {
+	const n = 200_000
+	handler := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		from, _ := strconv.Atoi(strings.TrimPrefix(req.URL.Query().Get("last"), "tag-"))
+		to := min(from+20_000, n)
+		if to < n {
+			w.Header().Set("Link", fmt.Sprintf(`<?last=tag-%050d>; rel="next"`, to))
+		}
+		_, _ = fmt.Fprintf(w, `{"tags":["tag-%050d"`, from+1)
+		for i := from + 2; i <= to; i++ {
+			_, _ = fmt.Fprintf(w, `,"tag-%050d"`, i)
+		}
+		_, _ = fmt.Fprint(w, `]}`)
+	})
+	live := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before, got := live(), 0
+	for _, err := range anonymous(new(regtest.Network).Handle("registry.example", handler)).Tags(t.Context(), "registry.example/a/b") {
+		require.NoError(t, err)
+		if got++; got%50_000 == 0 {
+			assert.Less(t, live(), before+4<<20, "after %d tags of 54 bytes", got)
+		}
+	}
+	assert.Equal(t, n, got)
 }
 
 // An order that breaks late is no reason to forget or to repeat a tag: the

@@ -190,8 +190,8 @@ func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
 // tags before it are not all. Breaking out of the loop cancels what is in
 // flight. Each range over the iterator lists anew.
 //
-// It takes constant memory while the registry's order is that of sort.Strings,
-// and some 100 bytes a tag otherwise.
+// It takes constant memory while the registry's order is that of sort.Strings;
+// otherwise it holds each tag, and some 70 bytes more.
 func (c *Client) Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
 	return c.list(ctx, ref, nil)
 }
