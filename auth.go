@@ -307,7 +307,7 @@ func (a *authorization) renew(ctx context.Context, refused string, asked challen
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			return "", context.Cause(ctx)
+			return "", ended(ctx)
 		}
 		if f.err == nil && f.header != refused {
 			return f.header, nil

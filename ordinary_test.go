@@ -708,6 +708,7 @@ func TestCancel(t *testing.T) {
 				began := time.Now()
 				_, err := anonymous(network).ListTags(ctx, ref)
 				require.ErrorIs(t, err, boom)
+				require.ErrorIs(t, err, context.Canceled)
 				assert.Equal(t, 10*time.Second, time.Since(began))
 			})
 		})

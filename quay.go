@@ -111,8 +111,8 @@ func (q *quay) at(page jsonPage) *cursor {
 
 // following is the page that reaches farthest and still holds the last entry
 // that was read. Offsets are multiples of the limit, so it is the limit that is
-// chosen: after 100 entries 99 from 99 on, then 98 from 196 on. One page in
-// twenty or so is what the overlap costs.
+// chosen: after 100 entries 99 from 99 on, then 98 from 196 on. The overlap
+// costs one page in eight.
 func (q *quay) following() jsonPage {
 	if q.rigid {
 		return jsonPage{number: q.end/q.most + 1, limit: q.most}

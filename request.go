@@ -52,7 +52,7 @@ func (l *listing) read(ctx context.Context, req request, emit func(string) (bool
 			return rep, nil
 		}
 		if ctx.Err() != nil {
-			return rep, context.Cause(ctx)
+			return rep, fmt.Errorf("GET %s: %w", bareURL(req.url), ended(ctx))
 		}
 		wish, ok := retryable(err)
 		switch {
@@ -77,13 +77,21 @@ func (l *listing) read(ctx context.Context, req request, emit func(string) (bool
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return rep, context.Cause(ctx)
+			return rep, fmt.Errorf("%w; while waiting to try again: %w", err, ended(ctx))
 		}
 		l.filter.Rewind(mark)
 		if req.again != nil {
 			req.url = req.again(req.url, err)
 		}
 	}
+}
+
+// ended is why ctx did: its error, and the cause if the user gave one.
+func ended(ctx context.Context) error {
+	if cause := context.Cause(ctx); cause != ctx.Err() {
+		return fmt.Errorf("%w: %w", ctx.Err(), cause)
+	}
+	return ctx.Err()
 }
 
 // retryable reports whether another attempt may mend err, and how long the

@@ -529,7 +529,7 @@ func (l *listing) emit(ctx context.Context, tag string) (bool, error) {
 	fresh, forgot := l.filter.Admit(tag)
 	if forgot {
 		if err := l.recall(ctx); err != nil {
-			return false, err
+			return false, permanentError{err} // it was tried as often as it may
 		}
 		fresh, _ = l.filter.Admit(tag)
 	}

@@ -143,17 +143,10 @@ func (d *decoder) body() error {
 	if kind := d.dec.PeekKind(); kind != '{' {
 		return d.notAnObject(kind)
 	}
-	if _, err := d.dec.ReadToken(); err != nil {
-		return d.syntax(err)
-	}
 	var tags bool
 	var refusal string
-	for d.dec.PeekKind() != '}' {
-		name, err := d.dec.ReadToken()
-		if err != nil {
-			return d.syntax(err)
-		}
-		switch name.String() {
+	err := d.object(func(name string) (err error) {
+		switch name {
 		case "tags":
 			tags = true
 			err = d.tags()
@@ -168,12 +161,10 @@ func (d *decoder) body() error {
 		default:
 			err = d.skip()
 		}
-		if err != nil {
-			return err
-		}
-	}
-	if _, err := d.dec.ReadToken(); err != nil { // the closing brace, or what stands in its place
-		return d.syntax(err)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	switch _, err := d.dec.ReadToken(); {
 	case err == nil:
@@ -278,17 +269,10 @@ func (d *decoder) tag() error {
 
 // entry reads one object of the array: quay's {"name": …, "end_ts": …}.
 func (d *decoder) entry() error {
-	if _, err := d.dec.ReadToken(); err != nil {
-		return d.syntax(err)
-	}
 	var name []byte
 	var end int64
-	for d.dec.PeekKind() != '}' {
-		key, err := d.dec.ReadToken()
-		if err != nil {
-			return d.syntax(err)
-		}
-		switch key.String() {
+	err := d.object(func(key string) error {
+		switch key {
 		case "name":
 			if d.dec.PeekKind() != '"' {
 				return &Error{Found: fmt.Sprintf("found tags[%d] whose name is not a string", d.sum.Entries)}
@@ -298,24 +282,18 @@ func (d *decoder) entry() error {
 				return d.syntax(err)
 			}
 			text, err := d.unquote(raw)
-			if err != nil {
-				return err
-			}
 			name = append([]byte{}, text...) // the decoder's buffer moves on
+			return err
 		case "end_ts":
 			text, err := d.scalar()
-			if err != nil {
-				return err
-			}
 			end, _ = strconv.ParseInt(text, 10, 64) // anything else: no end
+			return err
 		default:
-			if err := d.skip(); err != nil {
-				return err
-			}
+			return d.skip()
 		}
-	}
-	if _, err := d.dec.ReadToken(); err != nil {
-		return d.syntax(err)
+	})
+	if err != nil {
+		return err
 	}
 	switch {
 	case name == nil:
@@ -325,6 +303,26 @@ func (d *decoder) entry() error {
 		return nil
 	}
 	return d.offer(name)
+}
+
+// object reads an object, and lets field read the value of each name in it.
+func (d *decoder) object(field func(name string) error) error {
+	if _, err := d.dec.ReadToken(); err != nil { // the opening brace
+		return d.syntax(err)
+	}
+	for d.dec.PeekKind() != '}' {
+		name, err := d.dec.ReadToken()
+		if err != nil {
+			return d.syntax(err)
+		}
+		if err := field(name.String()); err != nil {
+			return err
+		}
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return d.syntax(err)
+	}
+	return nil
 }
 
 // offer takes an element's text and queues it if it is a tag.
