@@ -4,6 +4,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -111,6 +114,31 @@ func TestProfiles(t *testing.T) {
 				}
 			}
 			golden(t, "conversations/"+profile.Name+".txt", talk.String())
+		})
+	}
+}
+
+// The same over TLS and HTTP/2, as a client out there meets it.
+func TestProfilesOverTheWire(t *testing.T) {
+	for _, profile := range regtest.Profiles() {
+		t.Run(profile.Name, func(t *testing.T) {
+			ref, r, _ := mock(profile.Name, "proxy/app", 2345)
+			protocols := map[string]int{}
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				protocols[req.Proto]++ // one request after the other
+				r.ServeHTTP(w, req)
+			}))
+			server.EnableHTTP2 = true
+			server.StartTLS()
+			defer server.Close()
+			transport := server.Client().Transport.(*http.Transport)
+			transport.TLSClientConfig.InsecureSkipVerify = true // the certificate is for no registry
+			transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
+			}
+			c := &Client{Transport: transport, Credentials: Anonymous}
+			mustList(t, c, ref, r, "proxy/app")
+			assert.Equal(t, map[string]int{"HTTP/2.0": len(r.Requests())}, protocols)
 		})
 	}
 }

@@ -29,6 +29,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of Write, after which there is still to be cleaned up
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -137,7 +138,10 @@ func list(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if o.verbose {
 		level = slog.LevelDebug
 	}
-	progress := newProgress(stderr, !o.verbose)
+	progress := &progress{}
+	if !o.verbose {
+		progress = newProgress(stdout, stderr)
+	}
 	defer progress.clear()
 	client.Logger = slog.New(newStory(progress.under(stderr), level))
 	client.OnPage = progress.page

@@ -17,14 +17,22 @@ type progress struct {
 	next  time.Time // not before
 }
 
-// newProgress shows progress on w if that is a terminal, and if it is wanted.
-func newProgress(w io.Writer, wanted bool) *progress {
-	if file, ok := w.(*os.File); ok && wanted {
-		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			return &progress{w: w}
-		}
+// newProgress shows progress on stderr if that is a terminal; not if stdout is
+// one too, where the tags themselves are seen to come.
+func newProgress(stdout, stderr io.Writer) *progress {
+	if isTerminal(stderr) && !isTerminal(stdout) {
+		return &progress{w: stderr}
 	}
 	return &progress{}
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && file.Name() != os.DevNull
 }
 
 // clearLine returns to the start of the line and empties it (ECMA-48 EL).
