@@ -227,3 +227,30 @@ func TestCredentialHelpers(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 }
+
+// A credential file of any content gives a credential or an error, and the
+// error holds nothing of it.
+func FuzzCredentialFile(f *testing.F) {
+	for _, text := range []string{
+		entry("ghcr.io", secret), `{"auths":{"https://ghcr.io/v1/":{"identitytoken":"` + secret + `"}}}`, `{"auths":{"ghcr.io":{"auth":"!` + secret + `"}}}`,
+		`{"auths":{"ghcr.io/a":{"registrytoken":"` + secret + `"},"GHCR.IO":null}}`, `{"auths":[]}`, `{"auths":{"ghcr.io":"` + secret + `"}}`, ``, `null`, "\ufeff{}",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		path := filepath.Join(t.TempDir(), "config.json")
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		file, err := openCredentialFile(path)
+		if err != nil || len(file.CredHelpers) > 0 || file.CredsStore != "" {
+			return // helpers are programs: not here
+		}
+		cred, err := readCredential(t.Context(), path, "ghcr.io", "a/b")
+		if err != nil {
+			require.Equal(t, Credential{}, cred)
+			require.NotContains(t, err.Error(), secret)
+		}
+		if !strings.Contains(text, `\`) && !strings.Contains(strings.ToLower(text), "ghcr.io") {
+			require.Equal(t, Credential{}, cred, "an entry for another host")
+		}
+	})
+}
