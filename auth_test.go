@@ -77,7 +77,7 @@ func FuzzParseChallenges(f *testing.F) {
 	})
 }
 
-// Only what reads our repository is asked for (FAULTS 36).
+// Only what reads our repository is asked for (fault 36).
 func TestReadScope(t *testing.T) {
 	for scope, want := range map[string]string{
 		"":                             "repository:a/b:pull",
@@ -97,10 +97,10 @@ func TestReadScope(t *testing.T) {
 }
 
 // locked is a registry that lets in whom it knows.
-func locked(profile string, auth *regtest.Auth) (*regtest.Registry, *regtest.Network) {
+func locked(t *testing.T, profile string, auth *regtest.Auth) (*regtest.Registry, *regtest.Network) {
 	r := regtest.New(regtest.ByName(profile)).Push("a/b", pushed(2500)...)
 	r.Auth = auth
-	return r, new(regtest.Network).Handle("registry.example", r)
+	return r, wire(t).Handle("registry.example", r)
 }
 
 const ref = "registry.example/a/b"
@@ -139,7 +139,7 @@ func TestTokens(t *testing.T) {
 			[]string{"401 GET " + list, "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r, network := locked(test.profile, test.auth)
+			r, network := locked(t, test.profile, test.auth)
 			c := &Client{Transport: network, Credentials: StaticCredential("registry.example", test.cred)}
 			mustList(t, c, ref, r, "a/b")
 			assert.Equal(t, test.want, methods(r))
@@ -156,7 +156,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestTokenRequest(t *testing.T) {
-	r, network := locked("gitlab", &regtest.Auth{Username: "bob", Password: secret, Realm: "https://registry.example/token?account=x"})
+	r, network := locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret, Realm: "https://registry.example/token?account=x"})
 	c := &Client{Transport: network, Credentials: StaticCredential("registry.example", user), UserAgent: "tester/1"}
 	mustList(t, c, ref, r, "a/b")
 	req := r.Requests()[1]
@@ -165,7 +165,7 @@ func TestTokenRequest(t *testing.T) {
 	assert.Equal(t, url.Values{"account": {"x"}, "service": {"registry.example"}, "scope": {"repository:a/b:pull"}}, u.Query())
 	assert.Equal(t, "tester/1", req.Header.Get("User-Agent"))
 
-	r, network = locked("gitlab", &regtest.Auth{Username: "x", RefreshToken: secret})
+	r, network = locked(t, "gitlab", &regtest.Auth{Username: "x", RefreshToken: secret})
 	c = &Client{Transport: network, Credentials: StaticCredential("registry.example", Credential{RefreshToken: secret})}
 	mustList(t, c, ref, r, "a/b")
 	req = r.Requests()[1]
@@ -177,7 +177,7 @@ func TestTokenRequest(t *testing.T) {
 // A token server that knows no POST is asked by GET, once.
 func TestTokenServerWithoutPOST(t *testing.T) {
 	for _, status := range []int{404, 405} {
-		r, network := locked("gitlab", &regtest.Auth{Username: "bob", Password: secret})
+		r, network := locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
 		r.Fault = func(_ int, req *http.Request) regtest.Fault {
 			if req.Method == http.MethodPost {
 				return regtest.Fault{Status: status}
@@ -204,7 +204,7 @@ func TestAccessToken(t *testing.T) {
 		}
 		_, _ = fmt.Fprint(w, `{"tags":["1"]}`)
 	})
-	c := &Client{Transport: new(regtest.Network).Handle("registry.example", handler), Credentials: StaticCredential("registry.example", Credential{AccessToken: secret})}
+	c := &Client{Transport: wire(t).Handle("registry.example", handler), Credentials: StaticCredential("registry.example", Credential{AccessToken: secret})}
 	_, err := c.ListTags(t.Context(), ref)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"", "Bearer " + secret}, seen)
@@ -212,7 +212,7 @@ func TestAccessToken(t *testing.T) {
 
 // A token that ends between two pages is replaced once, and nothing is lost.
 func TestTokenIsRevokedInTheMiddle(t *testing.T) {
-	r, network := locked("gitlab", &regtest.Auth{})
+	r, network := locked(t, "gitlab", &regtest.Auth{})
 	r.Fault = func(k int, _ *http.Request) regtest.Fault {
 		if k == 4 {
 			r.Auth.Revoke()
@@ -225,7 +225,7 @@ func TestTokenIsRevokedInTheMiddle(t *testing.T) {
 }
 
 // A token is not used up to its last second, and one without expires_in for a
-// minute (FAULTS 46).
+// minute (fault 46).
 func TestTokenExpiry(t *testing.T) {
 	for _, test := range []struct {
 		expires string // the value of expires_in
@@ -235,7 +235,7 @@ func TestTokenExpiry(t *testing.T) {
 		{`"soon"`, time.Minute}, {`{}`, time.Minute}, {`1e18`, 24 * time.Hour}, {`99999999999999999999`, 24 * time.Hour}, {`30`, 30 * time.Second}, {`1`, time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			r, network := locked("gitlab", &regtest.Auth{})
+			r, network := locked(t, "gitlab", &regtest.Auth{})
 			r.Profile.Token = func(token string) map[string]any {
 				answer := map[string]any{"token": token, "issued_at": "1999-01-01T00:00:00Z"} // a clock of its own
 				if test.expires != "" {
@@ -269,7 +269,7 @@ func TestTokenExpiry(t *testing.T) {
 // One token request for all that wait; one that is cancelled fails nobody else.
 func TestOneTokenRequestAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, network := locked("gitlab", &regtest.Auth{})
+		r, network := locked(t, "gitlab", &regtest.Auth{})
 		r.Fault = func(_ int, req *http.Request) regtest.Fault {
 			if req.URL.Path == "/token" {
 				return regtest.Fault{Delay: time.Second}
@@ -298,7 +298,7 @@ func TestOneTokenRequestAtATime(t *testing.T) {
 // A failure wakes all that wait, and each has it.
 func TestTokenFailureIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, network := locked("gitlab", &regtest.Auth{Username: "bob", Password: "other"})
+		r, network := locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: "other"})
 		r.Fault = func(_ int, req *http.Request) regtest.Fault {
 			if req.URL.Path == "/token" {
 				return regtest.Fault{Delay: time.Second}
@@ -342,15 +342,15 @@ func TestUnauthorized(t *testing.T) {
 		says     string
 		requests int
 	}{
-		{"FAULTS 39: Negotiate only", always("Negotiate", "Digest realm=x"), user, `asks for "negotiate" authentication`, 1},
-		{"FAULTS 40: no challenge", always(), user, "no credential was sent: none is known", 1},
-		{"FAULTS 41: good tokens for ever", always(bearer), user, "the credential for registry.example was sent", 3},
+		{"fault 39: Negotiate only", always("Negotiate", "Digest realm=x"), user, `asks for "negotiate" authentication`, 1},
+		{"fault 40: no challenge", always(), user, "no credential was sent: none is known", 1},
+		{"fault 41: good tokens for ever", always(bearer), user, "the credential for registry.example was sent", 3},
 		{"an anonymous token", always(bearer), Credential{}, "no credential was sent", 3},
 		{"Basic, with a password", always("Basic realm=x"), user, "the credential for registry.example was sent", 2},
 		{"Basic, with none", always("Basic realm=x"), Credential{}, "no credential was sent", 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			network := new(regtest.Network).Handle("registry.example", test.handler)
+			network := wire(t).Handle("registry.example", test.handler)
 			c := &Client{Transport: network, Credentials: StaticCredential("registry.example", test.cred)}
 			_, err := c.ListTags(t.Context(), ref)
 			require.ErrorIs(t, err, ErrUnauthorized)
@@ -379,14 +379,14 @@ func TestDockerHubInsufficientScope(t *testing.T) {
 		_, _ = fmt.Fprint(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`)
 	})
 	tokens := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"token":"t"}`) })
-	network := new(regtest.Network).Handle("registry-1.docker.io", handler).Handle("auth.docker.io", tokens)
+	network := wire(t).Handle("registry-1.docker.io", handler).Handle("auth.docker.io", tokens)
 	_, err := anonymous(network).ListTags(t.Context(), "nope")
 	require.ErrorIs(t, err, ErrUnauthorized)
 	assert.Contains(t, err.Error(), "does not exist, is private, or is an official image without library/ in front")
 }
 
 func TestForbidden(t *testing.T) {
-	r, network := locked("gitlab", nil)
+	r, network := locked(t, "gitlab", nil)
 	r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Status: 403} }
 	_, err := anonymous(network).ListTags(t.Context(), ref)
 	require.ErrorIs(t, err, ErrUnauthorized)
@@ -441,30 +441,30 @@ func TestRealms(t *testing.T) {
 		{"only github.io in common", "a.github.io/a/b", "https://evil.github.io/t", user, false},
 		{"plain HTTP where the listing is", "http://registry.example/a/b", "http://registry.example/token", user, true},
 		{"TLS where the listing is plain", "http://registry.example/a/b", "https://registry.example/token", user, true},
-		{"FAULTS 29: foreign domain, password", ref, "https://evil.test.example2.com/t", user, false},
-		{"FAULTS 30: foreign domain, refresh token", ref, "https://evil.example2.com/t", refresh, false},
-		{"FAULTS 31: clear text", ref, "http://registry.example/token", user, false},
-		{"FAULTS 31: clear text, anonymous", ref, "http://registry.example/token", none, false},
+		{"fault 29: foreign domain, password", ref, "https://evil.test.example2.com/t", user, false},
+		{"fault 30: foreign domain, refresh token", ref, "https://evil.example2.com/t", refresh, false},
+		{"fault 31: clear text", ref, "http://registry.example/token", user, false},
+		{"fault 31: clear text, anonymous", ref, "http://registry.example/token", none, false},
 		{"lscr.io's tokens come from ghcr.io", "lscr.io/a/b", "https://ghcr.io/token", none, true},
 		{"lscr.io, with a credential", "lscr.io/a/b", "https://ghcr.io/token", user, false},
-		{"FAULTS 32: metadata", ref, "https://169.254.169.254/t", none, false},
-		{"FAULTS 32: mapped", ref, "https://[::ffff:169.254.169.254]/t", none, false},
-		{"FAULTS 32: decimal", ref, "https://2130706433/t", none, false},
-		{"FAULTS 32: hexadecimal", ref, "https://0x7f.1/t", none, false},
-		{"FAULTS 32: localhost", ref, "https://localhost/t", none, false},
-		{"FAULTS 32: localhost with a dot", ref, "https://localhost./t", none, false},
-		{"FAULTS 32: below localhost", ref, "https://x.localhost/t", none, false},
-		{"FAULTS 32: inside", ref, "https://vault.internal/t", none, false},
-		{"FAULTS 33: ftp", ref, "ftp://registry.example/t", none, false},
-		{"FAULTS 33: file", ref, "file:///etc/passwd", none, false},
-		{"FAULTS 33: relative", ref, "/token", none, false},
-		{"FAULTS 33: without a scheme", ref, "//registry.example/token", none, false},
-		{"FAULTS 33: empty", ref, "", none, false},
-		{"FAULTS 33: user-info", ref, "https://bob:x@registry.example/t", none, false},
-		{"FAULTS 33: fragment", ref, "https://registry.example/t#x", none, false},
-		{"FAULTS 33: opaque", ref, "https:registry.example/t", none, false},
-		{"FAULTS 33: long", ref, "https://registry.example/" + strings.Repeat("x", 1<<20), none, false},
-		{"FAULTS 35: single labels", "http://registry:5000/a/b", "http://kubernetes/t", user, false},
+		{"fault 32: metadata", ref, "https://169.254.169.254/t", none, false},
+		{"fault 32: mapped", ref, "https://[::ffff:169.254.169.254]/t", none, false},
+		{"fault 32: decimal", ref, "https://2130706433/t", none, false},
+		{"fault 32: hexadecimal", ref, "https://0x7f.1/t", none, false},
+		{"fault 32: localhost", ref, "https://localhost/t", none, false},
+		{"fault 32: localhost with a dot", ref, "https://localhost./t", none, false},
+		{"fault 32: below localhost", ref, "https://x.localhost/t", none, false},
+		{"fault 32: inside", ref, "https://vault.internal/t", none, false},
+		{"fault 33: ftp", ref, "ftp://registry.example/t", none, false},
+		{"fault 33: file", ref, "file:///etc/passwd", none, false},
+		{"fault 33: relative", ref, "/token", none, false},
+		{"fault 33: without a scheme", ref, "//registry.example/token", none, false},
+		{"fault 33: empty", ref, "", none, false},
+		{"fault 33: user-info", ref, "https://bob:x@registry.example/t", none, false},
+		{"fault 33: fragment", ref, "https://registry.example/t#x", none, false},
+		{"fault 33: opaque", ref, "https:registry.example/t", none, false},
+		{"fault 33: long", ref, "https://registry.example/" + strings.Repeat("x", 1<<20), none, false},
+		{"fault 35: single labels", "http://registry:5000/a/b", "http://kubernetes/t", user, false},
 		{"single label of its own", "http://registry:5000/a/b", "http://registry:5001/t", user, true},
 		{"an address of its own", "http://10.0.0.5:5000/a/b", "http://10.0.0.5/t", user, true},
 		{"another address", "http://10.0.0.5:5000/a/b", "http://10.0.0.6/t", user, false},
@@ -536,11 +536,11 @@ func TestPublicAddress(t *testing.T) {
 	require.NoError(t, conn.Close())
 }
 
-// Token servers do not send credentials on (FAULTS 34).
+// Token servers do not send credentials on (fault 34).
 func TestTokenServerRedirects(t *testing.T) {
 	for _, status := range []int{301, 302, 307, 308} {
 		for _, cred := range []Credential{user, {RefreshToken: secret}} {
-			network := new(regtest.Network).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				if req.URL.Path == "/token" {
 					w.Header().Set("Location", "https://evil.example2.com/")
 					w.WriteHeader(status)
@@ -559,7 +559,7 @@ func TestTokenServerRedirects(t *testing.T) {
 }
 
 // Answers of token servers that hold no token are errors without their text
-// (FAULTS 42, 43 and 45).
+// (fault 42, 43 and 45).
 func TestTokenAnswers(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int
@@ -580,7 +580,7 @@ func TestTokenAnswers(t *testing.T) {
 		"403":            {403, ``, ErrUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
-			network := new(regtest.Network).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				if req.URL.Path == "/token" {
 					w.WriteHeader(test.status)
 					_, _ = fmt.Fprint(w, test.body)
@@ -599,10 +599,10 @@ func TestTokenAnswers(t *testing.T) {
 
 // What a token server refuses says nothing about the list: not that it is not
 // there, not that a smaller page would do, and above all not that a page whose
-// successor was asked for has none (FAULTS 42).
+// successor was asked for has none (fault 42).
 func TestTokenServerRefusals(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 405, 413, 501} {
-		r, network := locked("ggcr", &regtest.Auth{})
+		r, network := locked(t, "ggcr", &regtest.Auth{})
 		r.Fault = func(_ int, req *http.Request) regtest.Fault {
 			if req.URL.Query().Has("last") {
 				r.Auth.Revoke()
@@ -631,7 +631,7 @@ func TestTokenServerRefusals(t *testing.T) {
 	}
 }
 
-// Redirects of the list itself (FAULTS 23 to 28).
+// Redirects of the list itself (fault 23 to 28).
 func TestRedirects(t *testing.T) {
 	// hop is a registry that redirects, and answers what arrives at its end.
 	for _, test := range []struct {
@@ -640,17 +640,17 @@ func TestRedirects(t *testing.T) {
 		want     error
 		secrets  []string // the hosts that see the password
 	}{
-		{"FAULTS 23: foreign host", map[string]string{"registry.example/v2/a/b/tags/list": "https://mirror.example2.com/v2/m/b/tags/list"}, nil, []string{"registry.example"}},
-		{"FAULTS 24: to clear text", map[string]string{"registry.example/v2/a/b/tags/list": "http://registry.example/v2/a/b/tags/list"}, ErrUnsafeLink, []string{"registry.example"}},
-		{"FAULTS 25: other port", map[string]string{"registry.example/v2/a/b/tags/list": "https://registry.example:8443/v2/a/b/tags/list"}, nil, []string{"registry.example"}},
-		{"FAULTS 25: sub-domain", map[string]string{"registry.example/v2/a/b/tags/list": "https://cdn.registry.example/v2/a/b/tags/list"}, nil, []string{"registry.example"}},
-		{"FAULTS 26: there and back", map[string]string{
+		{"fault 23: foreign host", map[string]string{"registry.example/v2/a/b/tags/list": "https://mirror.example2.com/v2/m/b/tags/list"}, nil, []string{"registry.example"}},
+		{"fault 24: to clear text", map[string]string{"registry.example/v2/a/b/tags/list": "http://registry.example/v2/a/b/tags/list"}, ErrUnsafeLink, []string{"registry.example"}},
+		{"fault 25: other port", map[string]string{"registry.example/v2/a/b/tags/list": "https://registry.example:8443/v2/a/b/tags/list"}, nil, []string{"registry.example"}},
+		{"fault 25: sub-domain", map[string]string{"registry.example/v2/a/b/tags/list": "https://cdn.registry.example/v2/a/b/tags/list"}, nil, []string{"registry.example"}},
+		{"fault 26: there and back", map[string]string{
 			"registry.example/v2/a/b/tags/list":    "https://mirror.example2.com/v2/a/b/tags/list",
 			"mirror.example2.com/v2/a/b/tags/list": "https://registry.example/v2/x/b/tags/list",
 		}, ErrUnauthorized, []string{"registry.example"}},
-		{"FAULTS 27: loop", map[string]string{"registry.example/v2/a/b/tags/list": "/v2/a/b/tags/list"}, ErrInvalidResponse, []string{"registry.example"}},
-		{"FAULTS 27: user-info", map[string]string{"registry.example/v2/a/b/tags/list": "https://bob:x@registry.example/v2/a/b/tags/list"}, ErrUnsafeLink, []string{"registry.example"}},
-		{"FAULTS 28: library", map[string]string{"registry.example/v2/a/b/tags/list": "/v2/a/library/b/tags/list"}, nil, []string{"registry.example"}},
+		{"fault 27: loop", map[string]string{"registry.example/v2/a/b/tags/list": "/v2/a/b/tags/list"}, ErrInvalidResponse, []string{"registry.example"}},
+		{"fault 27: user-info", map[string]string{"registry.example/v2/a/b/tags/list": "https://bob:x@registry.example/v2/a/b/tags/list"}, ErrUnsafeLink, []string{"registry.example"}},
+		{"fault 28: library", map[string]string{"registry.example/v2/a/b/tags/list": "/v2/a/library/b/tags/list"}, nil, []string{"registry.example"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			seen := map[string]bool{}
@@ -683,7 +683,7 @@ func TestRedirects(t *testing.T) {
 				}
 				_, _ = fmt.Fprint(w, `{"tags":["2"]}`)
 			})
-			network := new(regtest.Network)
+			network := wire(t)
 			for _, host := range []string{"registry.example", "registry.example:8443", "cdn.registry.example", "mirror.example2.com"} {
 				network.Handle(host, handler)
 			}
@@ -708,7 +708,7 @@ func TestRedirects(t *testing.T) {
 
 func TestRedirectWithoutLocation(t *testing.T) {
 	for _, status := range []int{301, 302, 307, 308} {
-		r, network := locked("gitlab", nil)
+		r, network := locked(t, "gitlab", nil)
 		r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Status: status} }
 		c := anonymous(network)
 		c.MaxAttempts = 1
@@ -718,7 +718,7 @@ func TestRedirectWithoutLocation(t *testing.T) {
 }
 
 // A mirror that a redirect leads to may ask for an anonymous token, which stays
-// there; a basic challenge gets nothing (FAULTS 23 and 50).
+// there; a basic challenge gets nothing (fault 23 and 50).
 func TestForeignChallenges(t *testing.T) {
 	for _, basic := range []bool{false, true} {
 		mirror := regtest.New(regtest.ByName("dist312")).Push("a/b", pushed(2500)...)
@@ -727,7 +727,7 @@ func TestForeignChallenges(t *testing.T) {
 			w.Header().Set("Location", "https://mirror.example2.com"+req.URL.RequestURI())
 			w.WriteHeader(307)
 		})
-		network := new(regtest.Network).Handle("registry.example", home).Handle("mirror.example2.com", mirror)
+		network := wire(t).Handle("registry.example", home).Handle("mirror.example2.com", mirror)
 		c := &Client{Transport: network, Credentials: StaticCredential("registry.example", user)}
 		tags, err := c.ListTags(t.Context(), ref)
 		if basic {
@@ -742,16 +742,16 @@ func TestForeignChallenges(t *testing.T) {
 	}
 }
 
-// Two clients share nothing (FAULTS 49).
+// Two clients share nothing (fault 49).
 func TestTokensBelongToTheirClient(t *testing.T) {
-	r, network := locked("gitlab", &regtest.Auth{Username: "bob", Password: secret})
+	r, network := locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
 	mustList(t, &Client{Transport: network, Credentials: StaticCredential("registry.example", user)}, ref, r, "a/b")
 	_, err := anonymous(network).ListTags(t.Context(), ref)
 	require.ErrorIs(t, err, ErrUnauthorized)
 }
 
 func TestCredentialError(t *testing.T) {
-	r, network := locked("gitlab", &regtest.Auth{})
+	r, network := locked(t, "gitlab", &regtest.Auth{})
 	boom := errors.New("no key chain")
 	calls := 0
 	c := &Client{Transport: network, Credentials: func(_ context.Context, host, repository string) (Credential, error) {
@@ -771,7 +771,7 @@ func TestTokensAreLetGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := regtest.New(regtest.ByName("gitlab"))
 		r.Auth = &regtest.Auth{}
-		c := anonymous(new(regtest.Network).Handle("registry.example", r))
+		c := anonymous(wire(t).Handle("registry.example", r))
 		for i := range maxAuthorizations + 10 {
 			name := fmt.Sprintf("a/r%d", i)
 			r.Push(name, "1")

@@ -54,7 +54,7 @@ func TestRefusedPageSizes(t *testing.T) {
 		{"small pages", "gitlab", 300, []string{"n=300"}, "n=300"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ref, r, network := mock(test.profile, "a/b", 2345)
+			ref, r, network := mock(t, test.profile, "a/b", 2345)
 			c := anonymous(network)
 			c.PageSize = test.pageSize
 			mustList(t, c, ref, r, "a/b")
@@ -72,7 +72,7 @@ func TestRefusedPageSizes(t *testing.T) {
 // that wants no n at all would be met by not sending it.
 func TestQuayRefusesOver100(t *testing.T) {
 	for limit, wantAsked := range map[int][]string{100: {"n=1000", "n=100"}, 0: {"n=1000", "n=100", ""}} {
-		ref, r, network := mock("dist312", "a/b", 50)
+		ref, r, network := mock(t, "dist312", "a/b", 50)
 		r.Fault = func(_ int, req *http.Request) regtest.Fault {
 			if n, _ := strconv.Atoi(req.URL.Query().Get("n")); n > limit {
 				return regtest.Fault{Status: http.StatusRequestEntityTooLarge}
@@ -86,7 +86,7 @@ func TestQuayRefusesOver100(t *testing.T) {
 
 // A name that is refused is not tried with every page size.
 func TestInvalidNameIsNotAskedTwice(t *testing.T) {
-	ref, r, network := mock("dist312", "a/b", 1)
+	ref, r, network := mock(t, "dist312", "a/b", 1)
 	r.Fault = func(int, *http.Request) regtest.Fault {
 		return regtest.Fault{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(400)
@@ -104,7 +104,7 @@ func TestInvalidNameIsNotAskedTwice(t *testing.T) {
 func TestDockerHubTimesOutOnLargePages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, from := range []int{1, 2, 3} { // on the first page, and on later ones
-			ref, r, network := mock("hub", "a/b", 2500)
+			ref, r, network := mock(t, "hub", "a/b", 2500)
 			r.Fault = func(k int, req *http.Request) regtest.Fault {
 				if n, _ := strconv.Atoi(req.URL.Query().Get("n")); k >= from && n > 100 {
 					return regtest.Fault{Status: http.StatusGatewayTimeout}
@@ -123,7 +123,7 @@ func TestDockerHubTimesOutOnLargePages(t *testing.T) {
 // A registry that is silent for a minute is asked for less, too.
 func TestSilenceStepsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock("hub", "a/b", 250)
+		ref, r, network := mock(t, "hub", "a/b", 250)
 		r.Fault = func(_ int, req *http.Request) regtest.Fault {
 			if req.URL.Query().Get("n") == "1000" {
 				return regtest.Fault{Delay: time.Hour}
@@ -138,7 +138,7 @@ func TestSilenceStepsDown(t *testing.T) {
 
 // ghcr.io writes n=0 into a Link where n was not sent, meaning its default.
 func TestGhcrWritesN0(t *testing.T) {
-	ref, r, network := mock("ghcr", "a/b", 250)
+	ref, r, network := mock(t, "ghcr", "a/b", 250)
 	c := anonymous(network)
 	c.PageSize = -1
 	mustList(t, c, ref, r, "a/b")
@@ -164,7 +164,7 @@ func TestGhcrWritesN0(t *testing.T) {
 // ghcr.io lists by age and goes on from the place of last. It is asked once
 // whether it compares, and the Client remembers that it does not.
 func TestGhcrGoesByPlace(t *testing.T) {
-	ref, r, network := mock("ghcr", "a/b", 3500)
+	ref, r, network := mock(t, "ghcr", "a/b", 3500)
 	c := anonymous(network)
 	mustList(t, c, ref, r, "a/b")
 	assert.Equal(t, 4+1, len(r.Requests()))
@@ -176,7 +176,7 @@ func TestGhcrGoesByPlace(t *testing.T) {
 // A tag that is pushed again while ghcr.io is read moves to the end: it comes
 // twice, or not at all in the pages between, but it comes.
 func TestGhcrMovesTagsThatArePushedAgain(t *testing.T) {
-	ref, r, network := mock("ghcr", "a/b", 2500)
+	ref, r, network := mock(t, "ghcr", "a/b", 2500)
 	tags := want(r, "a/b")
 	r.Fault = func(k int, _ *http.Request) regtest.Fault {
 		if k == 2 {
@@ -194,14 +194,14 @@ func TestGhcrMovesTagsThatArePushedAgain(t *testing.T) {
 func TestDistributionOnS3LosesTags(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 4} {
 		r := regtest.New(regtest.ByName("dist312s3")).Push("a/b", "V1", "v1", "v1-alpine", "v1.0", "v1.0-alpine", "v10", "v2", "v2-rc1", "v2_x")
-		network := new(regtest.Network).Handle("registry.example", r)
+		network := wire(t).Handle("registry.example", r)
 		c := anonymous(network)
 		c.PageSize = n
 		if n > 2 { // a page shows the disorder
 			mustList(t, c, "registry.example/a/b", r, "a/b")
 		}
 	}
-	ref, r, network := mock("dist312s3", "a/b", 4000)
+	ref, r, network := mock(t, "dist312s3", "a/b", 4000)
 	mustList(t, anonymous(network), ref, r, "a/b")
 	assert.Equal(t, "", requests(r)[len(r.Requests())-1], "without n")
 
@@ -219,7 +219,7 @@ func TestOrderAndCursorDisagreeInEveryPage(t *testing.T) {
 	p := regtest.ByName("dist312s3")
 	p.DefaultN = 100
 	r := regtest.New(p).Push("a/b", pushed(2500)...)
-	_, err := anonymous(new(regtest.Network).Handle("registry.example", r)).ListTags(t.Context(), "registry.example/a/b")
+	_, err := anonymous(wire(t).Handle("registry.example", r)).ListTags(t.Context(), "registry.example/a/b")
 	require.ErrorIs(t, err, ErrInvalidResponse)
 	assert.Contains(t, err.Error(), "tags are missing")
 }
@@ -228,7 +228,7 @@ func TestOrderAndCursorDisagreeInEveryPage(t *testing.T) {
 // Link whose tag was deleted meanwhile.
 func TestZotDeletedCursor(t *testing.T) {
 	for _, deleted := range []int{1, 2, 3, 50, 900} {
-		ref, r, network := mock("zot", "a/b", 3500)
+		ref, r, network := mock(t, "zot", "a/b", 3500)
 		list := r.Tags("a/b")
 		gone := list[2000-deleted : 2000] // up to the second Link's tag
 		r.Fault = func(k int, _ *http.Request) regtest.Fault {
@@ -248,7 +248,7 @@ func TestZotDeletedCursor(t *testing.T) {
 
 // If all tags of the page before are deleted the list is begun anew.
 func TestZotDeletedPage(t *testing.T) {
-	ref, r, network := mock("zot", "a/b", 3500)
+	ref, r, network := mock(t, "zot", "a/b", 3500)
 	list := r.Tags("a/b")
 	r.Fault = func(k int, _ *http.Request) regtest.Fault {
 		if k == 3 {
@@ -268,7 +268,7 @@ func TestZotDeletedPage(t *testing.T) {
 
 // A repository that disappears while it is read is not one that never was.
 func TestDeletedRepositoryIsNoMissingOne(t *testing.T) {
-	ref, r, network := mock("zot", "a/b", 2500)
+	ref, r, network := mock(t, "zot", "a/b", 2500)
 	r.Fault = func(k int, _ *http.Request) regtest.Fault {
 		if k > 1 {
 			return regtest.Fault{Status: http.StatusNotFound}
@@ -284,7 +284,7 @@ func TestDeletedRepositoryIsNoMissingOne(t *testing.T) {
 
 // Cloudflare's serverless-registry may name the start of the list after its end.
 func TestCloudflareEmptyLast(t *testing.T) {
-	ref, r, network := mock("cloudflare", "a/b", 60)
+	ref, r, network := mock(t, "cloudflare", "a/b", 60)
 	r.Fault = func(int, *http.Request) regtest.Fault {
 		return regtest.Fault{Header: http.Header{"Link": {"https://registry.example/v2/a/b/tags/list?n=1000&last=; rel=next"}}}
 	}
@@ -295,7 +295,7 @@ func TestCloudflareEmptyLast(t *testing.T) {
 // go-containerregistry sends no Link, and begins anew after the last tag.
 func TestGoContainerRegistryBeginsAnew(t *testing.T) {
 	for _, n := range []int{999, 1000, 1001, 2000, 3000} {
-		ref, r, network := mock("ggcr", "a/b", n)
+		ref, r, network := mock(t, "ggcr", "a/b", n)
 		mustList(t, anonymous(network), ref, r, "a/b")
 		most := n/1000 + 1
 		if n == 1000 {
@@ -334,7 +334,7 @@ func TestRoundPages(t *testing.T) {
 			}
 			p.Link = nil
 			r := regtest.New(p).Push("a/b", pushed(test.tags)...)
-			network := new(regtest.Network).Handle("registry.example", r)
+			network := wire(t).Handle("registry.example", r)
 			mustList(t, anonymous(network), "registry.example/a/b", r, "a/b")
 			assert.Equal(t, test.requests, len(r.Requests()), "%v", requests(r))
 		})
@@ -355,7 +355,7 @@ func TestArtifactRegistryCutsAtN(t *testing.T) {
 				return list, nil
 			}
 			r := regtest.New(p).Push("a/b", pushed(n)...)
-			mustList(t, anonymous(new(regtest.Network).Handle("registry.example", r)), "registry.example/a/b", r, "a/b")
+			mustList(t, anonymous(wire(t).Handle("registry.example", r)), "registry.example/a/b", r, "a/b")
 			assert.LessOrEqual(t, len(r.Requests()), 4, "%v", requests(r))
 		}
 	}
@@ -363,7 +363,7 @@ func TestArtifactRegistryCutsAtN(t *testing.T) {
 
 // A full page of nothing that could be gone on from is no end.
 func TestFullPageWithoutATag(t *testing.T) {
-	network := new(regtest.Network).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"tags":[%s"-"]}`, strings.Repeat(`"-",`, 999))
 	}))
 	_, err := anonymous(network).ListTags(t.Context(), "registry.example/a/b")
@@ -376,7 +376,7 @@ func TestFullPageWithoutATag(t *testing.T) {
 func TestUnansweredQuestionIsAnError(t *testing.T) {
 	for _, status := range []int{401, 403, 429, 500, 503} {
 		synctest.Test(t, func(t *testing.T) {
-			ref, r, network := mock("ggcr", "a/b", 1000)
+			ref, r, network := mock(t, "ggcr", "a/b", 1000)
 			r.Fault = func(k int, _ *http.Request) regtest.Fault {
 				if k > 1 {
 					return regtest.Fault{Status: status}
@@ -396,7 +396,7 @@ func TestUnansweredQuestionIsAnError(t *testing.T) {
 // next try, has brought news, even if none of it is new any more.
 func TestCutGuessIsStillNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock("ggcr", "a/b", 3000)
+		ref, r, network := mock(t, "ggcr", "a/b", 3000)
 		r.Fault = func(k int, _ *http.Request) regtest.Fault {
 			if k == 2 {
 				return regtest.Fault{Cut: 1 << 20} // more than the page: it ends where the Content-Length does not
@@ -428,7 +428,7 @@ func TestHostile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := new(regtest.Network).Handle("registry.example", regtest.Hostile[name])
+				network := wire(t).Handle("registry.example", regtest.Hostile[name])
 				c := anonymous(network)
 				c.MaxTags = 100
 				tags, err := c.ListTags(t.Context(), "registry.example/a/b")
@@ -447,7 +447,7 @@ func TestHostile(t *testing.T) {
 
 // A million tags in one body come as they are read.
 func TestMillionTagsInOneBody(t *testing.T) {
-	network := new(regtest.Network).Handle("registry.example", regtest.Hostile["million"])
+	network := wire(t).Handle("registry.example", regtest.Hostile["million"])
 	n := 0
 	for _, err := range anonymous(network).Tags(t.Context(), "registry.example/a/b") {
 		require.NoError(t, err)
@@ -479,7 +479,7 @@ func TestStreamHoldsNothing(t *testing.T) {
 		return m.HeapAlloc
 	}
 	before, got := live(), 0
-	for _, err := range anonymous(new(regtest.Network).Handle("registry.example", handler)).Tags(t.Context(), "registry.example/a/b") {
+	for _, err := range anonymous(wire(t).Handle("registry.example", handler)).Tags(t.Context(), "registry.example/a/b") {
 		require.NoError(t, err)
 		if got++; got%50_000 == 0 {
 			assert.Less(t, live(), before+4<<20, "after %d tags of 54 bytes", got)
@@ -499,7 +499,7 @@ func TestOrderThatBreaksLate(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"tags":["%s"]}`, strings.Join(list, `","`))
 	})
-	network := new(regtest.Network).Handle("registry.example", handler)
+	network := wire(t).Handle("registry.example", handler)
 	var streamed []string
 	for tag, err := range anonymous(network).Tags(t.Context(), "registry.example/a/b") {
 		require.NoError(t, err)
@@ -524,14 +524,14 @@ func TestCursorsAreOpaque(t *testing.T) {
 		}
 		_, _ = fmt.Fprintf(w, `{"tags":["t%d"]}`, len(queries))
 	})
-	tags, err := anonymous(new(regtest.Network).Handle("registry.example", handler)).ListTags(t.Context(), "registry.example/a/b")
+	tags, err := anonymous(wire(t).Handle("registry.example", handler)).ListTags(t.Context(), "registry.example/a/b")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"t1", "t2"}, tags)
 	assert.Equal(t, "next_page=%7Bx%7d+%20é;a=b&n=7&last=1,2", queries[1])
 }
 
 func TestStopEarly(t *testing.T) {
-	ref, r, network := mock("gitlab", "a/b", 5000)
+	ref, r, network := mock(t, "gitlab", "a/b", 5000)
 	n := 0
 	for tag, err := range anonymous(network).Tags(t.Context(), ref) {
 		require.NoError(t, err)
@@ -545,7 +545,7 @@ func TestStopEarly(t *testing.T) {
 
 // Ranging twice lists twice.
 func TestRangeTwice(t *testing.T) {
-	ref, r, network := mock("gitlab", "a/b", 1500)
+	ref, r, network := mock(t, "gitlab", "a/b", 1500)
 	seq := anonymous(network).Tags(t.Context(), ref)
 	for range 2 {
 		n := 0
@@ -560,7 +560,7 @@ func TestRangeTwice(t *testing.T) {
 
 // The error of a stream is its last element.
 func TestStreamEndsInItsError(t *testing.T) {
-	ref, r, network := mock("gitlab", "a/b", 5000)
+	ref, r, network := mock(t, "gitlab", "a/b", 5000)
 	r.Fault = func(k int, _ *http.Request) regtest.Fault {
 		if k == 3 {
 			return regtest.Fault{Status: 400}
@@ -584,7 +584,7 @@ func TestStreamEndsInItsError(t *testing.T) {
 }
 
 func TestMaxTags(t *testing.T) {
-	ref, r, network := mock("gitlab", "a/b", 1500)
+	ref, r, network := mock(t, "gitlab", "a/b", 1500)
 	for max, wantErr := range map[int]error{1499: ErrTooLarge, 1500: nil, -1: nil, 0: nil} {
 		c := anonymous(network)
 		c.MaxTags = max
@@ -598,7 +598,7 @@ func TestMaxTags(t *testing.T) {
 }
 
 func TestInvalidReference(t *testing.T) {
-	network := new(regtest.Network)
+	network := wire(t)
 	_, err := anonymous(network).ListTags(t.Context(), "a//b\x1b")
 	require.ErrorIs(t, err, ErrInvalidReference)
 	assert.NotContains(t, err.Error(), "\x1b")
@@ -607,7 +607,7 @@ func TestInvalidReference(t *testing.T) {
 
 func TestNotFound(t *testing.T) {
 	for _, profile := range regtest.Profiles() {
-		_, _, network := mock(profile.Name, "a/b", 1)
+		_, _, network := mock(t, profile.Name, "a/b", 1)
 		c := anonymous(network)
 		c.MaxAttempts = 1
 		tags, err := c.ListTags(t.Context(), "registry.example/no/such")
@@ -644,7 +644,7 @@ func TestPlainHTTP(t *testing.T) {
 		{"localhost:5000/a", func(string) bool { return false }, "https"},
 		{"https://registry.example/a", func(string) bool { return true }, "https"},
 	} {
-		network := new(regtest.Network)
+		network := wire(t)
 		c := anonymous(network)
 		c.PlainHTTP, c.MaxAttempts = test.plain, 1
 		_, err := c.ListTags(t.Context(), test.ref)
@@ -655,7 +655,7 @@ func TestPlainHTTP(t *testing.T) {
 
 func TestDockerHubAddress(t *testing.T) {
 	r := regtest.New(regtest.ByName("hub")).Push("library/ubuntu", "24.04")
-	network := new(regtest.Network).Handle("registry-1.docker.io", r)
+	network := wire(t).Handle("registry-1.docker.io", r)
 	var pages []Page
 	c := anonymous(network)
 	c.OnPage = func(p Page) { pages = append(pages, p) }
@@ -675,7 +675,7 @@ func TestOnPage(t *testing.T) {
 			return regtest.Fault{Delay: time.Second}
 		}
 		var pages []Page
-		c := anonymous(new(regtest.Network).Handle("registry.example", r))
+		c := anonymous(wire(t).Handle("registry.example", r))
 		c.OnPage = func(p Page) { pages = append(pages, p) }
 		_, err := c.ListTags(t.Context(), "registry.example/a/b:tag")
 		require.NoError(t, err)
@@ -696,7 +696,7 @@ func TestCancel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ref, r, network := mock("gitlab", "a/b", 1500)
+				ref, r, network := mock(t, "gitlab", "a/b", 1500)
 				r.Fault = func(k int, _ *http.Request) regtest.Fault {
 					if k == 2 {
 						return fault

@@ -28,7 +28,7 @@ func pagesOf(r *regtest.Registry) (pages []string) {
 }
 
 func TestQuayJSONPages(t *testing.T) {
-	ref, r, network := mock("quayjson", "a/b", 350)
+	ref, r, network := mock(t, "quayjson", "a/b", 350)
 	mustList(t, anonymous(network), ref, r, "a/b")
 	assert.Equal(t, []string{
 		"/api/v1/repository/a/b/tag/?limit=100&onlyActiveTags=true&page=1",
@@ -62,7 +62,7 @@ func TestQuayLikeWithoutLimit(t *testing.T) {
 		list := pushed(3*size + 3)
 		var asked []string
 		churn := 0
-		network := new(regtest.Network).Handle("quay.io", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		network := wire(t).Handle("quay.io", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			asked = append(asked, req.URL.Query().Get("page"))
 			if churn > 0 && len(asked) == churn {
 				list = append(slices.Clone(list[:size]), list[size+1:]...)
@@ -94,14 +94,14 @@ func TestQuayLikeWithoutLimit(t *testing.T) {
 
 // With a credential the ordinary way is taken, and the API sees nothing of it.
 func TestQuayCredentialsDoNotGoToTheAPI(t *testing.T) {
-	ref, r, network := mock("quayjson", "a/b", 350)
+	ref, r, network := mock(t, "quayjson", "a/b", 350)
 	r.Auth = &regtest.Auth{Username: "bob", Password: secret}
 	c := &Client{Transport: network, Credentials: StaticCredential("quay.io", user)}
 	mustList(t, c, ref, r, "a/b")
 	assert.Empty(t, pagesOf(r))
 
 	// Nor where an ordinary answer leads there.
-	r, network = locked("quayjson", &regtest.Auth{Username: "bob", Password: secret})
+	r, network = locked(t, "quayjson", &regtest.Auth{Username: "bob", Password: secret})
 	r.Profile.Link = nil
 	r.Profile.Extra = func(body map[string]any, _ []string) { body["has_additional"] = true }
 	c = &Client{Transport: network, Credentials: StaticCredential("registry.example", user)}
@@ -119,7 +119,7 @@ func TestQuayLikeRegistry(t *testing.T) {
 	r := regtest.New(regtest.ByName("quayjson")).Push("a/b", pushed(350)...)
 	r.Profile.Link = nil
 	r.Profile.Extra = func(body map[string]any, page []string) { body["has_additional"] = len(page) == 100 }
-	network := new(regtest.Network).Handle("registry.example", r)
+	network := wire(t).Handle("registry.example", r)
 	mustList(t, anonymous(network), "registry.example/a/b", r, "a/b")
 	assert.Equal(t, []string{"1", "2", "3", "4", "1"}, pagesOf(r))
 
@@ -151,7 +151,7 @@ func TestQuayFallsBack(t *testing.T) {
 	} {
 		for k := 1; k <= 5; k++ {
 			t.Run(fmt.Sprint(name, " at request ", k), func(t *testing.T) {
-				ref, r, network := mock("quayjson", "a/b", 350)
+				ref, r, network := mock(t, "quayjson", "a/b", 350)
 				r.Push("a/b", "1.0")
 				r.Fault = faultAt(k, fault)
 				mustList(t, anonymous(network), ref, r, "a/b")
@@ -164,7 +164,7 @@ func TestQuayFallsBack(t *testing.T) {
 
 // 404 of the API is not the last word; that of the registry is.
 func TestQuayUnknownRepository(t *testing.T) {
-	_, r, network := mock("quayjson", "a/b", 1)
+	_, r, network := mock(t, "quayjson", "a/b", 1)
 	_, err := anonymous(network).ListTags(t.Context(), "quay.io/no/such")
 	require.ErrorIs(t, err, ErrUnauthorized, "quay tells nobody what is missing and what is private")
 	assert.Len(t, r.Requests(), 2)
@@ -193,7 +193,7 @@ func TestQuayPagesMove(t *testing.T) {
 			"push, and delete":                            func(r *regtest.Registry) { r.Delete("a/b", pushed(350)[345]); r.Push("a/b", "new") },
 		} {
 			t.Run(fmt.Sprint(name, " before request ", k), func(t *testing.T) {
-				ref, r, network := mock("quayjson", "a/b", 350)
+				ref, r, network := mock(t, "quayjson", "a/b", 350)
 				before := want(r, "a/b")
 				r.Fault = func(n int, _ *http.Request) regtest.Fault {
 					if n == k {
@@ -216,7 +216,7 @@ func TestQuayPagesMove(t *testing.T) {
 
 // Pages that move for ever are left for the ordinary way, whose cursor does not.
 func TestQuayPagesKeepMoving(t *testing.T) {
-	ref, r, network := mock("quayjson", "a/b", 350)
+	ref, r, network := mock(t, "quayjson", "a/b", 350)
 	before := want(r, "a/b")
 	r.Fault = func(k int, req *http.Request) regtest.Fault {
 		if isJSON(req.URL.RequestURI()) {
@@ -234,7 +234,7 @@ func TestQuayPagesKeepMoving(t *testing.T) {
 
 // An API that always has more is bounded.
 func TestQuayAlwaysHasMore(t *testing.T) {
-	network := new(regtest.Network).Handle("quay.io", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	network := wire(t).Handle("quay.io", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"tags":[{"name":"a"}],"page":%s,"has_additional":true}`, req.URL.Query().Get("page"))
 	}))
 	_, err := anonymous(network).ListTags(t.Context(), "quay.io/a/b")
@@ -244,7 +244,7 @@ func TestQuayAlwaysHasMore(t *testing.T) {
 
 // Entries of a tag's past are not its presence.
 func TestQuayHistory(t *testing.T) {
-	network := new(regtest.Network).Handle("quay.io", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	network := wire(t).Handle("quay.io", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Date", "Mon, 23 Nov 2026 10:00:00 GMT")
 		_, _ = fmt.Fprint(w, `{"tags":[{"name":"v1","start_ts":1795000000},{"name":"v1","end_ts":1795000000},{"name":"gone","end_ts":1700000000},{"name":"later","end_ts":1900000000}],"page":1,"has_additional":false}`)
 	}))

@@ -46,6 +46,9 @@ func (l *listing) read(ctx context.Context, req request, emit func(string) (bool
 	}
 	waits, mark := retry.Waits(), l.filter.Mark()
 	for try := 1; ; try++ {
+		if err := l.rest(ctx); err != nil {
+			return reply{}, err
+		}
 		rep, err := l.attempt(ctx, req, emit)
 		rep.attempts = try
 		if err == nil {
@@ -64,25 +67,52 @@ func (l *listing) read(ctx context.Context, req request, emit func(string) (bool
 			}
 			return rep, err
 		}
-		wait := wish
-		if wait == 0 {
-			wait = waits.NextBackOff()
+		if wish > 0 { // for all listings of this Client, and without a word by each of them
+			l.client.learn(l.home.Host, func(h *habits) { h.quiet = time.Now().Add(wish) })
 		}
+		wait := wish + waits.NextBackOff() // drawn by each, so that they do not come back together
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 			return rep, fmt.Errorf("%w; the next try would be in %v: %w", err, wait.Round(time.Millisecond), context.DeadlineExceeded)
 		}
 		l.log().DebugContext(ctx, "trying again", "url", bareURL(req.url), "after", err.Error(), "wait", wait)
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !sleep(ctx, wait) {
 			return rep, fmt.Errorf("%w; while waiting to try again: %w", err, ended(ctx))
 		}
 		l.filter.Rewind(mark)
 		if req.again != nil {
 			req.url = req.again(req.url, err)
 		}
+	}
+}
+
+// rest waits while the registry wants no requests, by what it has told another
+// listing of this Client.
+func (l *listing) rest(ctx context.Context) error {
+	for {
+		wait := time.Until(l.client.habits(l.home.Host).quiet)
+		if wait <= 0 {
+			return nil
+		}
+		wait += retry.Waits().NextBackOff()
+		tooLong := fmt.Errorf("%w: %s wants no requests for %v", ErrRateLimited, l.home.Host, wait.Round(time.Millisecond))
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+			return fmt.Errorf("%w: %w", tooLong, context.DeadlineExceeded)
+		}
+		if !sleep(ctx, wait) {
+			return fmt.Errorf("%w: %w", tooLong, ended(ctx))
+		}
+	}
+}
+
+// sleep waits for d, and reports false if ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

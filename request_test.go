@@ -42,7 +42,7 @@ func TestPagesAreRetried(t *testing.T) {
 			t.Run(fmt.Sprint(name, " at request ", k), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					for _, profile := range []string{"gitlab-c", "gitlab", "ecr"} { // in order, in another, in none
-						ref, r, network := mock(profile, "a/b", 2500)
+						ref, r, network := mock(t, profile, "a/b", 2500)
 						r.Fault = faultAt(k, fault)
 						var streamed []string
 						for tag, err := range anonymous(network).Tags(t.Context(), ref) {
@@ -61,7 +61,7 @@ func TestPagesAreRetried(t *testing.T) {
 // What asking again does not mend is asked once.
 func TestRefusalsAreNotRetried(t *testing.T) {
 	for _, status := range []int{201, 202, 204, 206, 226, 304, 400, 403, 405, 406, 410, 418, 451, 501, 505} {
-		ref, r, network := mock("gitlab", "a/b", 2500)
+		ref, r, network := mock(t, "gitlab", "a/b", 2500)
 		r.Fault = faultAt(2, regtest.Fault{Status: status})
 		_, err := anonymous(network).ListTags(t.Context(), ref)
 		var refusal *Error
@@ -75,7 +75,7 @@ func TestRefusalsAreNotRetried(t *testing.T) {
 func TestAttemptsAreBounded(t *testing.T) {
 	for maxAttempts, want := range map[int]int{0: 5, 1: 1, 3: 3} {
 		synctest.Test(t, func(t *testing.T) {
-			ref, r, network := mock("gitlab", "a/b", 1)
+			ref, r, network := mock(t, "gitlab", "a/b", 1)
 			r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Status: 503} }
 			c := anonymous(network)
 			c.MaxAttempts = maxAttempts
@@ -92,7 +92,7 @@ func TestAttemptsAreBounded(t *testing.T) {
 
 func TestCutBodyAfterAllAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock("gitlab", "a/b", 1000)
+		ref, r, network := mock(t, "gitlab", "a/b", 1000)
 		r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Cut: 500} }
 		tags, err := anonymous(network).ListTags(t.Context(), ref)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
@@ -108,9 +108,9 @@ func TestRetryAfter(t *testing.T) {
 		least  time.Duration // of the wait
 		most   time.Duration
 	}{
-		{"seconds", "2", 2 * time.Second, 2 * time.Second},
-		{"a date", "Sat, 01 Jan 2000 00:00:30 GMT", 30 * time.Second, 30 * time.Second}, // the bubble's clock begins at midnight
-		{"a minute, the most", "60", time.Minute, time.Minute},
+		{"seconds", "2", 2 * time.Second, 2500 * time.Millisecond},
+		{"a date", "Sat, 01 Jan 2000 00:00:30 GMT", 30 * time.Second, 31 * time.Second}, // the bubble's clock begins at midnight
+		{"a minute, the most", "60", time.Minute, 61 * time.Second},
 		{"zero: our own", "0", 0, 500 * time.Millisecond},
 		{"past: our own", "Fri, 31 Dec 1999 23:59:00 GMT", 0, 500 * time.Millisecond},
 		{"nonsense: our own", "soon", 0, 500 * time.Millisecond},
@@ -118,7 +118,7 @@ func TestRetryAfter(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ref, r, network := mock("gitlab", "a/b", 10)
+				ref, r, network := mock(t, "gitlab", "a/b", 10)
 				r.Fault = faultAt(1, regtest.Fault{Status: 429, Header: http.Header{"Retry-After": {test.header}}})
 				began := time.Now()
 				mustList(t, anonymous(network), ref, r, "a/b")
@@ -133,7 +133,7 @@ func TestRetryAfter(t *testing.T) {
 func TestRetryAfterBeyondTheBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, header := range []string{"61", "86400", "9999999999", "99999999999999999999"} {
-			ref, r, network := mock("gitlab", "a/b", 10)
+			ref, r, network := mock(t, "gitlab", "a/b", 10)
 			r.Fault = faultAt(1, regtest.Fault{Status: 429, Header: http.Header{"Retry-After": {header}}})
 			began := time.Now()
 			_, err := anonymous(network).ListTags(t.Context(), ref)
@@ -151,7 +151,7 @@ func TestRetryAfterBeyondTheBound(t *testing.T) {
 // A wait that the context does not allow is not begun; the error has both facts.
 func TestRetryAfterBeyondTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock("gitlab", "a/b", 10)
+		ref, r, network := mock(t, "gitlab", "a/b", 10)
 		r.Fault = faultAt(1, regtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"30"}}})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
@@ -163,24 +163,66 @@ func TestRetryAfterBeyondTheDeadline(t *testing.T) {
 	})
 }
 
+// Listings of one Client share what the registry asked for: after its first
+// 429 nobody asks, and then they do not all ask at once (fault 76).
+func TestFault76ParallelListingsShareARetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ref, r, network := mock(t, "gitlab", "a/b", 10)
+		began := time.Now()
+		var times []time.Duration
+		r.Fault = func(k int, _ *http.Request) regtest.Fault {
+			times = append(times, time.Since(began))
+			if time.Since(began) < 20*time.Second {
+				return regtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}}
+			}
+			return regtest.Fault{}
+		}
+		c := anonymous(network)
+		_, err := (&Client{Transport: network, Credentials: Anonymous, MaxAttempts: 1}).ListTags(t.Context(), ref)
+		require.ErrorIs(t, err, ErrRateLimited)
+		done := make(chan error)
+		go func() { _, err := c.ListTags(t.Context(), ref); done <- err }()
+		synctest.Wait()
+		for range 15 {
+			go func() { _, err := c.ListTags(t.Context(), ref); done <- err }()
+		}
+		for range 16 {
+			require.NoError(t, <-done)
+		}
+		require.Equal(t, 1+1+16, len(times), "the others did not have to be told")
+		assert.Less(t, times[2], times[17], "they are spread")
+
+		// And where there is no time to wait, it is not begun.
+		r.Fault = faultAt(len(times)+1, regtest.Fault{Status: 503, Header: http.Header{"Retry-After": {"30"}}})
+		go func() { _, err := c.ListTags(t.Context(), ref); done <- err }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err = c.ListTags(ctx, ref)
+		require.ErrorIs(t, err, ErrRateLimited)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NoError(t, <-done)
+	})
+}
+
 // ghcr.io writes how long to wait into the text.
 func TestGhcrRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock("ghcr", "a/b", 10)
+		ref, r, network := mock(t, "ghcr", "a/b", 10)
 		r.Fault = faultAt(1, regtest.Fault{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(429)
 			_, _ = fmt.Fprint(w, `{"errors":[{"code":"TOOMANYREQUESTS","message":"retry-after: 7s, allowed: 44000/minute"}]}`)
 		})})
 		began := time.Now()
 		mustList(t, anonymous(network), ref, r, "a/b")
-		assert.Equal(t, 7*time.Second, time.Since(began))
+		assert.InDelta(t, 7.25, time.Since(began).Seconds(), 0.25)
 	})
 }
 
 // A server that says nothing for a minute is given up, again and again.
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock("gitlab", "a/b", 10)
+		ref, r, network := mock(t, "gitlab", "a/b", 10)
 		r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Delay: 24 * time.Hour} }
 		began := time.Now()
 		_, err := anonymous(network).ListTags(t.Context(), ref)
@@ -202,7 +244,7 @@ func TestTrickle(t *testing.T) {
 				}
 			}
 		})
-		c := anonymous(new(regtest.Network).Handle("registry.example", handler))
+		c := anonymous(wire(t).Handle("registry.example", handler))
 		c.MaxAttempts = 1
 		began := time.Now()
 		_, err := c.ListTags(t.Context(), "registry.example/a/b")
@@ -227,7 +269,7 @@ func TestNoTagList(t *testing.T) {
 		"gzip unasked":         {http.Header{"Content-Encoding": {"gzip"}}, "\x1f\x8b", `found Content-Encoding "gzip"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ref, r, network := mock("gitlab", "a/b", 1500)
+			ref, r, network := mock(t, "gitlab", "a/b", 1500)
 			r.Fault = faultAt(2, regtest.Fault{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				for key, values := range test.header {
 					w.Header()[key] = values
@@ -283,7 +325,7 @@ func TestOneConnection(t *testing.T) {
 
 // A header beyond the bound is an error that names it, over any transport.
 func TestHeaderBound(t *testing.T) {
-	ref, r, network := mock("gitlab", "a/b", 1)
+	ref, r, network := mock(t, "gitlab", "a/b", 1)
 	r.Fault = faultAt(1, regtest.Fault{Header: http.Header{"X-Large": {strings.Repeat("x", maxHeader)}}})
 	_, err := anonymous(network).ListTags(t.Context(), ref)
 	require.ErrorIs(t, err, ErrTooLarge)
@@ -306,7 +348,7 @@ func TestHeaderBoundOnTheWire(t *testing.T) {
 
 // An error body of any length makes a short error.
 func TestErrorBodyBound(t *testing.T) {
-	ref, r, network := mock("gitlab", "a/b", 1)
+	ref, r, network := mock(t, "gitlab", "a/b", 1)
 	r.Fault = faultAt(1, regtest.Fault{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(403)
 		_, _ = fmt.Fprintf(w, `{"errors":[{"code":"DENIED","message":%q}`, strings.Repeat("x", 10_000))
@@ -358,7 +400,7 @@ func TestTLSErrors(t *testing.T) {
 
 // The log tells of requests, repairs and what was skipped, and no secret.
 func TestLogger(t *testing.T) {
-	r, network := locked("ghcr", &regtest.Auth{Username: "bob", Password: secret})
+	r, network := locked(t, "ghcr", &regtest.Auth{Username: "bob", Password: secret})
 	r.Push("a/b", "-\x1b[31m")
 	var log strings.Builder
 	c := &Client{
@@ -382,7 +424,7 @@ func TestLogger(t *testing.T) {
 
 // A consumer that panics leaves nothing behind; its panic goes on.
 func TestConsumerPanics(t *testing.T) {
-	ref, _, network := mock("gitlab", "a/b", 2500)
+	ref, _, network := mock(t, "gitlab", "a/b", 2500)
 	assert.PanicsWithValue(t, "enough", func() {
 		for range anonymous(network).Tags(t.Context(), ref) {
 			panic("enough")

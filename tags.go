@@ -143,6 +143,8 @@ type Client struct {
 type habits struct {
 	pageSize   int  // the n that it accepted after it refused another; 0: nothing known, < 0: none
 	positional bool // its last is a place in the list, not a value to compare with
+
+	quiet time.Time // until then it wants no requests: the Retry-After of its last answer
 }
 
 // A Page is what one answered request brought.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,7 +48,7 @@ func want(r *regtest.Registry, name string) []string {
 
 // mock is a registry of that profile at its own host name, and a network that
 // leads there.
-func mock(profile, name string, n int) (ref string, r *regtest.Registry, network *regtest.Network) {
+func mock(t *testing.T, profile, name string, n int) (ref string, r *regtest.Registry, network *regtest.Network) {
 	r = regtest.New(regtest.ByName(profile)).Push(name, pushed(n)...)
 	host := "registry.example"
 	switch profile {
@@ -55,8 +57,55 @@ func mock(profile, name string, n int) (ref string, r *regtest.Registry, network
 	case "harbor-proxy":
 		r.Push("proxy/library/app", pushed(n)...)
 	}
-	network = new(regtest.Network).Handle(host, r).Handle("us-west1-docker.pkg.dev", r)
+	network = wire(t).Handle(host, r).Handle("us-west1-docker.pkg.dev", r)
 	return host + "/" + name, r, network
+}
+
+// wire is a network that fails the test if the secret of these tests is seen by
+// anybody but the registries that it is meant for, or in clear text.
+func wire(t *testing.T) *regtest.Network {
+	network := new(regtest.Network)
+	t.Cleanup(func() {
+		for _, req := range network.Sent() {
+			if seesSecret(req) && !(req.URL.Scheme == "https" && (req.URL.Host == "registry.example" || req.URL.Host == "quay.io")) {
+				t.Errorf("%s %s://%s sees the secret", req.Method, req.URL.Scheme, req.URL.Host)
+			}
+		}
+	})
+	return network
+}
+
+// seesSecret reports whether the secret is anywhere in a request, in whatever
+// dress.
+func seesSecret(req *http.Request) bool {
+	var b strings.Builder
+	b.WriteString(req.URL.String())
+	_ = req.Header.Write(&b)
+	if req.GetBody != nil {
+		if body, err := req.GetBody(); err == nil {
+			_, _ = io.Copy(&b, body)
+		}
+	}
+	if _, password, ok := req.BasicAuth(); ok {
+		b.WriteString(password)
+	}
+	return strings.Contains(b.String(), secret) // which looks the same escaped
+}
+
+func TestTheWireNotices(t *testing.T) {
+	plain := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://a.example/?x=1", nil)
+	assert.False(t, seesSecret(plain))
+	inQuery := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://a.example/?x="+url.QueryEscape(secret), nil)
+	assert.True(t, seesSecret(inQuery))
+	inHeader := plain.Clone(t.Context())
+	inHeader.Header.Set("Authorization", "Bearer "+secret)
+	assert.True(t, seesSecret(inHeader))
+	inBasic := plain.Clone(t.Context())
+	inBasic.SetBasicAuth("bob", secret)
+	assert.True(t, seesSecret(inBasic))
+	inBody, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://a.example/", strings.NewReader(url.Values{"x": {secret}}.Encode()))
+	require.NoError(t, err)
+	assert.True(t, seesSecret(inBody))
 }
 
 func anonymous(network *regtest.Network) *Client {
@@ -93,7 +142,7 @@ func TestProfiles(t *testing.T) {
 			}
 			for _, n := range []int{0, 1, page - 1, page, page + 1, 2 * page, 2*page + 1, 4321} {
 				name := "proxy/app"
-				ref, r, network := mock(profile.Name, name, n)
+				ref, r, network := mock(t, profile.Name, name, n)
 				var pages []Page
 				c := anonymous(network)
 				c.OnPage = func(p Page) { pages = append(pages, p) }
@@ -122,7 +171,7 @@ func TestProfiles(t *testing.T) {
 func TestProfilesOverTheWire(t *testing.T) {
 	for _, profile := range regtest.Profiles() {
 		t.Run(profile.Name, func(t *testing.T) {
-			ref, r, _ := mock(profile.Name, "proxy/app", 2345)
+			ref, r, _ := mock(t, profile.Name, "proxy/app", 2345)
 			protocols := map[string]int{}
 			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				protocols[req.Proto]++ // one request after the other
