@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -23,6 +24,13 @@ const (
 	// helperTimeout bounds one credential helper: it may ask the user, or a
 	// cloud's metadata server.
 	helperTimeout = 30 * time.Second
+
+	// helperPatience is how long a helper's children may hold its output open
+	// after it has ended.
+	helperPatience = 100 * time.Millisecond
+
+	// maxHelperOutput bounds what a helper prints: a name and a token.
+	maxHelperOutput = 64 << 10
 
 	// maxCredentialFile bounds a credential file; each entry has some 100 bytes.
 	maxCredentialFile = 1 << 20
@@ -142,8 +150,8 @@ type credentialFile struct {
 }
 
 // readCredential asks one file, and through it the helpers that it names. What
-// oras's errors say may hold the decoded credential or a helper's output, so
-// only our own words go on.
+// oras's errors say may hold the decoded credential, so only our own words go
+// on.
 func readCredential(ctx context.Context, path, host, repository string) (Credential, error) {
 	broken := func(what string) error {
 		return fmt.Errorf("credential file %s %s", strconv.Quote(path), what)
@@ -253,34 +261,58 @@ func plainKey(key string) string {
 	return strings.TrimSuffix(strings.ToLower(host)+"/"+name, "/")
 }
 
-// runHelper asks docker-credential-<helper> for a host's credential.
+// runHelper asks docker-credential-<helper> for a host's credential: the host on
+// its standard input, JSON on its standard output (docker-credential-helpers).
+// This much is our own: oras passes the helper's standard error on to ours,
+// holds whatever it prints, and waits for children that it has left behind.
 func runHelper(ctx context.Context, path, helper, host string) (Credential, error) {
 	if strings.Trim(helper, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" || helper == "" {
 		return Credential{}, fmt.Errorf("credential file %s names a helper that is no plain word", strconv.Quote(path))
 	}
 	name := "docker-credential-" + helper
+	failed := func(how string) error {
+		return fmt.Errorf("%s, which credential file %s names, %s; try: echo %s | %s get", name, strconv.Quote(path), how, host, name)
+	}
 	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
 	defer cancel()
-	type answer struct {
-		cred Credential
-		err  error
+	var out output
+	cmd := exec.CommandContext(ctx, name, "get")
+	cmd.Stdin, cmd.Stdout = strings.NewReader(host), &out
+	cmd.WaitDelay = helperPatience
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return Credential{}, fmt.Errorf("%s gave no answer within %v: %w", name, helperTimeout, ended(ctx))
+	case out.over:
+		return Credential{}, failed(fmt.Sprintf("printed more than %d bytes", maxHelperOutput))
+	case err != nil && strings.TrimSpace(out.String()) == "credentials not found in native keychain":
+		return Credential{}, nil
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay): // which left a child behind, but answered
+		return Credential{}, failed("failed")
 	}
-	// A helper whose child holds its output open outlives its own end, and with
-	// it the call; the listing does not wait for that.
-	got := make(chan answer, 1)
-	go func() {
-		cred, err := credentials.NewNativeStore(helper).Get(ctx, host)
-		got <- answer{Credential(cred), err}
-	}()
-	select {
-	case a := <-got:
-		if a.err != nil && ctx.Err() == nil {
-			return Credential{}, fmt.Errorf("%s, which credential file %s names, failed; try: echo %s | %s get", name, strconv.Quote(path), host, name)
-		}
-		if a.err == nil {
-			return a.cred, nil
-		}
-	case <-ctx.Done():
+	var answer struct {
+		Username string `json:"Username"`
+		Secret   string `json:"Secret"`
 	}
-	return Credential{}, fmt.Errorf("%s gave no answer within %v: %w", name, helperTimeout, ctx.Err())
+	if json.Unmarshal(out.Bytes(), &answer) != nil {
+		return Credential{}, failed("printed no credential")
+	}
+	if answer.Username == "<token>" { // an identity token, by convention
+		return Credential{RefreshToken: answer.Secret}, nil
+	}
+	return Credential{Username: answer.Username, Password: answer.Secret}, nil
+}
+
+// output holds what a helper prints, up to maxHelperOutput.
+type output struct {
+	bytes.Buffer
+	over bool
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	if o.Len()+len(p) > maxHelperOutput {
+		o.over = true
+		return 0, errors.New("too much")
+	}
+	return o.Buffer.Write(p)
 }

@@ -25,7 +25,8 @@ type ordinary struct {
 	begun   bool     // a page was read
 	head    string   // the first tag of the list
 	trail   trail    // of the page before
-	anew    bool     // the list was begun anew after its cursor was deleted
+	recent  []string // the last tags of all pages so far
+	anew    int      // how often the list was begun anew after its cursor was deleted
 
 	compares bool // it continues a disorderly list with what is greater than last
 	goesOn   bool // it has answered a question of ours what comes after a tag
@@ -61,7 +62,7 @@ func (s *ordinary) query(last string) *url.URL {
 // A trail is what is remembered of a page to judge what follows it.
 type trail struct {
 	first  string
-	recent []string // its last tags
+	recent []string // the last ones
 	prev   string   // the tag before the one that comes
 	swap   [2]string
 	next   string // the tag that came after swap; "": none yet
@@ -70,18 +71,19 @@ type trail struct {
 	freshFirst bool // first was new
 }
 
-// keepRecent is how many tags of a page are remembered, to go back to when the
-// one used as a cursor is deleted.
-const keepRecent = 1024
+// keepRecent is how many tags are remembered, to go back to when the one used
+// as a cursor is deleted, and maxAnew how often the list is begun anew when all
+// of them are.
+const (
+	keepRecent = 1024
+	maxAnew    = 3
+)
 
 func (t *trail) add(tag string, fresh bool) {
 	if t.first == "" {
 		t.first, t.freshFirst = tag, fresh
 	}
-	if len(t.recent) == 2*keepRecent {
-		t.recent = append(t.recent[:0], t.recent[keepRecent:]...)
-	}
-	t.recent = append(t.recent, tag)
+	t.recent = keep(t.recent, tag)
 	if fresh {
 		t.fresh++
 	}
@@ -93,6 +95,16 @@ func (t *trail) add(tag string, fresh bool) {
 		t.swap = [2]string{t.prev, tag}
 	}
 	t.prev = tag
+}
+
+// keep appends to the last tags, of which it keeps keepRecent or a little
+// more.
+func keep(recent []string, tags ...string) []string {
+	recent = append(recent, tags...)
+	if len(recent) > 2*keepRecent {
+		recent = append(recent[:0], recent[len(recent)-keepRecent:]...)
+	}
+	return recent
 }
 
 // page implements source.
@@ -129,8 +141,8 @@ func (s *ordinary) page(ctx context.Context, cur *cursor, emit func(string) (boo
 		refusal.kind = ErrNotFound
 	case gone && cur.last != "":
 		rep, err = s.goBack(ctx, cur, read, rep, err)
-		if status(err) == http.StatusNotFound && !cur.guess && !s.anew {
-			s.anew = true
+		if status(err) == http.StatusNotFound && !cur.guess && s.anew < maxAnew {
+			s.anew++
 			return answer{reply: rep, next: &cursor{url: s.query(""), rewind: true}}, nil
 		}
 	}
@@ -229,10 +241,10 @@ func setParam(query, name, value string) string {
 
 // goBack reads on from an earlier tag when cur's own was deleted since it was
 // listed: zot answers 404, with an empty body, to a last that does not exist.
-// It goes back 1, 2, 4, … tags of the page before. If all are gone the 404
-// remains, and the list has to be begun anew.
+// It goes back 1, 2, 4, … tags. If all are gone the 404 remains, and the list
+// has to be begun anew.
 func (s *ordinary) goBack(ctx context.Context, cur *cursor, read func(*url.URL) (reply, error), rep reply, err error) (reply, error) {
-	recent := s.trail.recent
+	recent := s.recent
 	for step := 1; step < len(recent) && status(err) == http.StatusNotFound; step *= 2 {
 		last := recent[len(recent)-1-step]
 		s.warn(ctx, "the tag used as a cursor is gone: going on from one before it")
@@ -345,7 +357,7 @@ func (s *ordinary) carry(t trail) {
 	if s.trail.swap[1] != "" && s.trail.next != "" {
 		t.swap, t.next = s.trail.swap, s.trail.next
 	}
-	s.trail = t
+	s.trail, s.recent = t, keep(s.recent, t.recent...)
 }
 
 // repair mends the query of a next link, or returns nil where it leads nowhere.

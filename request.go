@@ -159,6 +159,7 @@ func retryable(err error) (wish time.Duration, ok bool) {
 func (l *listing) attempt(ctx context.Context, req request, emit func(string) (bool, error)) (rep reply, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	ctx = context.WithValue(ctx, dialUntil{}, ctx)
 	watch := &bound.Watch{Idle: maxIdle, Total: maxAnswerTime, Cancel: cancel}
 	began, status := time.Now(), 0
 	rep.asked = req.url
@@ -314,11 +315,21 @@ func publicOnly(ctx context.Context, host string) context.Context {
 
 type publicOnlyKey struct{}
 
-// dial connects like http.DefaultTransport, but for publicOnly's hosts. The
-// address is judged after it was resolved and before it is used, so that a name
+// dialUntil is the key of the context with which a dial ends, too: net/http
+// lets one go on whose request is gone, in case that another wants it.
+type dialUntil struct{}
+
+// dial connects like http.DefaultTransport, but ends with its request, and
+// judges publicOnly's hosts. The address is judged after it was resolved and before it is used, so that a name
 // cannot stand for one thing at first and then for another. Behind a proxy it
 // is the proxy that resolves.
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if request, ok := ctx.Value(dialUntil{}).(context.Context); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(request, cancel)()
+	}
 	d := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	host, _, err := net.SplitHostPort(address)
 	if err == nil && ctx.Value(publicOnlyKey{}) == host {

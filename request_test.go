@@ -164,8 +164,8 @@ func TestRetryAfterBeyondTheDeadline(t *testing.T) {
 }
 
 // Listings of one Client share what the registry asked for: after its first
-// 429 nobody asks, and then they do not all ask at once (fault 76).
-func TestFault76ParallelListingsShareARetryAfter(t *testing.T) {
+// 429 nobody asks, and then they do not all ask at once.
+func TestListingsShareARetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ref, r, network := mock(t, "gitlab", "a/b", 10)
 		began := time.Now()

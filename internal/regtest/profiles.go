@@ -26,6 +26,7 @@ type Profile struct {
 	DefaultN int  // tags in a page where n is absent; 0: all
 	IgnoreN  bool // n is not looked at
 	Max      int  // the largest n; 0: any
+	OneMore  bool // a page has one tag more than was asked for
 	Over     Rule // for a larger one
 	Zero     Rule // for n=0
 	Negative Rule // for n<0

@@ -296,6 +296,9 @@ func (r *Registry) page(w http.ResponseWriter, req *http.Request, name string) {
 			return
 		}
 	}
+	if p.OneMore && n > 0 {
+		n++
+	}
 	page := rest
 	if n >= 0 && n < len(rest) {
 		page = rest[:n]
