@@ -149,7 +149,7 @@ func (s *ordinary) page(ctx context.Context, cur *cursor, emit func(string) (boo
 	switch {
 	case err == errRepeat:
 		return s.unanswered(cur, rep, "asking after its last tag gave the start of the list again"), nil
-	case err != nil && cur.guess && refusesLast(status(err)):
+	case err != nil && cur.guess && refusesLast(status(err)) && !s.goesOn: // what it took up once it knows
 		return s.unanswered(cur, rep, fmt.Sprintf("last was refused with %d", status(err))), nil
 	case err != nil:
 		return answer{reply: rep}, err

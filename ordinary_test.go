@@ -396,21 +396,8 @@ func TestUnansweredQuestionIsAnError(t *testing.T) {
 // next try, has brought news, even if none of it is new any more.
 func TestCutGuessIsStillNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock(t, "ggcr", "a/b", 3000)
-		r.Fault = func(k int, _ *http.Request) regtest.Fault {
-			if k == 2 {
-				return regtest.Fault{Cut: 1 << 20} // more than the page: it ends where the Content-Length does not
-			}
-			return regtest.Fault{}
-		}
-		mustList(t, anonymous(network), ref, r, "a/b")
-		r.Forget()
-		r.Fault = func(k int, _ *http.Request) regtest.Fault {
-			if k == 2 {
-				return regtest.Fault{Cut: len(`{"name":"a/b","tags":[`) + 1000*16}
-			}
-			return regtest.Fault{}
-		}
+		ref, r, network := mock(t, "ggcr", "a/b", 4000)
+		r.Fault = faultAt(3, regtest.Fault{CutEnd: 3})
 		mustList(t, anonymous(network), ref, r, "a/b")
 	})
 }

@@ -50,6 +50,7 @@ type Fault struct {
 	Delay   time.Duration // before anything is sent
 	Drop    bool          // the connection, before anything is sent
 	Cut     int           // the connection, after so many bytes of the body
+	CutEnd  int           // the connection, so many bytes before the end of the body
 	Status  int           // an answer of this status without a body
 	Header  http.Header   // added to the answer
 }
@@ -169,6 +170,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		case fault.Cut > 0:
 			rec.left = fault.Cut
 		}
+		rec.end = fault.CutEnd
 	}
 	r.answer(rec, req)
 }
@@ -203,6 +205,7 @@ type recorder struct {
 	tell func(status int)
 	told bool
 	left int // bytes until the cut; < 0: none
+	end  int // bytes to keep back of the body, which the registry writes at once
 }
 
 func (w *recorder) WriteHeader(status int) {
@@ -216,6 +219,9 @@ func (w *recorder) WriteHeader(status int) {
 func (w *recorder) Write(p []byte) (int, error) {
 	if !w.told {
 		w.WriteHeader(http.StatusOK)
+	}
+	if w.end > 0 {
+		w.left = max(0, len(p)-w.end)
 	}
 	if w.left >= 0 && len(p) >= w.left {
 		_, _ = w.ResponseWriter.Write(p[:w.left])
