@@ -66,9 +66,9 @@ type trail struct {
 	prev   string   // the tag before the one that comes
 	swap   [2]string
 	next   string // the tag that came after swap; "": none yet
-	fresh  int
+	news   int    // how many were new
 
-	freshFirst bool // first was new
+	newFirst bool // first was
 }
 
 // keepRecent is how many tags are remembered, to go back to when the one used
@@ -79,13 +79,13 @@ const (
 	maxAnew    = 3
 )
 
-func (t *trail) add(tag string, fresh bool) {
+func (t *trail) add(tag string, news bool) {
 	if t.first == "" {
-		t.first, t.freshFirst = tag, fresh
+		t.first, t.newFirst = tag, news
 	}
 	t.recent = keep(t.recent, tag)
-	if fresh {
-		t.fresh++
+	if news {
+		t.news++
 	}
 	switch {
 	case t.next != "":
@@ -113,7 +113,7 @@ func (s *ordinary) page(ctx context.Context, cur *cursor, emit func(string) (boo
 	var slow int // tries that took the registry too long
 	read := func(u *url.URL) (reply, error) {
 		again := func(u *url.URL, failed error) *url.URL {
-			t = trail{first: t.first, freshFirst: t.freshFirst, fresh: t.fresh} // what was news stays news
+			t = trail{}
 			if status(failed) == http.StatusGatewayTimeout || errors.Is(failed, context.DeadlineExceeded) {
 				slow++
 			}
@@ -126,9 +126,9 @@ func (s *ordinary) page(ctx context.Context, cur *cursor, emit func(string) (boo
 			if cur.guess && t.first == "" && tag == s.head {
 				return false, errRepeat
 			}
-			fresh, err := emit(tag)
-			t.add(tag, fresh)
-			return fresh, err
+			news, err := emit(tag)
+			t.add(tag, news)
+			return news, err
 		})
 	}
 	rep, err := read(cur.url)
@@ -281,8 +281,8 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (a
 		s.at = &at
 	}
 	s.judge(cur, t)
-	s.goesOn = s.goesOn || cur.guess && (t.fresh > 0 || rep.Entries == 0)
-	byTag := cur.last != "" && (t.fresh > 0 || s.whole && !cur.guess && rep.Entries > 0)
+	s.goesOn = s.goesOn || cur.guess && (t.news > 0 || rep.Entries == 0)
+	byTag := cur.last != "" && (t.news > 0 || s.whole && !cur.guess && rep.Entries > 0)
 	s.carry(t)
 
 	link, err := nextLink(rep.links, rep.answered)
@@ -302,11 +302,11 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (a
 		}
 		s.warn(ctx, "order and cursor disagree: listing once more without n")
 		ans.next = s.wholeList()
-	case cur.guess && t.fresh == 0 && rep.Entries > 0: // with or without a Link
+	case cur.guess && t.news == 0 && rep.Entries > 0: // with or without a Link
 		return s.unanswered(cur, rep, "asking after its last tag brought nothing new"), nil
 	case cur.guess && rep.Entries == 0:
 		ans.why = "nothing comes after its last tag"
-	case s.whole && t.fresh == 0 && link == nil:
+	case s.whole && t.news == 0 && link == nil:
 		ans.why = "the list without n has no tag more"
 	case link != nil:
 		ans.next = &cursor{url: link}
@@ -430,7 +430,7 @@ func (s *ordinary) judge(cur *cursor, t trail) {
 	}
 	ended := s.trail.swap[1] == cur.last && s.trail.next == ""
 	switch {
-	case order.Below(t.first, cur.last) || ended && t.freshFirst:
+	case order.Below(t.first, cur.last) || ended && t.newFirst:
 		s.client.learn(s.home.Host, func(h *habits) { h.positional = true })
 	case ended:
 		s.compares = true

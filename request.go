@@ -49,7 +49,14 @@ func (l *listing) read(ctx context.Context, req request, emit func(string) (bool
 		if err := l.rest(ctx); err != nil {
 			return reply{}, err
 		}
-		rep, err := l.attempt(ctx, req, emit)
+		news := 0
+		rep, err := l.attempt(ctx, req, func(tag string) (bool, error) {
+			isNew, err := emit(tag)
+			if isNew {
+				news++
+			}
+			return isNew, err
+		})
 		rep.attempts = try
 		if err == nil {
 			return rep, nil
@@ -78,6 +85,9 @@ func (l *listing) read(ctx context.Context, req request, emit func(string) (bool
 		if !sleep(ctx, wait) {
 			return rep, fmt.Errorf("%w; while waiting to try again: %w", err, ended(ctx))
 		}
+		// They will come once more, perhaps in smaller pages, and are no sign then
+		// that the list has come to its end.
+		l.ahead += news
 		l.filter.Rewind(mark)
 		if req.again != nil {
 			req.url = req.again(req.url, err)

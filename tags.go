@@ -385,6 +385,7 @@ type listing struct {
 	yield   func(tag string) bool
 	number  int // pages so far
 	total   int // tags so far
+	ahead   int // tags that tries handed out which were cut short
 	warned  map[string]bool
 }
 
@@ -394,7 +395,7 @@ type source interface {
 	first() *cursor
 
 	// page asks for the page at cur and hands its tags to emit, which reports
-	// whether each is new. A page that had to be read anew hands the same tags
+	// whether each is news. A page that had to be read anew hands the same tags
 	// out again.
 	page(ctx context.Context, cur *cursor, emit func(tag string) (bool, error)) (answer, error)
 }
@@ -440,21 +441,26 @@ func (l *listing) walk(ctx context.Context, src source) error {
 		if err := l.turn(ctx, cur); err != nil {
 			return l.failed(err)
 		}
-		began, total := time.Now(), l.total
-		ans, err := src.page(ctx, cur, func(tag string) (bool, error) { return l.emit(ctx, tag) })
+		began, total, news := time.Now(), l.total, 0
+		ans, err := src.page(ctx, cur, func(tag string) (bool, error) {
+			isNew, err := l.emit(ctx, tag)
+			if isNew {
+				news++
+			}
+			return isNew, err
+		})
 		if err != nil {
 			return l.failed(err)
 		}
 		l.number++
-		fresh := l.total - total
 		if l.onPage != nil {
-			l.onPage(Page{l.repo.String(), l.number, fresh, l.total, ans.Skipped, time.Since(began), ans.attempts})
+			l.onPage(Page{l.repo.String(), l.number, l.total - total, l.total, ans.Skipped, time.Since(began), ans.attempts})
 		}
 		if ans.next == nil {
 			l.log().DebugContext(ctx, "complete", "tags", l.total, "pages", l.number, "because", ans.why)
 			return nil
 		}
-		if err := p.made(fresh, ans.Entries, l.total); err != nil {
+		if err := p.made(news, ans.Entries, l.total); err != nil {
 			return l.failed(err)
 		}
 		cur = ans.next
@@ -490,14 +496,14 @@ func (p *progress) enter(cur *cursor) error {
 // made is told what a page brought when another follows. A list that is read
 // once more brings little that is new, but not many more entries than there
 // are tags.
-func (p *progress) made(fresh, entries, total int) error {
+func (p *progress) made(news, entries, total int) error {
 	if p.entries += entries; p.pass > 0 {
 		if p.entries > 2*total+smallPageSize {
 			return fmt.Errorf("%w: %d entries so far in a list of %d tags, and another page is announced", ErrLoop, p.entries, total)
 		}
-		fresh = entries
+		news = entries
 	}
-	if fresh > 0 {
+	if news > 0 {
 		p.idle = 0
 		return nil
 	}
@@ -526,7 +532,8 @@ func (l *listing) failed(err error) error {
 	return fmt.Errorf("page %d: %w", l.number+1, err)
 }
 
-// emit takes a tag from a page, and reports whether it is new.
+// emit takes a tag from a page, and reports whether it is news: new, or handed
+// out already by a try that was cut short, from which the listing goes on.
 func (l *listing) emit(ctx context.Context, tag string) (bool, error) {
 	fresh, forgot := l.filter.Admit(tag)
 	if forgot {
@@ -536,6 +543,10 @@ func (l *listing) emit(ctx context.Context, tag string) (bool, error) {
 		fresh, _ = l.filter.Admit(tag)
 	}
 	if !fresh {
+		if l.ahead > 0 {
+			l.ahead--
+			return true, nil
+		}
 		return false, nil
 	}
 	limit := l.client.MaxTags

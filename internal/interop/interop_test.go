@@ -35,7 +35,7 @@ import (
 	"github.com/ocitags/ocitags/internal/regtest"
 )
 
-const name = "demo/many"
+const repo = "demo/many"
 
 // TestMain keeps the servers quiet.
 func TestMain(m *testing.M) {
@@ -100,7 +100,7 @@ func (s server) push(t *testing.T, tags []string) {
 	t.Helper()
 	config := []byte("{}")
 	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(config))
-	started := s.send(t, http.MethodPost, "/v2/"+name+"/blobs/uploads/", "application/octet-stream", nil, http.StatusAccepted)
+	started := s.send(t, http.MethodPost, "/v2/"+repo+"/blobs/uploads/", "application/octet-stream", nil, http.StatusAccepted)
 	at, err := started.Location()
 	require.NoError(t, err)
 	query := at.Query()
@@ -112,7 +112,7 @@ func (s server) push(t *testing.T, tags []string) {
 	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":%d},"layers":[]}`,
 		manifestType, digest, len(config))
 	for _, tag := range tags {
-		s.send(t, http.MethodPut, "/v2/"+name+"/manifests/"+tag, manifestType, manifest, http.StatusCreated)
+		s.send(t, http.MethodPut, "/v2/"+repo+"/manifests/"+tag, manifestType, manifest, http.StatusCreated)
 	}
 }
 
@@ -128,7 +128,7 @@ func (s server) lists(t *testing.T, want []string, pages int) {
 				password, _ := s.user.Password()
 				c.Credentials = ocitags.StaticCredential(s.host, ocitags.Credential{Username: s.user.Username(), Password: password})
 			}
-			tags, err := c.ListTags(t.Context(), s.host+"/"+name)
+			tags, err := c.ListTags(t.Context(), s.host+"/"+repo)
 			require.NoError(t, err)
 			require.Equal(t, want, tags)
 			if size == 0 {
@@ -166,7 +166,7 @@ func TestDistribution312(t *testing.T) {
 
 // command runs the command as a user would, and counts its lines.
 func (s server) command(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), "go", "run", "github.com/ocitags/ocitags/cmd/ocitags", "-plain-http", s.host+"/"+name)
+	cmd := exec.CommandContext(t.Context(), "go", "run", "github.com/ocitags/ocitags/cmd/ocitags", "-plain-http", s.host+"/"+repo)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	require.NoError(t, err)
@@ -183,7 +183,7 @@ func TestDistribution312WithBasicAuth(t *testing.T) {
 	s := serve(t, distribution(t, fmt.Sprintf("auth: {htpasswd: {realm: interop, path: %q}}", file)), url.UserPassword("bob", "s3cret"))
 	s.lists(t, many(t), 3)
 
-	_, err = (&ocitags.Client{Credentials: ocitags.StaticCredential(s.host, ocitags.Credential{Username: "bob", Password: "wrong"})}).ListTags(t.Context(), s.host+"/"+name)
+	_, err = (&ocitags.Client{Credentials: ocitags.StaticCredential(s.host, ocitags.Credential{Username: "bob", Password: "wrong"})}).ListTags(t.Context(), s.host+"/"+repo)
 	require.ErrorIs(t, err, ocitags.ErrUnauthorized)
 	assert.Contains(t, err.Error(), "was sent")
 }
