@@ -1,6 +1,7 @@
 package ocitags
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -200,7 +201,7 @@ func (l *listing) attempt(ctx context.Context, req request, emit func(string) (b
 		return rep, failure(ctx, req.url, werr)
 	}
 	status, rep.answered, rep.links = resp.StatusCode, resp.Request.URL, resp.Header.Values("Link")
-	body := &bound.Body{R: resp.Body, Watch: watch, Max: maxBody}
+	body := &bound.Body{R: resp.Body, Watch: watch, Max: cmp.Or(l.client.bodyBound, maxBody)}
 	switch encoding := resp.Header.Get("Content-Encoding"); {
 	case headerSize(resp.Header) > maxHeader:
 		return rep, fmt.Errorf("%w: GET %s: response headers of more than %d bytes", ErrTooLarge, bareURL(req.url), maxHeader)

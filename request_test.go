@@ -346,6 +346,34 @@ func TestHeaderBoundOnTheWire(t *testing.T) {
 	assert.Contains(t, err.Error(), "response headers of more than 1048576 bytes")
 }
 
+// A body is bounded whatever it holds, and however it was packed.
+func TestBodyBound(t *testing.T) {
+	for name, body := range map[string]string{
+		"tags":   `{"tags":["a"` + strings.Repeat(`,"a"`, 10_000),
+		"fields": `{"x":[1` + strings.Repeat(`,1`, 20_000),
+	} {
+		c := answering(t, body)
+		c.bodyBound = 30_000
+		_, err := c.ListTags(t.Context(), ref)
+		require.ErrorIs(t, err, ErrTooLarge, name)
+		assert.Contains(t, err.Error(), "one answer of more than 30000 bytes", name)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		_, _ = io.WriteString(z, `{"tags":["a"`+strings.Repeat(`,"a"`, 10_000)+"]}")
+		_ = z.Close()
+	}))
+	defer server.Close()
+	c := onLoopback(server)
+	c.bodyBound = 30_000
+	_, err := c.ListTags(t.Context(), hostOf(server)+"/a/b")
+	require.ErrorIs(t, err, ErrTooLarge)
+	c.bodyBound = 0
+	_, err = c.ListTags(t.Context(), hostOf(server)+"/a/b")
+	require.NoError(t, err)
+}
+
 // An error body of any length makes a short error.
 func TestErrorBodyBound(t *testing.T) {
 	ref, r, network := mock(t, "gitlab", "a/b", 1)

@@ -237,6 +237,15 @@ func FuzzDecode(f *testing.F) {
 	} {
 		f.Add([]byte(body))
 	}
+	// After the kinds of cases that the JSON parsing test suites collect.
+	for _, value := range []string{
+		`-0`, `1e999`, `-1E+9999`, `0x1`, `01`, `.5`, `1.`, `+1`, `NaN`, `Infinity`, `tru`, `nul`, `"\x"`, `"\u00"`, `"\uD83D\uDE00"`, `"\ude00"`, "\"\x00\"", "\"\x7f\"",
+		`"\/\b\f\n\r\t"`, "\"\xc0\xaf\"", "\"\xed\xa0\x80\"", `[1,]`, `[,1]`, `[1 2]`, `{"a":1,}`, `{"a" 1}`, `{1:1}`, `{"a":1 "b":2}`, `[[[[[[[[[[]]]]]]]]]]`, `["a`, `{"a"`, `//`, `/**/1`, "\u00a01", "\u2028",
+	} {
+		f.Add([]byte(`{"x":` + value + `,"tags":["a"]}`))
+		f.Add([]byte(`{"tags":["a",` + value + `]}`))
+		f.Add([]byte(value))
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		tags, skipped, sum, err := decode(bytes.NewReader(body), time.Time{})
 		for _, tag := range tags {
