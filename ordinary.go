@@ -97,8 +97,7 @@ func (t *trail) add(tag string, news bool) {
 	t.prev = tag
 }
 
-// keep appends to the last tags, of which it keeps keepRecent or a little
-// more.
+// keep appends to the last tags, of which it keeps keepRecent or some more.
 func keep(recent []string, tags ...string) []string {
 	recent = append(recent, tags...)
 	if len(recent) > 2*keepRecent {
@@ -302,7 +301,7 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (a
 		}
 		s.warn(ctx, "order and cursor disagree: listing once more without n")
 		ans.next = s.wholeList()
-	case cur.guess && t.news == 0 && rep.Entries > 0: // with or without a Link
+	case cur.guess && t.news == 0 && rep.Entries > 0 && !ans.more: // with or without a Link
 		return s.unanswered(cur, rep, "asking after its last tag brought nothing new"), nil
 	case cur.guess && rep.Entries == 0:
 		ans.why = "nothing comes after its last tag"

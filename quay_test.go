@@ -136,6 +136,22 @@ func TestQuayLikeRegistry(t *testing.T) {
 	require.ErrorIs(t, err, ErrLoop)
 }
 
+// Where has_additional comes late, after a question of ours, it still counts.
+func TestQuayLikeThatHasMoreAfterAll(t *testing.T) {
+	network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case isJSON(req.URL.Path):
+			w.WriteHeader(404)
+		case req.URL.Query().Has("last"):
+			_, _ = fmt.Fprintf(w, `{"tags":["%s"],"has_additional":true}`, strings.Join(pushed(50)[1:], `","`))
+		default:
+			_, _ = fmt.Fprintf(w, `{"tags":["%s"]}`, strings.Join(pushed(50), `","`))
+		}
+	}))
+	_, err := anonymous(network).ListTags(t.Context(), "registry.example/a/b")
+	require.ErrorIs(t, err, ErrLoop)
+}
+
 // An API that refuses or breaks, on whatever page, is left for the ordinary way.
 func TestQuayFallsBack(t *testing.T) {
 	text := func(body string) http.Handler {
