@@ -27,6 +27,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -772,12 +773,12 @@ func cancels(t *testing.T) {
 
 // slowConsumer does not make the listing read ahead.
 func slowConsumer(t *testing.T) {
-	sent := 0
+	var sent atomic.Int64
 	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"tags":["tag-00000000"`)
 		for i := 1; i < 1_000_000; i++ {
 			n, err := fmt.Fprintf(w, `,"tag-%08d"`, i)
-			if sent += n; err != nil {
+			if sent.Add(int64(n)); err != nil {
 				return
 			}
 		}
@@ -787,7 +788,7 @@ func slowConsumer(t *testing.T) {
 		break
 	}
 	runtime.Gosched()
-	assert.Less(t, sent, 1<<20, "bytes that were read for the first tag")
+	assert.Less(t, sent.Load(), int64(1<<20), "bytes that were read for the first tag")
 }
 
 func oddCredentialFiles(t *testing.T) {

@@ -160,11 +160,11 @@ func TestFaults(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := New(ByName("dist312")).Push("a/b", "1", "2")
-			url, transport := wire(t, r)
+			var r *Registry
 			get := func(fault Fault) (int, string, error) {
-				r.Forget()
+				r = New(ByName("dist312")).Push("a/b", "1", "2")
 				r.Fault = func(int, *http.Request) Fault { return fault }
+				url, transport := wire(t, r)
 				resp, err := (&http.Client{Transport: transport}).Get(url + "/v2/a/b/tags/list")
 				if err != nil {
 					return 0, "", err
