@@ -271,7 +271,7 @@ func TestFaults(t *testing.T) {
 		{76, "429 for many at once", TestListingsShareARetryAfter},
 		{77, "a made-up last that is refused", TestRoundPages},
 		{78, "servers that ignore n or last, or count otherwise", func(t *testing.T) { oddCounts(t) }},
-		{79, "tags that come and go", both(TestChurn, TestQuayPagesMove)},
+		{79, "tags that come and go", both(churn, TestQuayPagesMove)},
 		{80, "a cancel in every phase", func(t *testing.T) { cancels(t) }},
 		{81, "a consumer that stops, or panics", both(TestStopEarly, TestConsumerPanics)},
 		{82, "a slow consumer", func(t *testing.T) { slowConsumer(t) }},
@@ -500,8 +500,8 @@ func encodings(t *testing.T) {
 		return b.Bytes()
 	}
 	list := []byte(`{"tags":["a"]}`)
-	bomb := packed(append([]byte(`{"tags":["`), bytes.Repeat([]byte("a"), 384<<20)...))
-	require.Less(t, len(bomb), 400<<10)
+	bomb := packed(append([]byte(`{"tags":["`), bytes.Repeat([]byte("a"), 32<<20)...))
+	require.Less(t, len(bomb), 64<<10)
 	for _, test := range []struct {
 		name, encoding string
 		body           []byte
@@ -767,7 +767,7 @@ func cancels(t *testing.T) {
 			last = err
 		}
 		require.ErrorIs(t, last, context.Canceled)
-		assert.LessOrEqual(t, n, 1001, "no page more")
+		assert.Equal(t, 11, n, "ten tags, and the error")
 	})
 }
 
@@ -842,33 +842,30 @@ func badHelpers(t *testing.T) {
 	}
 }
 
-// Tags come and go by the thousand while they are listed. All that are there
-// throughout are in the list, for every registry that continues after a value.
-func TestChurn(t *testing.T) {
+// churn lets tags come and go by the thousand while they are listed. All that
+// are there throughout are in the list, for every registry that continues after
+// a value.
+func churn(t *testing.T) {
 	for _, profile := range []string{"dist310", "dist312", "gitlab", "gitlab-c", "hub", "quay", "acr", "harbor", "gitea", "pulp", "cloudflare", "olareg", "ggcr", "cuelabs", "cuelabs-max", "trow", "zot"} {
 		t.Run(profile, func(t *testing.T) {
 			r := regtest.New(regtest.ByName(profile))
-			var stay, go_, come []string
+			var stay, leave, come []string
 			for i := range 1200 {
 				stay = append(stay, fmt.Sprintf("stay-%06d", i*7919%100003))
-				go_ = append(go_, fmt.Sprintf("go-%06d", i*7919%100003), fmt.Sprintf("stay-%06d-rc1", i*7919%100003))
+				leave = append(leave, fmt.Sprintf("go-%06d", i*7919%100003), fmt.Sprintf("stay-%06d-rc1", i*7919%100003))
 				come = append(come, fmt.Sprintf("come-%06d", i*7919%100003), fmt.Sprintf("stay-%06d-rc2", i*7919%100003))
 			}
-			r.Push("a/b", append(slices.Clone(stay), go_...)...)
+			r.Push("a/b", append(slices.Clone(stay), leave...)...)
 			r.Fault = func(k int, req *http.Request) regtest.Fault {
 				// Now and then the cursor goes in the very moment in which it is used.
 				if last := req.URL.Query().Get("last"); k%3 == 0 && (!strings.HasPrefix(last, "stay-") || strings.Contains(last, "-rc")) {
 					r.Delete("a/b", last)
 				}
 				step := 300
-				for i := (k - 1) * step; i < k*step; i++ {
-					if i < len(go_) {
-						r.Delete("a/b", go_[i])
-					}
-				}
-				if from := min((k-1)*step, len(come)); from < len(come) {
-					r.Push("a/b", come[from:min(from+step, len(come))]...)
-				}
+				from := min((k-1)*step, len(leave))
+				r.Delete("a/b", leave[from:min(from+step, len(leave))]...)
+				from = min((k-1)*step, len(come))
+				r.Push("a/b", come[from:min(from+step, len(come))]...)
 				return regtest.Fault{}
 			}
 			c := anonymous(wire(t).Handle("registry.example", r))

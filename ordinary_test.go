@@ -233,9 +233,7 @@ func TestZotDeletedCursor(t *testing.T) {
 		gone := list[2000-deleted : 2000] // up to the second Link's tag
 		r.Fault = func(k int, _ *http.Request) regtest.Fault {
 			if k == 3 {
-				for _, tag := range gone {
-					r.Delete("a/b", tag)
-				}
+				r.Delete("a/b", gone...)
 			}
 			return regtest.Fault{}
 		}
@@ -252,9 +250,7 @@ func TestZotDeletedPage(t *testing.T) {
 	list := r.Tags("a/b")
 	r.Fault = func(k int, _ *http.Request) regtest.Fault {
 		if k == 3 {
-			for _, tag := range list[1000:2000] {
-				r.Delete("a/b", tag)
-			}
+			r.Delete("a/b", list[1000:2000]...)
 		}
 		return regtest.Fault{}
 	}

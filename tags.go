@@ -537,6 +537,9 @@ func (l *listing) failed(err error) error {
 // emit takes a tag from a page, and reports whether it is news: new, or handed
 // out already by a try that was cut short, from which the listing goes on.
 func (l *listing) emit(ctx context.Context, tag string) (bool, error) {
+	if ctx.Err() != nil { // a page in hand is not a reason to go on
+		return false, ended(ctx)
+	}
 	fresh, forgot := l.filter.Admit(tag)
 	if forgot {
 		if err := l.recall(ctx); err != nil {

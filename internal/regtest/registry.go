@@ -88,12 +88,16 @@ func (r *Registry) Push(name string, tags ...string) *Registry {
 	return r
 }
 
-// Delete removes a tag.
-func (r *Registry) Delete(name, tag string) {
+// Delete removes tags.
+func (r *Registry) Delete(name string, tags ...string) {
+	gone := make(map[string]bool, len(tags))
+	for _, tag := range tags {
+		gone[tag] = true
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.sorted, name)
-	r.repos[name] = slices.DeleteFunc(r.repos[name], func(t string) bool { return t == tag })
+	r.repos[name] = slices.DeleteFunc(r.repos[name], func(t string) bool { return gone[t] })
 }
 
 // Tags are the tags of a repository in the order of listing.
