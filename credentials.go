@@ -166,7 +166,7 @@ func readCredential(ctx context.Context, path, host, repository string) (Credent
 	}
 	for _, key := range hosts {
 		if helper, ok := file.CredHelpers[key]; ok {
-			return runHelper(ctx, path, helper, key)
+			return runHelper(ctx, helperTimeout, path, helper, key)
 		}
 	}
 	key, err := file.find(hosts, host+"/"+repository)
@@ -187,7 +187,7 @@ func readCredential(ctx context.Context, path, host, repository string) (Credent
 		}
 	}
 	if file.CredsStore != "" {
-		return runHelper(ctx, path, file.CredsStore, hosts[0])
+		return runHelper(ctx, helperTimeout, path, file.CredsStore, hosts[0])
 	}
 	return Credential{}, nil
 }
@@ -265,7 +265,7 @@ func plainKey(key string) string {
 // its standard input, JSON on its standard output (docker-credential-helpers).
 // This much is our own: oras passes the helper's standard error on to ours,
 // holds whatever it prints, and waits for children that it has left behind.
-func runHelper(ctx context.Context, path, helper, host string) (Credential, error) {
+func runHelper(parent context.Context, within time.Duration, path, helper, host string) (Credential, error) {
 	if strings.Trim(helper, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" || helper == "" {
 		return Credential{}, fmt.Errorf("credential file %s names a helper that is no plain word", strconv.Quote(path))
 	}
@@ -273,7 +273,7 @@ func runHelper(ctx context.Context, path, helper, host string) (Credential, erro
 	failed := func(how string) error {
 		return fmt.Errorf("%s, which credential file %s names, %s; try: echo %s | %s get", name, strconv.Quote(path), how, host, name)
 	}
-	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
+	ctx, cancel := context.WithTimeout(parent, within)
 	defer cancel()
 	var out output
 	cmd := exec.CommandContext(ctx, name, "get")
@@ -281,8 +281,10 @@ func runHelper(ctx context.Context, path, helper, host string) (Credential, erro
 	cmd.WaitDelay = helperPatience
 	err := cmd.Run()
 	switch {
+	case parent.Err() != nil:
+		return Credential{}, fmt.Errorf("while %s was asked: %w", name, ended(parent))
 	case ctx.Err() != nil:
-		return Credential{}, fmt.Errorf("%s gave no answer within %v: %w", name, helperTimeout, ended(ctx))
+		return Credential{}, fmt.Errorf("%w: %w", failed(fmt.Sprintf("gave no answer within %v", within)), ctx.Err())
 	case out.over:
 		return Credential{}, failed(fmt.Sprintf("printed more than %d bytes", maxHelperOutput))
 	case err != nil && strings.TrimSpace(out.String()) == "credentials not found in native keychain":

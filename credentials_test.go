@@ -225,6 +225,15 @@ func TestCredentialHelpers(t *testing.T) {
 		defer cancel()
 		_, err := DefaultCredentials(ctx, "ghcr.io", "a/b")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
+
+		_, err = runHelper(t.Context(), 50*time.Millisecond, "config.json", "test", "ghcr.io")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Contains(t, err.Error(), "gave no answer within 50ms; try: echo ghcr.io | docker-credential-test get")
+	})
+	t.Run("prints too much", func(t *testing.T) {
+		helper(t, forHost, `yes | head -c 70000`)
+		_, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+		require.ErrorContains(t, err, "printed more than 65536 bytes")
 	})
 }
 
