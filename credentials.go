@@ -287,7 +287,7 @@ func runHelper(parent context.Context, within time.Duration, path, helper, host 
 		return Credential{}, fmt.Errorf("%w: %w", failed(fmt.Sprintf("gave no answer within %v", within)), ctx.Err())
 	case out.over:
 		return Credential{}, failed(fmt.Sprintf("printed more than %d bytes", maxHelperOutput))
-	case err != nil && strings.TrimSpace(out.String()) == "credentials not found in native keychain":
+	case err != nil && string(bytes.TrimSpace(out.text)) == "credentials not found in native keychain":
 		return Credential{}, nil
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay): // which left a child behind, but answered
 		return Credential{}, failed("failed")
@@ -296,7 +296,7 @@ func runHelper(parent context.Context, within time.Duration, path, helper, host 
 		Username string `json:"Username"`
 		Secret   string `json:"Secret"`
 	}
-	if json.Unmarshal(out.Bytes(), &answer) != nil {
+	if json.Unmarshal(out.text, &answer) != nil {
 		return Credential{}, failed("printed no credential")
 	}
 	if answer.Username == "<token>" { // an identity token, by convention
@@ -307,14 +307,15 @@ func runHelper(parent context.Context, within time.Duration, path, helper, host 
 
 // output holds what a helper prints, up to maxHelperOutput.
 type output struct {
-	bytes.Buffer
+	text []byte
 	over bool
 }
 
 func (o *output) Write(p []byte) (int, error) {
-	if o.Len()+len(p) > maxHelperOutput {
+	if len(o.text)+len(p) > maxHelperOutput {
 		o.over = true
 		return 0, errors.New("too much")
 	}
-	return o.Buffer.Write(p)
+	o.text = append(o.text, p...)
+	return len(p), nil
 }
