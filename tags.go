@@ -284,16 +284,18 @@ func (c *Client) learn(host string, change func(*habits)) {
 // The errors of a listing. They are matched by errors.Is; the error itself
 // names the registry, the page and what was found.
 var (
-	ErrInvalidReference = errors.New("invalid reference")                // ref cannot be parsed
-	ErrNotFound         = errors.New("no such repository")               // 404 on the first page
-	ErrUnauthorized     = errors.New("access denied")                    // 401, 403
-	ErrRateLimited      = errors.New("rate limited")                     // 429 after the last attempt
-	ErrLoop             = errors.New("the pages lead in a circle")       // pages repeat, or keep bringing nothing new
-	ErrUnsafeLink       = errors.New("leads where it must not")          // a next link, a redirect or a token realm
-	ErrInvalidResponse  = errors.New("the answer is not a tag list")     // HTML, {}, bad JSON, a body cut short after all attempts
-	ErrTooLarge         = errors.New("larger than the bounds allow")     // MaxTags, or a bound on one response
-	errStopped          = errors.New("the consumer stopped the listing") // never leaves the package
+	ErrInvalidReference = errors.New("invalid reference")            // ref cannot be parsed
+	ErrNotFound         = errors.New("no such repository")           // 404 on the first page
+	ErrUnauthorized     = errors.New("access denied")                // 401, 403
+	ErrRateLimited      = errors.New("rate limited")                 // 429 after the last attempt
+	ErrLoop             = errors.New("the pages lead in a circle")   // pages repeat, or keep bringing nothing new
+	ErrUnsafeLink       = errors.New("leads where it must not")      // a next link, a redirect or a token realm
+	ErrInvalidResponse  = errors.New("the answer is not a tag list") // HTML, {}, bad JSON, a body cut short after all attempts
+	ErrTooLarge         = errors.New("larger than the bounds allow") // MaxTags, or a bound on one response
 )
+
+// errStopped is that the consumer has enough. It never leaves the package.
+var errStopped = errors.New("the consumer stopped the listing")
 
 // An Error is a refusal by a registry or by its token server. It also matches
 // one of the Err variables where one fits its status.
