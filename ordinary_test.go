@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime"
 	"slices"
@@ -694,6 +695,46 @@ func TestCancel(t *testing.T) {
 				require.ErrorIs(t, err, context.Canceled)
 				assert.Equal(t, 10*time.Second, time.Since(began))
 			})
+		})
+	}
+}
+
+// BenchmarkTagsMemory reports what a stream of 200,000 tags of 55 bytes holds,
+// in bytes a tag, in an order that ascends and in none.
+func BenchmarkTagsMemory(b *testing.B) {
+	const n = 200_000
+	for name, number := range map[string]func(i int) int{
+		"ascending": func(i int) int { return i },
+		"no-order":  func(i int) int { return i * 7919 % n },
+	} {
+		b.Run(name, func(b *testing.B) {
+			handler := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				_, _ = io.WriteString(w, `{"tags":[null`) // 200,001 entries are no size at which lists are cut
+				for i := range n {
+					_, _ = fmt.Fprintf(w, `,"zlib-1.3.1-%032d-linux.x86_64"`, number(i))
+				}
+				_, _ = io.WriteString(w, `]}`)
+			})
+			live := func() uint64 {
+				var m runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&m)
+				return m.HeapAlloc
+			}
+			var most uint64
+			for b.Loop() {
+				before, got := live(), 0
+				c := &Client{Transport: new(regtest.Network).Handle("registry.example", handler), Credentials: Anonymous}
+				for _, err := range c.Tags(b.Context(), ref) {
+					if err != nil {
+						b.Fatal(err)
+					}
+					if got++; got == n {
+						most = max(most, live()-before)
+					}
+				}
+			}
+			b.ReportMetric(float64(most)/n, "live-B/tag")
 		})
 	}
 }

@@ -195,7 +195,7 @@ func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
 // flight. Each range over the iterator lists anew.
 //
 // It takes constant memory while the registry's order is that of sort.Strings;
-// otherwise it holds each tag, and some 70 bytes more.
+// otherwise it holds each tag, and 40 to 70 bytes more.
 func (c *Client) Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
 	return c.list(ctx, ref, nil)
 }
