@@ -141,17 +141,16 @@ func credentialFiles() []string {
 	return files
 }
 
-// A credentialFile is what is read of a file to know what to ask oras for,
-// which finds neither the longest key nor a bad helper's name.
+// A credentialFile is what is read of a file to choose the entry, or the helper,
+// that is then asked for a credential.
 type credentialFile struct {
 	Auths       map[string]jsontext.Value `json:"auths"`
 	CredHelpers map[string]string         `json:"credHelpers"`
 	CredsStore  string                    `json:"credsStore"`
 }
 
-// readCredential asks one file, and through it the helpers that it names. What
-// oras's errors say may hold the decoded credential, so only our own words go
-// on.
+// readCredential asks one file, and through it the helpers that it names. An
+// error may be made of what was decoded, so only our own words go on.
 func readCredential(ctx context.Context, path, host, repository string) (Credential, error) {
 	broken := func(what string) error {
 		return fmt.Errorf("credential file %s %s", strconv.Quote(path), what)
@@ -263,8 +262,8 @@ func plainKey(key string) string {
 
 // runHelper asks docker-credential-<helper> for a host's credential: the host on
 // its standard input, JSON on its standard output (docker-credential-helpers).
-// This much is our own: oras passes the helper's standard error on to ours,
-// holds whatever it prints, and waits for children that it has left behind.
+// What it prints is bounded, its standard error goes nowhere, and what it has
+// left running is not waited for.
 func runHelper(parent context.Context, within time.Duration, path, helper, host string) (Credential, error) {
 	if strings.Trim(helper, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" || helper == "" {
 		return Credential{}, fmt.Errorf("credential file %s names a helper that is no plain word", strconv.Quote(path))
