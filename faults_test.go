@@ -590,16 +590,34 @@ func badCertificates(t *testing.T) {
 		"expired":      {IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: now.Add(-2 * time.Hour), NotAfter: now.Add(-time.Hour)},
 		"not yet":      {IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: now.Add(time.Hour), NotAfter: now.Add(2 * time.Hour)},
 		"unknown":      {IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)},
+		"SHA-1":        {IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour), SignatureAlgorithm: x509.ECDSAWithSHA1},
 	} {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		require.NoError(t, err)
 		template.SerialNumber, template.Subject = big.NewInt(1), pkix.Name{CommonName: "test"}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+		parent, signer := template, key
+		if name == "SHA-1" { // a root's own signature is not looked at, so one that signs
+			signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+			require.NoError(t, err)
+			parent = &x509.Certificate{
+				SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "root"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+				IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+			}
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
 		require.NoError(t, err)
 		cert, err := x509.ParseCertificate(der)
 		require.NoError(t, err)
 		pool := x509.NewCertPool()
-		if name != "unknown" {
+		switch name {
+		case "unknown":
+		case "SHA-1":
+			der, err := x509.CreateCertificate(rand.Reader, parent, parent, &signer.PublicKey, signer)
+			require.NoError(t, err)
+			root, err := x509.ParseCertificate(der)
+			require.NoError(t, err)
+			pool.AddCert(root)
+		default:
 			pool.AddCert(cert)
 		}
 		asked := 0
@@ -611,6 +629,9 @@ func badCertificates(t *testing.T) {
 		c := &Client{Transport: transport, Credentials: StaticCredential(hostOf(server), user)}
 		_, err = c.ListTags(t.Context(), "https://"+hostOf(server)+"/a/b")
 		require.ErrorContains(t, err, "certificate", name)
+		if name == "SHA-1" {
+			require.ErrorContains(t, err, "SHA1")
+		}
 		assert.NotContains(t, err.Error(), "tried", name)
 		assert.Zero(t, asked, name)
 		server.Close()
@@ -712,8 +733,7 @@ func cancels(t *testing.T) {
 	}
 	t.Run("helper", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r, network := locked(t, "gitlab", &regtest.Auth{})
-			_ = r
+			_, network := locked(t, "gitlab", &regtest.Auth{})
 			c := &Client{Transport: network, Credentials: func(ctx context.Context, _, _ string) (Credential, error) {
 				<-ctx.Done()
 				return Credential{}, ctx.Err()
@@ -754,8 +774,7 @@ func cancels(t *testing.T) {
 		require.Error(t, err)
 	})
 	t.Run("the consumer's own code", func(t *testing.T) {
-		r, network := locked(t, "gitlab", nil)
-		_ = r
+		_, network := locked(t, "gitlab", nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var last error
@@ -822,8 +841,7 @@ func badHelpers(t *testing.T) {
 	} {
 		home := files(t, map[string]string{".docker/config.json": `{"credHelpers":{"registry.example":"bad"}}`, "bin/docker-credential-bad": "#!/bin/sh\n" + script})
 		t.Setenv("PATH", filepath.Join(home, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
-		r, network := locked(t, "gitlab", &regtest.Auth{})
-		_ = r
+		_, network := locked(t, "gitlab", &regtest.Auth{})
 		patience := time.Minute
 		if name == "hangs" {
 			patience = 100 * time.Millisecond

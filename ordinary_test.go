@@ -568,7 +568,7 @@ func TestStreamEndsInItsError(t *testing.T) {
 }
 
 func TestMaxTags(t *testing.T) {
-	ref, r, network := mock(t, "gitlab", "a/b", 1500)
+	ref, _, network := mock(t, "gitlab", "a/b", 1500)
 	for max, wantErr := range map[int]error{1499: ErrTooLarge, 1500: nil, -1: nil, 0: nil} {
 		c := anonymous(network)
 		c.MaxTags = max
@@ -578,7 +578,7 @@ func TestMaxTags(t *testing.T) {
 			assert.Contains(t, err.Error(), "more than 1499 tags (Client.MaxTags)")
 		}
 	}
-	_ = r
+
 }
 
 func TestInvalidReference(t *testing.T) {
