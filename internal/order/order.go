@@ -3,30 +3,100 @@ package order
 
 import "strings"
 
+// An Order is one way to sort tags. Tags that it takes for equal may stand in
+// any order.
+type Order struct {
+	Name   string
+	weight func(byte) byte // nil: the byte itself
+	tag    func(byte) byte // weight, undone
+}
+
+// Known are the orders that registries use.
+var Known = []Order{
+	{"by bytes", nil, same},
+
+	// What distribution-spec v1.0.1 asked for: "lexical (i.e. case-insensitive
+	// alphanumeric)".
+	{"folded", folded, same},
+
+	// As seen at a GitLab registry whose PostgreSQL sorts by ICU's en-US: "_",
+	// "-", ".", digits, letters.
+	{"punctuation first", punctuationFirst, unpunctuated},
+
+	// As the older glibc locales sort.
+	{"without punctuation", lettersOnly, same},
+}
+
+// ignored is the weight of a byte that the order does not look at.
+const ignored = 0xff
+
+// Compare is negative where a sorts before b, and positive where after.
+func (o Order) Compare(a, b string) int {
+	if o.weight == nil {
+		return strings.Compare(a, b)
+	}
+	i, j := 0, 0
+	for {
+		for i < len(a) && o.weight(a[i]) == ignored {
+			i++
+		}
+		for j < len(b) && o.weight(b[j]) == ignored {
+			j++
+		}
+		switch {
+		case i == len(a) && j == len(b):
+			return 0
+		case i == len(a):
+			return -1
+		case j == len(b):
+			return 1
+		}
+		if wa, wb := o.weight(a[i]), o.weight(b[j]); wa != wb {
+			return int(wa) - int(wb)
+		}
+		i++
+		j++
+	}
+}
+
+// Key is what strings.Compare has to compare in place of tag.
+func (o Order) Key(tag string) string {
+	if o.weight == nil {
+		return tag
+	}
+	key := make([]byte, 0, len(tag))
+	for i := range len(tag) {
+		if w := o.weight(tag[i]); w != ignored {
+			key = append(key, w)
+		}
+	}
+	return string(key)
+}
+
+// Tag has that Key.
+func (o Order) Tag(key string) string {
+	tag := make([]byte, len(key))
+	for i := range len(key) {
+		tag[i] = o.tag(key[i])
+	}
+	return string(tag)
+}
+
 // Below reports whether a sorts before b in every order that a registry is
-// known to use: by bytes; ASCII case folded (distribution-spec v1.0.1 asked for
-// "lexical (i.e. case-insensitive alphanumeric)"); folded with punctuation
-// first, as PostgreSQL sorts under ICU; and folded without punctuation, as the
-// older glibc locales do.
+// known to use.
 //
 // A list in which some tag is Below the one before it is thus sorted by
 // nothing known: by time of insertion, or like the keys of an object store.
 func Below(a, b string) bool {
-	return a < b &&
-		compare(a, b, folded) < 0 &&
-		compare(a, b, punctuationFirst) < 0 &&
-		compare(strip(a), strip(b), folded) < 0
-}
-
-// compare compares a and b by the weights of their bytes; the shorter first.
-func compare(a, b string, weight func(byte) byte) int {
-	for i := range min(len(a), len(b)) {
-		if wa, wb := weight(a[i]), weight(b[i]); wa != wb {
-			return int(wa) - int(wb)
+	for _, o := range Known {
+		if o.Compare(a, b) >= 0 {
+			return false
 		}
 	}
-	return len(a) - len(b)
+	return true
 }
+
+func same(c byte) byte { return c }
 
 func folded(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
@@ -35,26 +105,26 @@ func folded(c byte) byte {
 	return c
 }
 
-// punctuationFirst gives the order seen at a GitLab registry whose PostgreSQL
-// sorts by ICU's en-US: "_", "-", ".", digits, letters.
 func punctuationFirst(c byte) byte {
-	switch c {
-	case '_':
-		return 0
-	case '-':
-		return 1
-	case '.':
-		return 2
-	default:
-		return folded(c)
+	if i := strings.IndexByte(punctuation, c); i >= 0 {
+		return byte(i)
 	}
+	return folded(c)
 }
 
-func strip(s string) string {
-	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune("_-.", r) {
-			return -1
-		}
-		return r
-	}, s)
+func unpunctuated(c byte) byte {
+	if int(c) < len(punctuation) {
+		return punctuation[c]
+	}
+	return c
 }
+
+func lettersOnly(c byte) byte {
+	if strings.IndexByte(punctuation, c) >= 0 {
+		return ignored
+	}
+	return folded(c)
+}
+
+// punctuation is that of tags, as ICU sorts it.
+const punctuation = "_-."

@@ -1,0 +1,263 @@
+package scan
+
+import (
+	"cmp"
+	"encoding/base32"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A shape makes n tags, in no order and without duplicates.
+type shape struct {
+	name string
+	make func(rnd *rand.Rand, n int) []string
+}
+
+var shapes = []shape{
+	{"spack", spack},
+	{"sha256", func(rnd *rand.Rand, n int) []string {
+		return distinct(n, func(int) string {
+			return fmt.Sprintf("sha256-%016x%016x%016x%016x.sig", rnd.Uint64(), rnd.Uint64(), rnd.Uint64(), rnd.Uint64())
+		})
+	}},
+	{"semver", semver},
+	{"date", func(rnd *rand.Rand, n int) []string { // builds of ten years, more and more of them
+		from, years := time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC), 10*365*24*time.Hour
+		return distinct(n, func(int) string {
+			at := from.Add(time.Duration(math.Sqrt(rnd.Float64()) * float64(years)))
+			return at.Format("nightly-20060102-150405")
+		})
+	}},
+	{"sequence", func(_ *rand.Rand, n int) []string {
+		return distinct(n, func(i int) string { return fmt.Sprintf("build-%07d", i+1) })
+	}},
+	{"one package", func(rnd *rand.Rand, n int) []string {
+		return distinct(n, func(int) string { return "zlib-1.3.1-" + base32hash(rnd) + ".spack" })
+	}},
+	{"mix", nil},
+}
+
+// mixed is the shape that needs the others.
+const mixed = 6
+
+func init() { shapes[mixed].make = mix }
+
+func mix(rnd *rand.Rand, n int) []string {
+	var tags []string
+	for i, s := range shapes[:mixed] {
+		tags = append(tags, s.make(rnd, n*(i+1)/6-n*i/6)...)
+	}
+	return tags
+}
+
+func distinct(n int, next func(i int) string) []string {
+	seen := make(map[string]bool, n)
+	tags := make([]string, 0, n)
+	for i := 0; len(tags) < n; i++ {
+		if tag := next(i); !seen[tag] {
+			seen[tag] = true
+			tags = append(tags, tag)
+		}
+	}
+	return tags
+}
+
+func base32hash(rnd *rand.Rand) string {
+	var b [20]byte
+	for i := range b {
+		b[i] = byte(rnd.Uint32())
+	}
+	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+}
+
+// spack is a build cache: packages with a few versions and many hashes, a third
+// of them named after a language.
+func spack(rnd *rand.Rand, n int) []string {
+	syllables := strings.Fields("ar bin bo cal cmake com con core cu data de en fast fft flow geo git gl go graph gtk hdf hyp in io kit lib lin lua mag mat mesh mpi na net num open p4 par pe pro py qt ra re ro s2 sci sh sim sol spec sp sql sy tk tool tra uni ut vis x11 xml yaml z")
+	var names []string
+	for range max(8, n/150) {
+		name := ""
+		for range 1 + rnd.IntN(3) {
+			name += syllables[rnd.IntN(len(syllables))]
+		}
+		name = []string{"", "", "", "", "", "", "py-", "py-", "r-", "perl-"}[rnd.IntN(10)] + name
+		for range 1 + rnd.IntN(4) {
+			names = append(names, fmt.Sprintf("%s-%d.%d.%d", name, rnd.IntN(12), rnd.IntN(20), rnd.IntN(9)))
+		}
+	}
+	zipf := rand.NewZipf(rnd, 1.2, 20, uint64(len(names)-1))
+	rnd.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	return distinct(n, func(int) string { return names[zipf.Uint64()] + "-" + base32hash(rnd) + ".spack" })
+}
+
+// semver is a product with releases, release candidates and flavours.
+func semver(rnd *rand.Rand, n int) []string {
+	flavours := strings.Fields("alpine bookworm slim windowsservercore debug arm64 amd64 rc1 rc2 beta.1 nonroot")
+	return distinct(n, func(int) string {
+		tag := fmt.Sprintf("%d.%d.%d", int(rnd.ExpFloat64()*4), rnd.IntN(30), int(rnd.ExpFloat64()*float64(3+n/3000)))
+		if rnd.IntN(3) == 0 {
+			tag = "v" + tag
+		}
+		for rnd.IntN(2) == 0 {
+			tag += "-" + flavours[rnd.IntN(len(flavours))]
+		}
+		return tag
+	})
+}
+
+// A model is a server's way to page: which list it has, and what it answers.
+type model struct {
+	name string
+	list func(tags []string) []string
+
+	// after is the list after a cursor; false: it is refused.
+	after func(list []string, last string) (rest []string, ok bool)
+
+	// cursor is what the next page's link has; nil: its last tag.
+	cursor func(list []string, from int) string
+
+	// lossy says that a page by page listing loses tags, sooner or later.
+	lossy bool
+	caps  bool // the size of a page is its own, and changes
+}
+
+var models = []model{
+	{name: "by bytes", list: sortedBy(strings.Compare), after: greater(strings.Compare)},
+	{name: "folded", list: sortedBy(foldedCompare), after: greater(foldedCompare)},
+	{name: "ICU", list: sortedBy(icu), after: greater(icu)},
+	{name: "glibc", list: sortedBy(glibc), after: greater(glibc)},
+	{name: "must exist", list: sortedBy(strings.Compare), after: found(refuse)},
+	{name: "token", list: scattered, after: token(refuse), cursor: tokenAt},
+	{name: "sorted, token", list: sortedBy(strings.Compare), after: token(refuse), cursor: tokenAt},
+	{name: "token or the start", list: sortedBy(strings.Compare), after: token(start), cursor: tokenAt},
+	{name: "unknown gives the start", list: sortedBy(strings.Compare), after: found(start)},
+	{name: "unknown gives the end", list: sortedBy(strings.Compare), after: found(end)},
+	{name: "unknown drops one", list: sortedBy(strings.Compare), after: dropsOne},
+	{name: "insertion", list: asPushed, after: found(start)},
+	{name: "insertion, unknown gives the end", list: asPushed, after: found(end)},
+	{name: "insertion, compared", list: asPushed, after: greater(strings.Compare), lossy: true},
+	{name: "offset", list: sortedBy(strings.Compare), after: offset, cursor: func(_ []string, from int) string { return strconv.Itoa(from) }},
+	{name: "wraps past the end", list: sortedBy(strings.Compare), after: wraps},
+	{name: "ignores n and last", list: sortedBy(strings.Compare), after: func(list []string, _ string) ([]string, bool) { return list, true }, caps: false},
+	{name: "keys of S3", list: sortedBy(s3), after: greater(strings.Compare), lossy: true},
+	{name: "case twins", list: sortedBy(foldedCompare), after: greater(strictFold), lossy: true},
+	{name: "caps that change", list: sortedBy(strings.Compare), after: greater(strings.Compare), caps: true},
+	{name: "caps that change, ICU", list: sortedBy(icu), after: greater(icu), caps: true},
+}
+
+func sortedBy(compare func(a, b string) int) func([]string) []string {
+	return func(tags []string) []string { return slices.SortedStableFunc(slices.Values(tags), compare) }
+}
+
+func asPushed(tags []string) []string { return slices.Clone(tags) }
+
+func scattered(tags []string) []string {
+	hash := func(s string) uint64 { h := fnv.New64a(); _, _ = h.Write([]byte(s)); return h.Sum64() }
+	return sortedBy(func(a, b string) int { return cmp.Compare(hash(a), hash(b)) })(tags)
+}
+
+// greater filters by value. Where the order is the same it is a search.
+func greater(compare func(a, b string) int) func([]string, string) ([]string, bool) {
+	var sorted []string // is so
+	return func(list []string, last string) ([]string, bool) {
+		if len(list) > 0 && (len(sorted) != len(list) || &sorted[0] != &list[0]) && slices.IsSortedFunc(list, compare) {
+			sorted = list
+		}
+		if len(list) > 0 && len(sorted) == len(list) && &sorted[0] == &list[0] {
+			i, _ := slices.BinarySearchFunc(list, last, func(tag, last string) int {
+				if compare(tag, last) > 0 {
+					return 1
+				}
+				return -1
+			})
+			return list[i:], true
+		}
+		var rest []string
+		for _, tag := range list {
+			if compare(tag, last) > 0 {
+				rest = append(rest, tag)
+			}
+		}
+		return rest, true
+	}
+}
+
+func found(unknown func([]string, string) ([]string, bool)) func([]string, string) ([]string, bool) {
+	return func(list []string, last string) ([]string, bool) {
+		if i := slices.Index(list, last); i >= 0 {
+			return list[i+1:], true
+		}
+		return unknown(list, last)
+	}
+}
+
+func refuse([]string, string) ([]string, bool)       { return nil, false }
+func start(list []string, _ string) ([]string, bool) { return list, true }
+func end([]string, string) ([]string, bool)          { return nil, true }
+func tokenAt(_ []string, from int) string            { return fmt.Sprintf("token %d", from) }
+func strictFold(a, b string) int                     { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) }
+func s3(a, b string) int                             { return strings.Compare(a+"/", b+"/") }
+func foldedCompare(a, b string) int                  { return cmp.Or(strictFold(a, b), strings.Compare(a, b)) }
+
+func token(unknown func([]string, string) ([]string, bool)) func([]string, string) ([]string, bool) {
+	return func(list []string, last string) ([]string, bool) {
+		var from int
+		if _, err := fmt.Sscanf(last, "token %d", &from); err != nil {
+			return unknown(list, last)
+		}
+		return list[from:], true
+	}
+}
+
+// offset is Artifactory up to 7.46: last is a number, and anything else is 0.
+func offset(list []string, last string) ([]string, bool) {
+	from, _ := strconv.Atoi(last)
+	return list[min(max(from, 0), len(list)):], true
+}
+
+// dropsOne is distribution 3.0.0, which skips the first tag after a last that
+// is not there.
+func dropsOne(list []string, last string) ([]string, bool) {
+	i, ok := slices.BinarySearch(list, last)
+	if !ok || i < len(list) {
+		i++
+	}
+	return list[min(i, len(list)):], true
+}
+
+// wraps is go-containerregistry's registry, which begins anew past the end.
+func wraps(list []string, last string) ([]string, bool) {
+	i := slices.IndexFunc(list, func(tag string) bool { return tag > last })
+	return list[max(i, 0):], true
+}
+
+// icu compares as PostgreSQL does under ICU's en-US: punctuation, digits,
+// letters; where all is the same, lower case goes first.
+func icu(a, b string) int {
+	weight := func(c byte) int {
+		if i := strings.IndexByte("_-.", c); i >= 0 {
+			return i
+		}
+		return int(strings.ToLower(string(c))[0])
+	}
+	for i := range min(len(a), len(b)) {
+		if c := cmp.Compare(weight(a[i]), weight(b[i])); c != 0 {
+			return c
+		}
+	}
+	return cmp.Or(cmp.Compare(len(a), len(b)), -strings.Compare(a, b))
+}
+
+// glibc compares as its locales did before 2.28: punctuation only where all
+// else is the same.
+func glibc(a, b string) int {
+	strip := strings.NewReplacer("_", "", "-", "", ".", "")
+	sa, sb := strip.Replace(a), strip.Replace(b)
+	return cmp.Or(strings.Compare(strings.ToLower(sa), strings.ToLower(sb)), -strings.Compare(sa, sb), strings.Compare(a, b))
+}

@@ -1,0 +1,234 @@
+package scan
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// bars are what a scan of 100,000 tags, 1000 a page, may cost: its time in round
+// trips by pages/k, and its requests by pages.
+var bars = map[int]struct{ time, requests float64 }{4: {1.35, 1.25}, 8: {1.75, 1.28}}
+
+// A cost is the mean over some repositories.
+type cost struct{ time, requests float64 }
+
+func costOf(k int, lists [][]string) (c cost) {
+	const size = 1000
+	for _, list := range lists {
+		s := &simulation{m: models[0], n: size, list: list}
+		tags, off := s.scan(k)
+		if off != None || len(tags) != len(list) {
+			panic(fmt.Sprint(off, len(tags)))
+		}
+		pages := float64(len(list)) / size
+		c.time += s.now / (pages / float64(k)) / float64(len(lists))
+		c.requests += float64(s.requests) / pages / float64(len(lists))
+	}
+	return c
+}
+
+// repositories are some of a shape, as a registry that sorts by bytes lists them.
+func repositories(s shape, some, n int) (lists [][]string) {
+	for seed := range uint64(some) {
+		lists = append(lists, models[0].list(s.make(rand.New(rand.NewPCG(seed, 1)), n)))
+	}
+	return lists
+}
+
+func TestCost(t *testing.T) {
+	for _, shape := range shapes {
+		t.Run(shape.name, func(t *testing.T) {
+			t.Parallel()
+			lists := repositories(shape, 5, 100_000)
+			for k, bar := range bars {
+				c := costOf(k, lists)
+				assert.LessOrEqual(t, c.time, bar.time, "time, k=%d", k)
+				assert.LessOrEqual(t, c.requests, bar.requests, "requests, k=%d", k)
+			}
+		})
+	}
+}
+
+// BenchmarkScan prints the README's table: for each shape what a scan takes, in
+// time by pages/k and in requests by pages.
+func BenchmarkScan(b *testing.B) {
+	for _, shape := range shapes {
+		b.Run(shape.name, func(b *testing.B) {
+			lists := repositories(shape, 10, 100_000)
+			for b.Loop() {
+				for _, k := range []int{2, 4, 8} {
+					c := costOf(k, lists)
+					b.ReportMetric(c.time, fmt.Sprintf("time/k=%d", k))
+					b.ReportMetric(c.requests, fmt.Sprintf("requests/k=%d", k))
+				}
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// A trial is one repository at one server, read in both ways.
+type trial struct {
+	model, shape, k, n, size int
+	seed                     uint64
+	steady                   bool // each request takes as long as any other
+	failing                  int  // one request of so many fails, 0: none
+}
+
+func (x trial) String() string {
+	return fmt.Sprintf("%s, %s: %+v", models[x.model].name, shapes[x.shape].name, struct {
+		k, n, size int
+		seed       uint64
+		failing    int
+	}{x.k, x.n, x.size, x.seed, x.failing})
+}
+
+// run reports whether reading the list one page after the other is right, and
+// which tags a scan lacks.
+func (x trial) run(t require.TestingT) (right bool, missing []string) {
+	rnd := rand.New(rand.NewPCG(x.seed, 2))
+	tags := shapes[x.shape].make(rnd, x.n)
+	if x.shape == mixed || rnd.IntN(2) == 0 { // and some that only punctuation or case tells apart
+		for _, tag := range slices.Clone(tags[:len(tags)/4]) {
+			tags = append(tags, twin(rnd, tag))
+		}
+		slices.Sort(tags)
+		tags = slices.Compact(tags)
+		rnd.Shuffle(len(tags), func(i, j int) { tags[i], tags[j] = tags[j], tags[i] })
+	}
+	m := models[x.model]
+	list := m.list(tags)
+	s := &simulation{m: m, list: list, n: x.size, rnd: rand.New(rand.NewPCG(x.seed, 3)), steady: x.steady}
+	all := union(list)
+	right = slices.Equal(all, union(s.sequential()))
+	if !right && !m.lossy {
+		require.Fail(t, "the model is wrong", "%v", x)
+	}
+	s = &simulation{m: m, list: list, n: x.size, rnd: rand.New(rand.NewPCG(x.seed, 3)), steady: x.steady, failing: x.failing}
+	got, _ := s.scan(x.k)
+	require.LessOrEqual(t, s.most, x.k, "%v: requests in flight", x)
+	if !m.lossy {
+		require.Equal(t, got, slices.Compact(slices.Clone(got)), "%v: nothing comes twice in a row", x)
+	}
+	set := union(got)
+	for _, tag := range all {
+		if _, ok := slices.BinarySearch(set, tag); !ok {
+			missing = append(missing, tag)
+		}
+	}
+	require.Subset(t, all, got[:min(3, len(got))])
+	return right, missing
+}
+
+func twin(rnd *rand.Rand, tag string) string {
+	b := []byte(tag)
+	switch i := rnd.IntN(len(b)); {
+	case 'a' <= b[i] && b[i] <= 'z':
+		b[i] -= 'a' - 'A'
+	case b[i] == '-' || b[i] == '.':
+		b[i] = "-._"[rnd.IntN(3)]
+	default:
+		b = append(b, "-x"...)
+	}
+	if b[0] == '.' || b[0] == '-' {
+		return tag + "-y"
+	}
+	return string(b)
+}
+
+func randomTrial(rnd *rand.Rand) trial {
+	return trial{
+		model: rnd.IntN(len(models)), shape: rnd.IntN(len(shapes)), seed: rnd.Uint64N(1 << 40),
+		k: 1 + rnd.IntN(32), n: 1 + rnd.IntN(800), size: 1 + rnd.IntN(40),
+		steady: rnd.IntN(2) == 0, failing: []int{0, 0, 20, 5}[rnd.IntN(4)],
+	}
+}
+
+// What a scan brings is what reading page after page brings, at every server
+// where that is right.
+func TestScanIsSequential(t *testing.T) {
+	for m, model := range models {
+		t.Run(model.name, func(t *testing.T) {
+			t.Parallel()
+			rnd := rand.New(rand.NewPCG(uint64(m), 4))
+			rights := 0
+			for range 40 {
+				x := randomTrial(rnd)
+				x.model = m
+				right, missing := x.run(t)
+				if right {
+					rights++
+				}
+				if right && !model.lossy {
+					require.Empty(t, missing, "%v", x)
+				}
+			}
+			assert.Positive(t, rights)
+		})
+	}
+}
+
+func FuzzScanIsSequential(f *testing.F) {
+	for m := range models {
+		f.Add(uint8(m), uint8(m), uint8(4), uint16(300), uint8(10), uint64(m), true, uint8(0))
+	}
+	f.Fuzz(func(t *testing.T, model, shape, k uint8, n uint16, size uint8, seed uint64, steady bool, failing uint8) {
+		x := trial{
+			model: int(model) % len(models), shape: int(shape) % len(shapes), k: 1 + int(k)%32, n: 1 + int(n)%1000, size: 1 + int(size),
+			seed: seed, steady: steady, failing: int(failing),
+		}
+		right, missing := x.run(t)
+		if right && !models[x.model].lossy && len(missing) > 0 {
+			t.Errorf("%v: lacks %q", x, missing)
+		}
+	})
+}
+
+// A server that cannot begin anywhere shows it soon, and costs few requests.
+func TestReasons(t *testing.T) {
+	const n, size, k = 20_000, 100, 8
+	list := shapes[0].make(rand.New(rand.NewPCG(1, 1)), n)
+	for name, want := range map[string]Reason{
+		"by bytes": None, "folded": None, "ICU": None, "glibc": None, "unknown drops one": None, "caps that change": None,
+		"must exist": Refuses, "sorted, token": Refuses,
+		"unknown gives the start": Restarts, "token or the start": Restarts, "offset": Restarts, "wraps past the end": None,
+		"unknown gives the end": EndsEarly,
+		"token":                 Disorder, "insertion": Disorder, "insertion, compared": Disorder,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := models[slices.IndexFunc(models, func(m model) bool { return m.name == name })]
+			s := &simulation{m: m, list: m.list(list), n: size, rnd: rand.New(rand.NewPCG(1, 1)), steady: true}
+			got, off := s.scan(k)
+			assert.Equal(t, want, off)
+			pages := n / size
+			if m.caps {
+				pages *= 2 // they are half as large on average
+			}
+			assert.LessOrEqual(t, float64(s.requests), 1.28*float64(pages))
+			if !m.lossy {
+				assert.Len(t, got, n)
+			}
+			if want != None {
+				assert.LessOrEqual(t, s.requests, pages+2*k)
+			}
+		})
+	}
+}
+
+// There is nothing to plan where a page is in no order.
+func TestNew(t *testing.T) {
+	for want, tags := range map[bool][][]string{
+		true:  {{"a", "b"}, {"a", "B", "c"}, {"a_b", "a-b", "a.b", "a1"}, {"v1", "v1-alpine", "v10"}},
+		false: {nil, {"a"}, {"a", "a"}, {"b", "a"}, {"v1-alpine", "v1", "v10"}},
+	} {
+		for _, page := range tags {
+			p, _ := New(page, 4)
+			assert.Equal(t, want, p != nil, "%q", page)
+		}
+	}
+}
