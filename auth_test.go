@@ -140,7 +140,7 @@ func TestTokens(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, network := locked(t, test.profile, test.auth)
-			c := &Client{Transport: network, Credentials: StaticCredential("registry.example", test.cred)}
+			c := withCredentials(network, StaticCredential("registry.example", test.cred))
 			mustList(t, c, ref, r, "a/b")
 			assert.Equal(t, test.want, methods(r))
 			for _, req := range r.Requests() {
@@ -166,7 +166,7 @@ func TestTokenRequest(t *testing.T) {
 	assert.Equal(t, "tester/1", req.Header.Get("User-Agent"))
 
 	r, network = locked(t, "gitlab", &regtest.Auth{Username: "x", RefreshToken: secret})
-	c = &Client{Transport: network, Credentials: StaticCredential("registry.example", Credential{RefreshToken: secret})}
+	c = withCredentials(network, StaticCredential("registry.example", Credential{RefreshToken: secret}))
 	mustList(t, c, ref, r, "a/b")
 	req = r.Requests()[1]
 	form, err := url.ParseQuery(req.Body)
@@ -186,7 +186,7 @@ func TestTokenServerWithoutPOST(t *testing.T) {
 		}
 		cred := user
 		cred.RefreshToken = "other"
-		c := &Client{Transport: network, Credentials: StaticCredential("registry.example", cred)}
+		c := withCredentials(network, StaticCredential("registry.example", cred))
 		mustList(t, c, ref, r, "a/b")
 		assert.Equal(t, []string{fmt.Sprint(status, " POST /token"), "200 GET /token Basic"}, methods(r)[1:3])
 	}
@@ -204,7 +204,7 @@ func TestAccessToken(t *testing.T) {
 		}
 		_, _ = fmt.Fprint(w, `{"tags":["1"]}`)
 	})
-	c := &Client{Transport: wire(t).Handle("registry.example", handler), Credentials: StaticCredential("registry.example", Credential{AccessToken: secret})}
+	c := withCredentials(wire(t).Handle("registry.example", handler), StaticCredential("registry.example", Credential{AccessToken: secret}))
 	_, err := c.ListTags(t.Context(), ref)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"", "Bearer " + secret}, seen)
@@ -219,7 +219,7 @@ func TestTokenIsRevokedInTheMiddle(t *testing.T) {
 		}
 		return regtest.Fault{}
 	}
-	mustList(t, &Client{Transport: network, Credentials: Anonymous}, ref, r, "a/b")
+	mustList(t, withCredentials(network, Anonymous), ref, r, "a/b")
 	const list = "GET /v2/a/b/tags/list"
 	assert.Equal(t, []string{"401 " + list, "200 GET /token", "200 " + list + " Bearer", "401 " + list + " Bearer", "200 GET /token", "200 " + list + " Bearer", "200 " + list + " Bearer"}, methods(r))
 }
@@ -243,7 +243,7 @@ func TestTokenExpiry(t *testing.T) {
 				}
 				return answer
 			}
-			c := &Client{Transport: network, Credentials: Anonymous}
+			c := withCredentials(network, Anonymous)
 			tokens := func() (n int) {
 				mustList(t, c, ref, r, "a/b")
 				for _, line := range methods(r) {
@@ -276,7 +276,7 @@ func TestOneTokenRequestAtATime(t *testing.T) {
 			}
 			return regtest.Fault{}
 		}
-		c := &Client{Transport: network, Credentials: Anonymous}
+		c := withCredentials(network, Anonymous)
 		leader, cancel := context.WithCancel(t.Context())
 		failed := make(chan error, 1)
 		go func() { _, err := c.ListTags(leader, ref); failed <- err }()
@@ -305,7 +305,7 @@ func TestTokenFailureIsShared(t *testing.T) {
 			}
 			return regtest.Fault{}
 		}
-		c := &Client{Transport: network, Credentials: Anonymous}
+		c := withCredentials(network, Anonymous)
 		done := make(chan error)
 		for range 32 {
 			go func() { _, err := c.ListTags(t.Context(), ref); done <- err }()
@@ -351,7 +351,7 @@ func TestUnauthorized(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			network := wire(t).Handle("registry.example", test.handler)
-			c := &Client{Transport: network, Credentials: StaticCredential("registry.example", test.cred)}
+			c := withCredentials(network, StaticCredential("registry.example", test.cred))
 			_, err := c.ListTags(t.Context(), ref)
 			require.ErrorIs(t, err, ErrUnauthorized)
 			assert.Contains(t, err.Error(), test.says)
@@ -548,7 +548,7 @@ func TestTokenServerRedirects(t *testing.T) {
 				}
 				realm("https://registry.example/token").ServeHTTP(w, req)
 			}))
-			c := &Client{Transport: network, Credentials: StaticCredential("registry.example", cred)}
+			c := withCredentials(network, StaticCredential("registry.example", cred))
 			_, err := c.ListTags(t.Context(), ref)
 			var refusal *Error
 			require.ErrorAs(t, err, &refusal)
@@ -687,7 +687,7 @@ func TestRedirects(t *testing.T) {
 			for _, host := range []string{"registry.example", "registry.example:8443", "cdn.registry.example", "mirror.example2.com"} {
 				network.Handle(host, handler)
 			}
-			c := &Client{Transport: network, Credentials: StaticCredential("registry.example", user)}
+			c := withCredentials(network, StaticCredential("registry.example", user))
 			tags, err := c.ListTags(t.Context(), ref)
 			require.ErrorIs(t, err, test.want)
 			if test.want == nil {
@@ -728,7 +728,7 @@ func TestForeignChallenges(t *testing.T) {
 			w.WriteHeader(307)
 		})
 		network := wire(t).Handle("registry.example", home).Handle("mirror.example2.com", mirror)
-		c := &Client{Transport: network, Credentials: StaticCredential("registry.example", user)}
+		c := withCredentials(network, StaticCredential("registry.example", user))
 		tags, err := c.ListTags(t.Context(), ref)
 		if basic {
 			require.ErrorIs(t, err, ErrUnauthorized)
@@ -745,7 +745,7 @@ func TestForeignChallenges(t *testing.T) {
 // Two clients share nothing.
 func TestTokensBelongToTheirClient(t *testing.T) {
 	r, network := locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
-	mustList(t, &Client{Transport: network, Credentials: StaticCredential("registry.example", user)}, ref, r, "a/b")
+	mustList(t, withCredentials(network, StaticCredential("registry.example", user)), ref, r, "a/b")
 	_, err := anonymous(network).ListTags(t.Context(), ref)
 	require.ErrorIs(t, err, ErrUnauthorized)
 }

@@ -109,7 +109,8 @@ func ExampleClient_progress() {
 	defer stop()
 
 	client := &ocitags.Client{
-		PageSize: 100,
+		PageSize:    100,
+		Concurrency: 1, // otherwise pages come in no order
 		OnPage: func(p ocitags.Page) {
 			fmt.Fprintf(os.Stdout, "page %d: %d tags, %d so far\n", p.Number, p.Tags, p.Total)
 		},

@@ -277,7 +277,7 @@ func TestFaults(t *testing.T) {
 		{82, "a slow consumer", func(t *testing.T) { slowConsumer(t) }},
 		{83, "64 listings on one client", func(t *testing.T) {
 			r, network := locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
-			c := &Client{Transport: network, Credentials: StaticCredential("registry.example", user)}
+			c := withCredentials(network, StaticCredential("registry.example", user))
 			var wg sync.WaitGroup
 			for range 64 {
 				wg.Go(func() {
@@ -350,7 +350,7 @@ func links(headersAndErrors ...any) func(*testing.T) {
 			})
 			network := wire(t).Handle("registry.example", home).Handle("registry.example:8443", evil)
 			network.Handle("evil.example", evil).Handle("registry.example.evil.example", evil)
-			c := &Client{Transport: network, Credentials: StaticCredential("registry.example", user)}
+			c := withCredentials(network, StaticCredential("registry.example", user))
 			tags, err := c.ListTags(t.Context(), ref)
 			name := header[:min(len(header), 60)]
 			require.ErrorIs(t, err, want, "%q", name)
@@ -425,7 +425,7 @@ func hostOf(server *httptest.Server) string {
 
 // onLoopback is a client of a server on loopback.
 func onLoopback(server *httptest.Server) *Client {
-	return &Client{Transport: server.Client().Transport, Credentials: Anonymous}
+	return withCredentials(server.Client().Transport, Anonymous)
 }
 
 // rawServer answers each connection with bytes, as they are, and hangs up.
@@ -626,7 +626,7 @@ func badCertificates(t *testing.T) {
 		server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 		server.StartTLS()
 		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
-		c := &Client{Transport: transport, Credentials: StaticCredential(hostOf(server), user)}
+		c := withCredentials(transport, StaticCredential(hostOf(server), user))
 		_, err = c.ListTags(t.Context(), "https://"+hostOf(server)+"/a/b")
 		require.ErrorContains(t, err, "certificate", name)
 		if name == "SHA-1" {
@@ -747,7 +747,7 @@ func cancels(t *testing.T) {
 		defer func() { _ = l.Close() }()
 		transport := &http.Transport{}
 		defer transport.CloseIdleConnections()
-		c := &Client{Transport: transport, Credentials: Anonymous}
+		c := withCredentials(transport, Anonymous)
 		for _, scheme := range []string{"http://", "https://"} {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			began := time.Now()
@@ -761,16 +761,16 @@ func cancels(t *testing.T) {
 		// A resolver that does not answer. net/http lets it go on when the
 		// request is gone; the package's own dial does not.
 		transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			<-ctx.Value(dialUntil{}).(context.Context).Done()
+			<-ctx.Value(dialFor{}).(dialing).until.Done()
 			return nil, ctx.Err()
 		}}
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
-		_, err := (&Client{Transport: transport, Credentials: Anonymous}).ListTags(ctx, ref)
+		_, err := withCredentials(transport, Anonymous).ListTags(ctx, ref)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err = dial(context.WithValue(t.Context(), dialUntil{}, gone), "tcp", "127.0.0.1:1")
+		_, err = dial(context.WithValue(t.Context(), dialFor{}, dialing{gone, &listing{home: &url.URL{Scheme: "http", Host: "registry.example"}}}), "tcp", "127.0.0.1:1")
 		require.Error(t, err)
 	})
 	t.Run("the consumer's own code", func(t *testing.T) {

@@ -97,6 +97,27 @@ func (t *trail) add(tag string, news bool) {
 	t.prev = tag
 }
 
+// A pageTrail takes the tags of one page, and keeps their trail.
+type pageTrail struct {
+	taker
+	trail
+	head string // a page that begins with it begins the list anew
+}
+
+func (t *pageTrail) begin(try int) {
+	t.trail = trail{}
+	t.taker.begin(try)
+}
+
+func (t *pageTrail) tag(ctx context.Context, tag string) (bool, error) {
+	if t.first == "" && tag == t.head {
+		return false, errRepeat
+	}
+	news, err := t.taker.tag(ctx, tag)
+	t.add(tag, news)
+	return news, err
+}
+
 // keep appends to the last tags, of which it keeps keepRecent or some more.
 func keep(recent []string, tags ...string) []string {
 	recent = append(recent, tags...)
@@ -107,38 +128,36 @@ func keep(recent []string, tags ...string) []string {
 }
 
 // page implements source.
-func (s *ordinary) page(ctx context.Context, cur *cursor, emit func(string) (bool, error)) (answer, error) {
-	var t trail
+func (s *ordinary) page(ctx context.Context, cur *cursor, to reader) (answer, error) {
+	t := pageTrail{taker: to}
+	if cur.guess {
+		t.head = s.head
+	}
 	var slow int // tries that took the registry too long
 	read := func(u *url.URL) (reply, error) {
 		again := func(u *url.URL, failed error) *url.URL {
-			t = trail{}
+			if u == cur.url && cur.small != nil {
+				return cur.small
+			}
 			if status(failed) == http.StatusGatewayTimeout || errors.Is(failed, context.DeadlineExceeded) {
 				slow++
 			}
-			if slow < 2 {
-				return u // once may be chance, and small pages are slow too
-			}
-			return s.lighter(u)
+			return s.lighter(u, slow)
 		}
-		return s.read(ctx, request{url: u, again: again}, func(tag string) (bool, error) {
-			if cur.guess && t.first == "" && tag == s.head {
-				return false, errRepeat
-			}
-			news, err := emit(tag)
-			t.add(tag, news)
-			return news, err
-		})
+		return s.read(ctx, request{url: u, again: again}, &t)
 	}
 	rep, err := read(cur.url)
 	for !s.begun && s.stepDown(err) {
 		rep, err = read(s.query(""))
 	}
+	if cur.small != nil && rep.asked == cur.url && refusesSize(status(err)) {
+		rep, err = read(cur.small)
+	}
 	switch gone := status(err) == http.StatusNotFound; {
 	case gone && !s.begun:
 		refusal, _ := errors.AsType[*Error](err)
 		refusal.kind = ErrNotFound
-	case gone && cur.last != "":
+	case gone && cur.last != "" && to.leads():
 		rep, err = s.goBack(ctx, cur, read, rep, err)
 		if status(err) == http.StatusNotFound && !cur.guess && s.anew < maxAnew {
 			s.anew++
@@ -156,7 +175,7 @@ func (s *ordinary) page(ctx context.Context, cur *cursor, emit func(string) (boo
 	if !s.begun {
 		s.begun, s.head = true, t.first
 	}
-	return s.next(ctx, cur, rep, t)
+	return s.next(ctx, cur, rep, t.trail, to.leads())
 }
 
 // errRepeat ends the reading of a page that answers a question of ours with the
@@ -173,13 +192,16 @@ func status(err error) int {
 	return 0
 }
 
+// refusesSize reports whether a status may mean that n is too large.
+func refusesSize(status int) bool { return slices.Contains([]int{400, 405, 413, 416, 422}, status) }
+
 // stepDown chooses a smaller n after the first page was refused for the one
 // that was sent: ECR (405 UNSUPPORTED over 1000), distribution 3.1.0 (400
 // PAGINATION_NUMBER_INVALID over its maxtags), cuelabs (400 UNSUPPORTED), quay
 // for a week in 2024 (413 TOO_MANY_TAGS_REQUESTED over 100).
 func (s *ordinary) stepDown(err error) bool {
 	refusal, ok := errors.AsType[*Error](err)
-	if !ok || s.n == 0 || !slices.Contains([]int{400, 405, 413, 416, 422}, status(err)) {
+	if !ok || s.n == 0 || !refusesSize(status(err)) {
 		return false
 	}
 	for _, c := range refusal.Codes {
@@ -212,18 +234,55 @@ func (s *ordinary) remember() {
 
 // lighter is where to ask after u took the registry too long: at a page size
 // that takes it less. Docker Hub gives up after 30 seconds on large pages of a
-// repository with a million tags, and answers n=100.
-func (s *ordinary) lighter(u *url.URL) *url.URL {
+// repository with a million tags, and answers n=100. Once may be chance, and
+// small pages are slow, too, if they are many.
+func (s *ordinary) lighter(u *url.URL, slow int) *url.URL {
 	n, err := strconv.Atoi(u.Query().Get("n"))
-	if err != nil || n <= smallPageSize {
+	switch {
+	case err != nil || n <= smallPageSize || slow == 0:
 		return u
+	case n > defaultPageSize:
+		s.n = defaultPageSize
+	case slow < 2:
+		return u
+	default:
+		s.n = smallPageSize
 	}
-	s.n = smallPageSize
 	s.warn(context.Background(), "the registry takes too long for this page size", "n", n)
 	s.remember()
-	lighter := *u
-	lighter.RawQuery = setParam(u.RawQuery, "n", strconv.Itoa(s.n))
-	return &lighter
+	return withN(u, s.n)
+}
+
+// larger is the cursor at a link that asks for more tags than so far, once with
+// each registry: one that honours any n is read with a tenth of the requests.
+// It is nil where that was tried, or where the link gives no hold for it.
+func (s *ordinary) larger(link *url.URL, rep reply) *url.URL {
+	n := strconv.Itoa(defaultPageSize)
+	if s.client.PageSize != 0 || s.client.habits(s.home.Host).sized || rep.Entries != defaultPageSize ||
+		rep.asked.Query().Get("n") != n || link.Query().Get("n") != n {
+		return nil
+	}
+	return withN(link, largePageSize)
+}
+
+// learnSize takes the answer to what larger asked.
+func (s *ordinary) learnSize(rep reply, more bool) {
+	large := rep.asked.Query().Get("n") == strconv.Itoa(largePageSize)
+	if large && rep.Entries <= defaultPageSize && !more {
+		return // so little was left that it tells nothing
+	}
+	s.client.learn(s.home.Host, func(h *habits) { h.sized = true })
+	if large && rep.Entries > defaultPageSize {
+		s.n = largePageSize
+		s.remember()
+	}
+}
+
+// withN is u with another n.
+func withN(u *url.URL, n int) *url.URL {
+	other := *u
+	other.RawQuery = setParam(u.RawQuery, "n", strconv.Itoa(n))
+	return &other
 }
 
 // setParam replaces the value of a query parameter and leaves the rest of the
@@ -267,7 +326,7 @@ func refusesLast(status int) bool {
 }
 
 // next says what follows the page at cur.
-func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (answer, error) {
+func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail, leads bool) (answer, error) {
 	ans := answer{reply: rep, more: rep.More != nil && *rep.More}
 	if rep.Name != "" && rep.Name != s.repo.Name {
 		s.warn(ctx, "the answer names another repository", "name", taglist.Quote(rep.Name))
@@ -292,9 +351,12 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (a
 		s.linked = true
 		link = s.repair(ctx, link)
 	}
+	if cur.small != nil {
+		s.learnSize(rep, link != nil)
+	}
 	last := t.prev
 	switch {
-	case byTag && s.disagrees(ctx):
+	case byTag && leads && s.disagrees(ctx):
 		// The pages so far may lack tags that no further page brings.
 		if s.whole {
 			return ans, fmt.Errorf("%w: GET %s: the registry sorts its pages in one way and continues them in another, so that tags are missing", ErrInvalidResponse, bareURL(rep.asked))
@@ -311,6 +373,11 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (a
 		ans.next = &cursor{url: link}
 		if q := link.Query()["last"]; len(q) == 1 && q[0] == last {
 			ans.next.last = last
+			if large := s.larger(link, rep); large != nil && leads && !hasOther(link.Query()) {
+				ans.next.url, ans.next.small = large, link
+			} else if s.anywhere(link) {
+				ans.after = s.fork()
+			}
 		}
 	case ans.more && last != "":
 		ans.next = &cursor{url: s.query(last), last: last}
@@ -319,6 +386,9 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (a
 			return ans, fmt.Errorf("%w: GET %s: found %d entries and not one tag, so that nothing says where the list goes on", ErrInvalidResponse, bareURL(rep.asked), rep.Entries)
 		}
 		ans.next = &cursor{url: s.query(last), last: last, guess: true, full: isFull(rep)}
+		if s.goesOn && s.anywhere(ans.next.url) {
+			ans.after = s.fork()
+		}
 	case s.linked && rep.Entries == 0:
 		ans.why = "the last page is empty and has no Link"
 	case s.linked:
@@ -330,6 +400,24 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail) (a
 		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, but no way to it", ErrInvalidResponse, bareURL(rep.asked))
 	}
 	return ans, nil
+}
+
+// anywhere reports whether the list may be readable from anywhere. A cursor that
+// is the last tag of its page is the sign: only then last may be a value to
+// compare with. What the registry makes of others is seen when it answers them.
+func (s *ordinary) anywhere(next *url.URL) bool {
+	h := s.client.habits(s.home.Host)
+	return !s.whole && !hasOther(next.Query()) && s.trail.swap[1] == "" && !h.linear && !h.positional
+}
+
+// fork returns what gives the chain of what comes after any string.
+func (s *ordinary) fork() func(last string) *chain {
+	as := *s
+	as.trail, as.recent = trail{}, nil
+	return func(last string) *chain {
+		one := as
+		return newChain(&one, &cursor{url: one.query(last)})
+	}
 }
 
 // wholeList is the cursor of the list without n, which begins it anew.
@@ -371,9 +459,7 @@ func (s *ordinary) repair(ctx context.Context, link *url.URL) *url.URL {
 		// ghcr.io: n=0 stands for its default there, and for an empty page in
 		// the specification.
 		s.warn(ctx, "replaced n=0 in a next link", "n", s.n)
-		mended := *link
-		mended.RawQuery = setParam(link.RawQuery, "n", strconv.Itoa(s.n))
-		return &mended
+		return withN(link, s.n)
 	}
 	return link
 }
@@ -410,6 +496,9 @@ func (s *ordinary) mayBeCut(rep reply) bool {
 
 func isFull(rep reply) bool {
 	n, _ := strconv.Atoi(rep.asked.Query().Get("n"))
+	if n == largePageSize && rep.Entries <= defaultPageSize+1 {
+		n = defaultPageSize // so much is known to come, and perhaps not more
+	}
 	return n > 0 && (rep.Entries == n || rep.Entries == n+1)
 }
 
@@ -460,12 +549,12 @@ func (s *ordinary) disagrees(ctx context.Context) bool {
 		one.n = 1
 	}
 	head := ""
-	_, err := s.read(ctx, request{url: one.query(b)}, func(tag string) (bool, error) {
+	_, err := s.read(ctx, request{url: one.query(b)}, each(func(tag string) error {
 		if head == "" {
 			head = tag
 		}
-		return false, nil
-	})
+		return nil
+	}))
 	if s.compares = err != nil || head != c; !s.compares {
 		s.client.learn(s.home.Host, func(h *habits) { h.positional = true })
 	}

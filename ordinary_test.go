@@ -105,14 +105,14 @@ func TestInvalidNameIsNotAskedTwice(t *testing.T) {
 func TestDockerHubTimesOutOnLargePages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, from := range []int{1, 2, 3} { // on the first page, and on later ones
-			ref, r, network := mock(t, "hub", "a/b", 2500)
+			ref, r, network := mock(t, "hub", "a/b", 25_000)
 			r.Fault = func(k int, req *http.Request) regtest.Fault {
 				if n, _ := strconv.Atoi(req.URL.Query().Get("n")); k >= from && n > 100 {
 					return regtest.Fault{Status: http.StatusGatewayTimeout}
 				}
 				return regtest.Fault{}
 			}
-			c := anonymous(network)
+			c := &Client{Transport: network, Credentials: Anonymous, Concurrency: 1}
 			mustList(t, c, ref, r, "a/b")
 			r.Forget()
 			mustList(t, c, ref, r, "a/b")
@@ -724,7 +724,7 @@ func BenchmarkTagsMemory(b *testing.B) {
 			var most uint64
 			for b.Loop() {
 				before, got := live(), 0
-				c := &Client{Transport: new(regtest.Network).Handle("registry.example", handler), Credentials: Anonymous}
+				c := withCredentials(new(regtest.Network).Handle("registry.example", handler), Anonymous)
 				for _, err := range c.Tags(b.Context(), ref) {
 					if err != nil {
 						b.Fatal(err)

@@ -1,10 +1,12 @@
 package ocitags
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -35,7 +37,7 @@ const (
 // Elsewhere it is asked only where an ordinary answer carries its
 // has_additional, as self-hosted registries built like quay do.
 func jsonPages(ctx context.Context, l *listing, ordinary source) (source, error) {
-	q := &quay{listing: l, ordinary: ordinary, back: ordinary.first(), most: maxJSONPage}
+	q := &quay{listing: l, ordinary: ordinary, back: ordinary.first(), most: maxJSONPage, lanes: l.lanes}
 	if l.repo.Host == "quay.io" {
 		cred, err := l.auth.credential(ctx)
 		if err != nil {
@@ -66,8 +68,11 @@ type quay struct {
 	passes int  // how many did not hold
 	most   int  // entries in a page
 	rigid  bool // limit is not looked at, so that pages cannot overlap
+	lanes  int  // requests that may be in flight
 
 	// Of this pass.
+	ahead  []*fetch     // the pages that follow, as far as they were asked for
+	pages  int          // so far
 	end    int          // entries so far
 	head   string       // the first tag
 	tail   string       // the last one so far
@@ -90,8 +95,9 @@ func (q *quay) first() *cursor {
 
 // start begins a pass.
 func (q *quay) start() *cursor {
+	q.forget()
 	q.former = q.tags.Sum64()
-	q.end, q.head, q.tail = 0, "", ""
+	q.pages, q.end, q.head, q.tail = 0, 0, "", ""
 	q.tags.Reset()
 	cur := q.at(jsonPage{number: 1, limit: q.most})
 	cur.reorder = true
@@ -109,17 +115,17 @@ func (q *quay) at(page jsonPage) *cursor {
 	return &cursor{url: &u, quay: page, check: page.front}
 }
 
-// following is the page that reaches farthest and still holds the last entry
-// that was read. Offsets are multiples of the limit, so it is the limit that is
-// chosen: after 100 entries 99 from 99 on, then 98 from 196 on. The overlap
-// costs one page in eight.
-func (q *quay) following() jsonPage {
+// following is the page that reaches farthest of those which hold the entry
+// before end, the last one that was read. Offsets are multiples of the limit, so
+// it is the limit that is chosen: after 100 entries 99 from 99 on, then 98 from
+// 196 on. The overlap costs one page in eight.
+func (q *quay) following(end int) jsonPage {
 	if q.rigid {
-		return jsonPage{number: q.end/q.most + 1, limit: q.most}
+		return jsonPage{number: end/q.most + 1, limit: q.most}
 	}
 	var best jsonPage
 	for limit := q.most; limit > 0; limit-- {
-		page := jsonPage{number: (q.end-1)/limit + 1, limit: limit}
+		page := jsonPage{number: (end-1)/limit + 1, limit: limit}
 		if page.number*limit > best.number*best.limit {
 			best = page
 		}
@@ -127,25 +133,91 @@ func (q *quay) following() jsonPage {
 	return best
 }
 
-func (q *quay) page(ctx context.Context, cur *cursor, emit func(string) (bool, error)) (answer, error) {
+// A fetch is a page that was asked for before it was its turn.
+type fetch struct {
+	page   jsonPage
+	lead   bool // it is its turn
+	cancel func()
+	done   chan struct{} // closed when what follows is set
+	rep    reply
+	tags   []string
+	err    error
+}
+
+func (f *fetch) begin(int) { f.tags = nil }
+
+func (f *fetch) tag(_ context.Context, tag string) (bool, error) {
+	if len(f.tags) == maxJSONPage {
+		return false, permanentError{fmt.Errorf("it answered with a page of more than %d tags", maxJSONPage)}
+	}
+	f.tags = append(f.tags, tag)
+	return true, nil
+}
+
+func (f *fetch) leads() bool { return f.lead }
+
+// fetch asks for a page, and for those that will follow it if there are so many.
+// How far it looks ahead grows with what was read, so that a short list is not
+// asked for many pages that it does not have.
+func (q *quay) fetch(ctx context.Context, page jsonPage) *fetch {
+	if len(q.ahead) > 0 && q.ahead[0].page != page {
+		q.forget()
+	}
+	for last := page; q.pages > 0 && !page.front && len(q.ahead) < min(q.lanes, q.pages+1); {
+		if n := len(q.ahead); n > 0 {
+			last = q.following(q.ahead[n-1].page.number * q.ahead[n-1].page.limit)
+		}
+		f := &fetch{page: last, lead: len(q.ahead) == 0, done: make(chan struct{})}
+		fctx, cancel := context.WithCancel(ctx)
+		f.cancel = cancel
+		q.ahead = append(q.ahead, f)
+		q.wg.Go(func() {
+			defer cancel()
+			defer close(f.done)
+			f.rep, f.err = q.read(fctx, q.request(f.page), f)
+		})
+	}
+	if len(q.ahead) > 0 {
+		f := q.ahead[0]
+		q.ahead = q.ahead[1:]
+		<-f.done
+		if f.lead || status(f.err) != http.StatusTooManyRequests {
+			return f
+		}
+		q.lanes = max(1, q.lanes-1)
+	}
+	f := &fetch{page: page, lead: true}
+	f.rep, f.err = q.read(ctx, q.request(page), f)
+	return f
+}
+
+// forget ends what reads ahead.
+func (q *quay) forget() {
+	for _, f := range q.ahead {
+		f.cancel()
+	}
+	q.ahead = nil
+}
+
+func (q *quay) request(page jsonPage) request { return request{url: q.at(page).url, bare: true} }
+
+func (q *quay) page(ctx context.Context, cur *cursor, to reader) (answer, error) {
 	if cur.quay == (jsonPage{}) {
-		ans, err := q.ordinary.page(ctx, cur, emit)
+		ans, err := q.ordinary.page(ctx, cur, to)
 		if err == nil && ans.more && !q.refused {
 			q.back, ans.next = ans.next, q.start()
 		}
 		return ans, err
 	}
-	var tags []string
-	req := request{url: cur.url, bare: true, again: func(u *url.URL, _ error) *url.URL { tags = nil; return u }}
-	rep, err := q.read(ctx, req, func(tag string) (bool, error) {
-		tags = append(tags, tag)
-		return emit(tag)
-	})
+	f := q.fetch(ctx, cur.quay)
+	rep := f.rep
 	switch {
-	case errors.Is(err, errStopped) || errors.Is(err, ErrTooLarge) || ctx.Err() != nil:
-		return answer{reply: rep}, err
-	case err != nil:
-		return q.giveUp(ctx, rep, err.Error()), nil
+	case ctx.Err() != nil:
+		return answer{reply: rep}, cmp.Or(f.err, ended(ctx))
+	case errors.Is(f.err, ErrTooLarge):
+		return answer{reply: rep}, f.err
+	case f.err != nil:
+		return q.giveUp(ctx, rep, f.err.Error()), nil
 	case rep.More == nil:
 		return q.giveUp(ctx, rep, "its page has no has_additional"), nil
 	case rep.Page != "" && rep.Page != strconv.Itoa(cur.quay.number):
@@ -153,7 +225,14 @@ func (q *quay) page(ctx context.Context, cur *cursor, emit func(string) (bool, e
 	case rep.Entries > q.most || rep.Entries == 0 && *rep.More:
 		return q.giveUp(ctx, rep, fmt.Sprintf("it answered with a page of %d tags", rep.Entries)), nil
 	}
-	return q.next(ctx, cur.quay, rep, tags), nil
+	to.begin(1)
+	for _, tag := range f.tags {
+		if _, err := to.tag(ctx, tag); err != nil {
+			return answer{reply: rep}, err
+		}
+	}
+	q.pages++
+	return q.next(ctx, cur.quay, rep, f.tags), nil
 }
 
 // next says what follows a page with those tags.
@@ -168,6 +247,7 @@ func (q *quay) next(ctx context.Context, page jsonPage, rep reply, tags []string
 	switch {
 	case opening && more:
 		q.most = rep.Entries // less than was asked for is the registry's own limit
+		q.lanes = min(q.lanes, burst(rep))
 		q.rigid = q.rigid || q.most < minOverlapping
 	case opening:
 	case rep.Entries > page.limit && page.number == 2: // the second page by either count
@@ -189,7 +269,7 @@ func (q *quay) next(ctx context.Context, page jsonPage, rep reply, tags []string
 	}
 	switch {
 	case more:
-		return answer{reply: rep, next: q.at(q.following())}
+		return answer{reply: rep, next: q.at(q.following(q.end))}
 	case opening:
 		return answer{reply: rep, why: "has_additional is false on the only page"}
 	case !q.rigid:
@@ -199,6 +279,15 @@ func (q *quay) next(ctx context.Context, page jsonPage, rep reply, tags []string
 	default:
 		return q.anew(ctx, rep)
 	}
+}
+
+// burst is how many requests quay lets through at once, whatever the rate (quay
+// conf/nginx/rate-limiting.conf.jnj).
+func burst(rep reply) int {
+	if rep.major < 2 {
+		return 25
+	}
+	return 100
 }
 
 // anew begins another pass, or gives up.
@@ -213,6 +302,7 @@ func (q *quay) anew(ctx context.Context, rep reply) answer {
 // giveUp goes on in the ordinary way, which lists all that the API did not.
 func (q *quay) giveUp(ctx context.Context, rep reply, why string) answer {
 	q.refused = true
+	q.forget()
 	q.log().DebugContext(ctx, "leaving quay's API for the ordinary way", "because", why)
 	back := *q.back
 	back.reorder = true

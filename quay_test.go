@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -44,7 +46,7 @@ func TestQuayPagesOverlap(t *testing.T) {
 	for _, most := range []int{minOverlapping, 50, 100} {
 		q := &quay{most: most, end: most}
 		for pages := 1; q.end < 100_000; pages++ {
-			page := q.following()
+			page := q.following(q.end)
 			from, to := (page.number-1)*page.limit, page.number*page.limit
 			require.Less(t, from, q.end)
 			require.Greater(t, to, q.end)
@@ -96,7 +98,7 @@ func TestQuayLikeWithoutLimit(t *testing.T) {
 func TestQuayCredentialsDoNotGoToTheAPI(t *testing.T) {
 	ref, r, network := mock(t, "quayjson", "a/b", 350)
 	r.Auth = &regtest.Auth{Username: "bob", Password: secret}
-	c := &Client{Transport: network, Credentials: StaticCredential("quay.io", user)}
+	c := withCredentials(network, StaticCredential("quay.io", user))
 	mustList(t, c, ref, r, "a/b")
 	assert.Empty(t, pagesOf(r))
 
@@ -104,7 +106,7 @@ func TestQuayCredentialsDoNotGoToTheAPI(t *testing.T) {
 	r, network = locked(t, "quayjson", &regtest.Auth{Username: "bob", Password: secret})
 	r.Profile.Link = nil
 	r.Profile.Extra = func(body map[string]any, _ []string) { body["has_additional"] = true }
-	c = &Client{Transport: network, Credentials: StaticCredential("registry.example", user)}
+	c = withCredentials(network, StaticCredential("registry.example", user))
 	mustList(t, c, "registry.example/a/b", r, "a/b")
 	assert.NotEmpty(t, pagesOf(r))
 	for _, req := range r.Requests() {
@@ -267,4 +269,67 @@ func TestQuayHistory(t *testing.T) {
 	tags, err := anonymous(network).ListTags(t.Context(), "quay.io/a/b")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"later", "v1"}, tags)
+}
+
+// quay's pages are asked for several at a time, within what it lets through at
+// once.
+func TestQuaySeveralPagesAtOnce(t *testing.T) {
+	for _, test := range []struct{ concurrency, most int }{{1, 1}, {0, 4}, {8, 8}, {64, 25}} { // over HTTP/1.1
+		synctest.Test(t, func(t *testing.T) {
+			ref, r, network := mock(t, "quayjson", "a/b", 10_000)
+			g := &gauge{RoundTripper: network}
+			c := &Client{Transport: g, Credentials: Anonymous, Concurrency: test.concurrency}
+			began := time.Now()
+			mustList(t, c, ref, r, "a/b")
+			assert.Equal(t, test.most, g.most)
+			took := time.Since(began)
+			pages := pagesOf(r)
+			assert.LessOrEqual(t, len(pages), 115+test.most)
+			assert.Less(t, took, time.Duration(len(pages)/test.most+10)*time.Second)
+			if test.concurrency == 1 {
+				assert.Len(t, pages, int(took/time.Second))
+			}
+
+			// Only the front is asked for twice.
+			urls := r.URLs()
+			slices.Sort(urls)
+			assert.Len(t, slices.Compact(urls), len(pages)-1)
+		})
+	}
+}
+
+// A short list is not asked for many pages that it does not have.
+func TestQuayLooksAheadAsItGoes(t *testing.T) {
+	for n, most := range map[int]int{50: 1, 100: 1, 150: 4, 250: 6, 450: 10} {
+		ref, r, network := mock(t, "quayjson", "a/b", n)
+		mustList(t, &Client{Transport: network, Credentials: Anonymous, Concurrency: 8}, ref, r, "a/b")
+		assert.LessOrEqual(t, len(r.Requests()), most, "%d tags", n)
+	}
+}
+
+// 429 means fewer requests at once there, too.
+func TestQuayUnderRateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ref, r, network := mock(t, "quayjson", "a/b", 5000)
+		g := &gauge{RoundTripper: network, limit: 3}
+		c := &Client{Transport: g, Credentials: Anonymous, Concurrency: 10}
+		mustList(t, c, ref, r, "a/b")
+		assert.Len(t, pagesOf(r), len(r.Requests()), "the API did for all")
+		assert.LessOrEqual(t, g.refused, 20)
+	})
+}
+
+// What is asked for ahead may fail, and is asked for again when it is its turn.
+func TestQuayAheadFails(t *testing.T) {
+	for name, fault := range passing(func(n int) int { return n / 2 }) {
+		for _, k := range []int{3, 5, 8} {
+			synctest.Test(t, func(t *testing.T) {
+				ref, r, network := mock(t, "quayjson", "a/b", 1000)
+				r.Fault = faultAt(k, fault)
+				c := &Client{Transport: network, Credentials: Anonymous}
+				mustList(t, c, ref, r, "a/b")
+				assert.Len(t, pagesOf(r), len(r.Requests()), "%s at request %d", name, k)
+			})
+		}
+	}
 }

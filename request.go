@@ -34,30 +34,24 @@ type reply struct {
 	asked    *url.URL // what was asked at last
 	answered *url.URL // what answered, after redirects
 	links    []string // its Link headers
+	major    int      // version of HTTP
 	attempts int
 }
 
-// read asks for one page and hands its tags to emit as they arrive. It tries
-// again, with the whole page, when that may help; the filter is told, so that
-// tags of an attempt that was cut short are not handed out twice.
-func (l *listing) read(ctx context.Context, req request, emit func(string) (bool, error)) (reply, error) {
+// read asks for one page and hands its tags to a taker as they arrive. It tries
+// again, with the whole page, when that may help.
+func (l *listing) read(ctx context.Context, req request, to taker) (reply, error) {
 	tries := l.client.MaxAttempts
 	if tries == 0 {
 		tries = defaultMaxAttempts
 	}
-	waits, mark := retry.Waits(), l.filter.Mark()
+	waits := retry.Waits()
 	for try := 1; ; try++ {
 		if err := l.rest(ctx); err != nil {
 			return reply{}, err
 		}
-		news := 0
-		rep, err := l.attempt(ctx, req, func(tag string) (bool, error) {
-			isNew, err := emit(tag)
-			if isNew {
-				news++
-			}
-			return isNew, err
-		})
+		to.begin(try)
+		rep, err := l.attempt(ctx, req, to)
 		rep.attempts = try
 		if err == nil {
 			return rep, nil
@@ -69,15 +63,16 @@ func (l *listing) read(ctx context.Context, req request, emit func(string) (bool
 		switch {
 		case !ok || wish > maxRetryWait:
 			return rep, err
+		case !to.leads() && status(err) == http.StatusTooManyRequests:
+			l.quiet(wish)
+			return rep, err
 		case try >= tries:
 			if try > 1 {
 				err = fmt.Errorf("%w (tried %d times)", err, try)
 			}
 			return rep, err
 		}
-		if wish > 0 { // for all listings of this Client, and without a word by each of them
-			l.client.learn(l.home.Host, func(h *habits) { h.quiet = time.Now().Add(wish) })
-		}
+		l.quiet(wish)
 		wait := wish + waits.NextBackOff() // drawn by each, so that they do not come back together
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 			return rep, fmt.Errorf("%w; the next try would be in %v: %w", err, wait.Round(time.Millisecond), context.DeadlineExceeded)
@@ -86,13 +81,17 @@ func (l *listing) read(ctx context.Context, req request, emit func(string) (bool
 		if !sleep(ctx, wait) {
 			return rep, fmt.Errorf("%w; while waiting to try again: %w", err, ended(ctx))
 		}
-		// They will come once more, perhaps in smaller pages, and are no sign then
-		// that the list has come to its end.
-		l.ahead += news
-		l.filter.Rewind(mark)
 		if req.again != nil {
 			req.url = req.again(req.url, err)
 		}
+	}
+}
+
+// quiet keeps a registry's wish for all listings of this Client, so that they
+// need not be told one by one.
+func (l *listing) quiet(wish time.Duration) {
+	if wish > 0 {
+		l.client.learn(l.home.Host, func(h *habits) { h.quiet = time.Now().Add(wish) })
 	}
 }
 
@@ -167,10 +166,10 @@ func retryable(err error) (wish time.Duration, ok bool) {
 }
 
 // attempt sends one request and reads its answer.
-func (l *listing) attempt(ctx context.Context, req request, emit func(string) (bool, error)) (rep reply, err error) {
+func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply, err error) {
+	ctx = context.WithValue(ctx, dialFor{}, dialing{ctx, l})
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	ctx = context.WithValue(ctx, dialUntil{}, ctx)
 	watch := &bound.Watch{Idle: maxIdle, Total: maxAnswerTime, Cancel: cancel}
 	began, status := time.Now(), 0
 	rep.asked = req.url
@@ -200,7 +199,7 @@ func (l *listing) attempt(ctx context.Context, req request, emit func(string) (b
 	if werr != nil {
 		return rep, failure(ctx, req.url, werr)
 	}
-	status, rep.answered, rep.links = resp.StatusCode, resp.Request.URL, resp.Header.Values("Link")
+	status, rep.answered, rep.links, rep.major = resp.StatusCode, resp.Request.URL, resp.Header.Values("Link"), resp.ProtoMajor
 	body := &bound.Body{R: resp.Body, Watch: watch, Max: cmp.Or(l.client.bodyBound, maxBody)}
 	switch encoding := resp.Header.Get("Content-Encoding"); {
 	case headerSize(resp.Header) > maxHeader:
@@ -217,7 +216,7 @@ func (l *listing) attempt(ctx context.Context, req request, emit func(string) (b
 
 	now, _ := http.ParseTime(resp.Header.Get("Date"))
 	rep.Summary, err = taglist.Decode(body, taglist.Handler{
-		Tag: func(tag string) error { _, err := emit(tag); return err },
+		Tag: func(tag string) error { _, err := to.tag(ctx, tag); return err },
 		Skip: func(reason taglist.Reason, text string) {
 			if reason == taglist.Invalid {
 				l.log().WarnContext(ctx, "skipped an entry that is no tag", "entry", taglist.Quote(text))
@@ -326,21 +325,73 @@ func publicOnly(ctx context.Context, host string) context.Context {
 
 type publicOnlyKey struct{}
 
-// dialUntil is the key of the context with which a dial ends, too: net/http
-// lets one go on whose request is gone, in case that another wants it.
-type dialUntil struct{}
+// A dialing says on whose behalf a connection is made.
+type dialing struct {
+	until   context.Context // of the listing, or of its part that reads
+	listing *listing
+}
 
-// dial connects like http.DefaultTransport, but ends with its request, and
-// judges publicOnly's hosts. The address is judged after it was resolved and before it is used, so that a name
-// cannot stand for one thing at first and then for another. Behind a proxy it
-// is the proxy that resolves.
+// dialFor is the key of a dialing in a context.
+type dialFor struct{}
+
+// dial connects like http.DefaultTransport, but with some care.
+//
+// It ends with its listing: net/http lets it go on when the request is gone, in
+// case that another wants it. It makes no more connections to a registry than a
+// listing has requests in flight: net/http begins to dial whenever no connection
+// is free, though mostly one is before it has dialed. And it judges publicOnly's
+// hosts. The address is judged after it was resolved and before it is used, so
+// that a name cannot stand for one thing at first and then for another. Behind a
+// proxy it is the proxy that resolves.
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if request, ok := ctx.Value(dialUntil{}).(context.Context); ok {
+	release := func() {}
+	if on, ok := ctx.Value(dialFor{}).(dialing); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
 		defer cancel()
-		defer context.AfterFunc(request, cancel)()
+		defer context.AfterFunc(on.until, cancel)()
+		if address == hostPort(on.listing.home) {
+			select {
+			case on.listing.connections <- struct{}{}:
+				release = sync.OnceFunc(func() { <-on.listing.connections })
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
 	}
+	conn, err := dialJudged(ctx, network, address)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return &connection{conn, release}, nil
+}
+
+// A connection counts until it is closed.
+type connection struct {
+	net.Conn
+	release func()
+}
+
+func (c *connection) Close() error {
+	c.release()
+	return c.Conn.Close()
+}
+
+// hostPort is what a Transport dials for a URL.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	switch {
+	case port != "":
+	case u.Scheme == "https":
+		port = "443"
+	default:
+		port = "80"
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+func dialJudged(ctx context.Context, network, address string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	host, _, err := net.SplitHostPort(address)
 	if err == nil && ctx.Value(publicOnlyKey{}) == host {

@@ -299,7 +299,7 @@ func TestGzipOverTheWire(t *testing.T) {
 		_, _ = w.Write(packed.Bytes())
 	}))
 	defer server.Close()
-	c := &Client{Transport: server.Client().Transport, Credentials: Anonymous}
+	c := withCredentials(server.Client().Transport, Anonymous)
 	tags, err := c.ListTags(t.Context(), strings.TrimPrefix(server.URL, "http://")+"/a/b")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1", "2"}, tags)
@@ -317,7 +317,7 @@ func TestOneConnection(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	c := &Client{Transport: server.Client().Transport, Credentials: Anonymous, PageSize: 100}
+	c := &Client{Transport: server.Client().Transport, Credentials: Anonymous, PageSize: 100, Concurrency: 1}
 	mustList(t, c, strings.TrimPrefix(server.URL, "http://")+"/a/b", r, "a/b")
 	assert.GreaterOrEqual(t, len(r.Requests()), 200)
 	assert.Equal(t, 1, opened)

@@ -62,9 +62,11 @@ const (
 )
 
 const (
-	defaultPageSize    = 1000 // the most that no known server refuses at first
-	smallPageSize      = 100  // the next try: quay's and GitLab's own
+	defaultPageSize    = 1000   // the most that no known server refuses at first
+	smallPageSize      = 100    // the next try: quay's and GitLab's own
+	largePageSize      = 10_000 // what is tried once more is known to come; the most that Google's answers
 	defaultMaxTags     = 10_000_000
+	defaultConcurrency = 4
 	defaultMaxAttempts = 5
 )
 
@@ -99,12 +101,15 @@ type Client struct {
 	PlainHTTP func(host string) bool
 
 	// PageSize is the n that is asked for, in tags. 0: chosen by the Client,
-	// 1000 at first and less where that is refused. < 0: n is never sent, and
-	// the registry chooses.
+	// 1000 at first, more where a registry honours that, and less where it
+	// refuses. < 0: n is never sent, and the registry chooses.
 	PageSize int
 
 	// Concurrency is how many requests of one listing may be in flight.
-	// 0: 4. 1: strictly one after the other.
+	// 0: 4. 1: strictly one after the other. Only lists of several pages are
+	// read from several places at once, and only from registries that can
+	// begin a list anywhere. Up to 64 MiB of what is read ahead of its turn
+	// are kept.
 	Concurrency int
 
 	// MaxTags is how many tags one listing may bring; one more is ErrTooLarge.
@@ -138,13 +143,17 @@ type Client struct {
 	mu    sync.Mutex
 	hosts map[string]habits
 
-	bodyBound int64 // in place of maxBody, for tests, which have no time for a GiB
+	// For tests, which have no time for large ones.
+	bodyBound  int64 // in place of maxBody
+	aheadBound int   // in place of maxAhead
 }
 
 // habits is what a Client remembers of a registry.
 type habits struct {
 	pageSize   int  // the n that it accepted after it refused another; 0: nothing known, < 0: none
+	sized      bool // a larger n than at first was tried
 	positional bool // its last is a place in the list, not a value to compare with
+	linear     bool // its list can be read in one way only, from the start
 
 	quiet time.Time // until then it wants no requests: the Retry-After of its last answer
 }
@@ -194,8 +203,9 @@ func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
 // tags before it are not all. Breaking out of the loop cancels what is in
 // flight. Each range over the iterator lists anew.
 //
-// It takes constant memory while the registry's order is that of sort.Strings;
-// otherwise it holds each tag, and 40 to 70 bytes more.
+// It takes constant memory while the registry's order is that of sort.Strings,
+// apart from what is read ahead (Client.Concurrency); otherwise it holds each
+// tag, and 40 to 70 bytes more.
 func (c *Client) Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
 	return c.list(ctx, ref, nil)
 }
@@ -237,7 +247,12 @@ func (c *Client) newListing(repo repository.Repository) *listing {
 	if base == nil {
 		base = defaultTransport()
 	}
-	l := &listing{client: c, repo: repo, home: home, onPage: c.OnPage}
+	l := &listing{client: c, repo: repo, home: home, onPage: c.OnPage, lanes: c.Concurrency}
+	if l.lanes == 0 {
+		l.lanes = defaultConcurrency
+	}
+	l.lanes = max(1, l.lanes)
+	l.connections = make(chan struct{}, l.lanes)
 	l.auth = &authorizer{listing: l, base: base}
 	l.http = &http.Client{Transport: l.auth, CheckRedirect: checkRedirect}
 	l.bare = &http.Client{Transport: base, CheckRedirect: checkRedirect}
@@ -382,6 +397,9 @@ type listing struct {
 	bare   *http.Client // sends without any
 	auth   *authorizer
 	onPage func(Page)
+	lanes  int // requests that may be in flight
+
+	connections chan struct{} // to the registry, as many as lanes
 
 	foreign authorizations // of hosts that redirects led to
 	filter  dedup.Filter
@@ -390,150 +408,38 @@ type listing struct {
 	number  int // pages so far
 	total   int // tags so far
 	ahead   int // tags that tries handed out which were cut short
-	warned  map[string]bool
-}
 
-// A source is one dialect of asking for one repository's tags. It knows what
-// stands in an answer and what follows it, and is used by one goroutine.
-type source interface {
-	first() *cursor
-
-	// page asks for the page at cur and hands its tags to emit, which reports
-	// whether each is news. A page that had to be read anew hands the same tags
-	// out again.
-	page(ctx context.Context, cur *cursor, emit func(tag string) (bool, error)) (answer, error)
-}
-
-// A cursor is the place of a page.
-type cursor struct {
-	url   *url.URL
-	last  string // the tag after which the page begins; "": none, or not known
-	guess bool   // our own, not announced: an answer without news is the end
-	full  bool   // after a page that had the n tags which were asked for
-
-	quay    jsonPage // which of quay's JSON pages; zero: none of them
-	check   bool     // a page that is read once more, to compare
-	rewind  bool     // the list begins anew here, in the same order
-	reorder bool     // the list begins anew here, in an order of its own
-}
-
-// An answer is what a page brought, beside its tags.
-type answer struct {
-	reply
-	next *cursor // nil: the list is complete
-	why  string  // how that is known
-	more bool    // the registry says by has_additional that there is more
+	wg     sync.WaitGroup // of what reads ahead
+	mu     sync.Mutex
+	warned map[string]bool
 }
 
 // run lists the repository.
 func (l *listing) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		l.wg.Wait()
+	}()
 	src, err := jsonPages(ctx, l, newOrdinary(l))
 	if err != nil {
 		return err
 	}
-	return l.walk(ctx, src)
-}
-
-// walk reads one chain of pages to its end: the one paging loop. It knows
-// cursors, not what is behind them.
-func (l *listing) walk(ctx context.Context, src source) error {
-	var p progress
-	for cur := src.first(); cur != nil; {
-		if err := p.enter(cur); err != nil {
-			return l.failed(err)
+	f := &front{listing: l}
+	for ch := newChain(src, src.first()); ch != nil; {
+		err := walk(ctx, ch, f)
+		if err == nil {
+			ch, err = f.next(ctx)
 		}
-		if err := l.turn(ctx, cur); err != nil {
-			return l.failed(err)
+		switch {
+		case err == errStopped:
+			return err
+		case err != nil:
+			return fmt.Errorf("page %d: %w", l.number+1, err)
 		}
-		began, total, news := time.Now(), l.total, 0
-		ans, err := src.page(ctx, cur, func(tag string) (bool, error) {
-			isNew, err := l.emit(ctx, tag)
-			if isNew {
-				news++
-			}
-			return isNew, err
-		})
-		if err != nil {
-			return l.failed(err)
-		}
-		l.number++
-		if l.onPage != nil {
-			l.onPage(Page{l.repo.String(), l.number, l.total - total, l.total, ans.Skipped, time.Since(began), ans.attempts})
-		}
-		if ans.next == nil {
-			l.log().DebugContext(ctx, "complete", "tags", l.total, "pages", l.number, "because", ans.why)
-			return nil
-		}
-		if err := p.made(news, ans.Entries, l.total); err != nil {
-			return l.failed(err)
-		}
-		cur = ans.next
 	}
+	l.log().DebugContext(ctx, "complete", "tags", l.total, "pages", l.number, "because", f.why)
 	return nil
-}
-
-// progress sees to it that a chain of pages comes to an end.
-type progress struct {
-	seen    map[string]bool // the URLs asked in this pass
-	pass    int             // how often the list was begun anew
-	entries int             // in this pass
-	idle    int             // pages in a row without news
-}
-
-// enter is told of each page before it is asked for.
-func (p *progress) enter(cur *cursor) error {
-	if p.seen != nil && (cur.check || cur.rewind || cur.reorder) {
-		p.pass++
-		p.seen, p.entries, p.idle = nil, 0, 0
-	}
-	if p.seen == nil {
-		p.seen = make(map[string]bool)
-	}
-	at := cur.url.String()
-	if p.seen[at] {
-		return fmt.Errorf("%w: the next page is one that was already read", ErrLoop)
-	}
-	p.seen[at] = true
-	return nil
-}
-
-// made is told what a page brought when another follows. A list that is read
-// once more brings little that is new, but not many more entries than there
-// are tags.
-func (p *progress) made(news, entries, total int) error {
-	if p.entries += entries; p.pass > 0 {
-		if p.entries > 2*total+smallPageSize {
-			return fmt.Errorf("%w: %d entries so far in a list of %d tags, and another page is announced", ErrLoop, p.entries, total)
-		}
-		news = entries
-	}
-	if news > 0 {
-		p.idle = 0
-		return nil
-	}
-	if p.idle++; p.idle == maxIdlePages {
-		return fmt.Errorf("%w: %d pages in a row brought no new tag, and another is announced", ErrLoop, p.idle)
-	}
-	return nil
-}
-
-// turn prepares the filter for a list that begins anew.
-func (l *listing) turn(ctx context.Context, cur *cursor) error {
-	if cur.rewind {
-		l.filter.Rewind("")
-	}
-	if cur.reorder && !l.filter.Unordered() {
-		return l.recall(ctx)
-	}
-	return nil
-}
-
-// failed says at which page.
-func (l *listing) failed(err error) error {
-	if err == errStopped {
-		return err
-	}
-	return fmt.Errorf("page %d: %w", l.number+1, err)
 }
 
 // emit takes a tag from a page, and reports whether it is news: new, or handed
@@ -584,6 +490,7 @@ func (l *listing) recall(ctx context.Context) error {
 	var tags []string
 	again := l.client.newListing(l.repo)
 	again.onPage = nil
+	again.lanes = 1
 	again.filter.Hold = -1
 	last, prev := l.filter.Max(), ""
 	again.yield = func(tag string) bool {
@@ -610,12 +517,15 @@ func (l *listing) log() *slog.Logger {
 
 // warn logs a repair, each kind once in a listing.
 func (l *listing) warn(ctx context.Context, what string, args ...any) {
-	if l.warned[what] {
-		return
-	}
+	l.mu.Lock()
+	known := l.warned[what]
 	if l.warned == nil {
 		l.warned = make(map[string]bool)
 	}
 	l.warned[what] = true
+	l.mu.Unlock()
+	if known {
+		return
+	}
 	l.log().WarnContext(ctx, what, args...)
 }

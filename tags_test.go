@@ -108,8 +108,12 @@ func TestTheWireNotices(t *testing.T) {
 	assert.True(t, seesSecret(inBody))
 }
 
-func anonymous(network *regtest.Network) *Client {
-	return &Client{Transport: network, Credentials: Anonymous}
+// anonymous is a Client that asks for one page after the other, of one size: for
+// tests that count requests. It knows no credentials.
+func anonymous(network http.RoundTripper) *Client { return withCredentials(network, Anonymous) }
+
+func withCredentials(network http.RoundTripper, credentials CredentialFunc) *Client {
+	return &Client{Transport: network, Credentials: credentials, Concurrency: 1, PageSize: 1000}
 }
 
 // golden compares got with a file of testdata, or writes it with -update.
@@ -144,11 +148,10 @@ func TestProfiles(t *testing.T) {
 				name := "proxy/app"
 				ref, r, network := mock(t, profile.Name, name, n)
 				var pages []Page
-				c := anonymous(network)
+				c := &Client{Transport: network, Credentials: Anonymous, Concurrency: 1}
 				c.OnPage = func(p Page) { pages = append(pages, p) }
-				tags, err := c.ListTags(context.Background(), ref)
-				require.NoError(t, err, "%d tags", n)
-				require.Equal(t, want(r, name), tags, "%d tags", n)
+				mustList(t, c, ref, r, name)
+				tags := want(r, name)
 
 				total := 0
 				for i, p := range pages {
@@ -185,7 +188,7 @@ func TestProfilesOverTheWire(t *testing.T) {
 			transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
 			}
-			c := &Client{Transport: transport, Credentials: Anonymous}
+			c := withCredentials(transport, Anonymous)
 			mustList(t, c, ref, r, "proxy/app")
 			assert.Equal(t, map[string]int{"HTTP/2.0": len(r.Requests())}, protocols)
 		})

@@ -75,7 +75,7 @@ func suffer(t *testing.T, c *Client, ref string, r *regtest.Registry, name strin
 // tortured is a registry of a profile, as TestProfiles has it.
 func tortured(t *testing.T, profile string, n int) (ref string, r *regtest.Registry, name string, c *Client) {
 	ref, r, network := mock(t, profile, "proxy/app", n)
-	c = anonymous(network)
+	c = &Client{Transport: network, Credentials: Anonymous}
 	c.PageSize = 400 // some pages, some of them full
 	return ref, r, "proxy/app", c
 }
@@ -126,6 +126,7 @@ func TestRandomFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ref, r, name, c := tortured(t, profile.Name, []int{0, 1, 99, 100, 999, 1000, 1001, 2000, 2345}[rnd.IntN(9)])
 				c.PageSize = []int{-1, 0, 0, 50, 100, 333, 1000}[rnd.IntN(7)]
+				c.Concurrency = []int{0, 0, 1, 2, 3, 16}[rnd.IntN(6)]
 				if !profile.JSONPages && rnd.IntN(2) == 0 {
 					r.Auth = &regtest.Auth{}
 				}

@@ -1,0 +1,275 @@
+package ocitags
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ocitags/ocitags/internal/regtest"
+)
+
+// A gauge counts requests in flight, each of which takes a second.
+type gauge struct {
+	http.RoundTripper
+	mu        sync.Mutex
+	now, most int
+	limit     int // more at once are answered with 429; 0: any
+	refused   int
+}
+
+func (g *gauge) RoundTrip(req *http.Request) (*http.Response, error) {
+	g.mu.Lock()
+	g.now++
+	g.most = max(g.most, g.now)
+	refuse := g.limit > 0 && g.now > g.limit
+	if refuse {
+		g.refused++
+	}
+	g.mu.Unlock()
+	defer func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.now--
+	}()
+	select {
+	case <-time.After(time.Second):
+	case <-req.Context().Done():
+		return nil, req.Context().Err()
+	}
+	if refuse {
+		return &http.Response{StatusCode: 429, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+	}
+	return g.RoundTripper.RoundTrip(req)
+}
+
+// scannable are the profiles whose lists can be begun anywhere.
+var scannable = strings.Fields("dist300 dist310 dist312 gitlab gitlab-c hub acr harbor gitea pulp cloudflare olareg")
+
+// A list is read from several places at once: in a fraction of the time, with
+// few requests more, and never more in flight than Concurrency.
+func TestScan(t *testing.T) {
+	for _, profile := range scannable {
+		for _, concurrency := range []int{0, 2, 8} {
+			t.Run(fmt.Sprint(profile, ", ", concurrency), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					ref, r, network := mock(t, profile, "a/b", 10_000)
+					g := &gauge{RoundTripper: network}
+					c := withCredentials(g, Anonymous)
+					c.PageSize = 100
+					began := time.Now()
+					mustList(t, c, ref, r, "a/b")
+					inARow, requestsInARow := time.Since(began), len(r.Requests())
+					assert.Equal(t, 1, g.most)
+
+					r.Forget()
+					c = &Client{Transport: g, Credentials: Anonymous, PageSize: 100, Concurrency: concurrency}
+					var last Page
+					c.OnPage = func(p Page) {
+						assert.Equal(t, last.Number+1, p.Number)
+						last = p
+					}
+					began = time.Now()
+					tags := mustList(t, c, ref, r, "a/b")
+					lanes := concurrency
+					if lanes == 0 {
+						lanes = 4
+					}
+					assert.Equal(t, lanes, g.most)
+					assert.Less(t, time.Since(began), inARow*27/10/time.Duration(lanes))
+					assert.LessOrEqual(t, len(r.Requests()), requestsInARow*13/10)
+					assert.Len(t, tags, last.Total)
+					assert.LessOrEqual(t, last.Number, len(r.Requests()))
+				})
+			})
+		}
+	}
+}
+
+// Tags come in the registry's order, whichever part was read first.
+func TestScanKeepsTheOrder(t *testing.T) {
+	for _, profile := range []string{"gitlab", "gitlab-c", "dist312"} {
+		ref, r, network := mock(t, profile, "a/b", 5000)
+		c := &Client{Transport: network, Credentials: Anonymous, PageSize: 50, Concurrency: 8}
+		var tags []string
+		for tag, err := range c.Tags(t.Context(), ref) {
+			require.NoError(t, err)
+			tags = append(tags, tag)
+		}
+		assert.True(t, slices.Equal(r.Tags("a/b"), tags), profile)
+	}
+}
+
+// A registry that cannot begin anywhere is noticed soon, and remembered.
+func TestScanTurnsItselfOff(t *testing.T) {
+	for profile, extra := range map[string]int{
+		"zot":     4, // 404: last must exist
+		"ecr":     0, // its cursors are opaque, which shows on the first page
+		"quay311": 0,
+		"ghcr":    0, // nor is its list in order
+	} {
+		ref, r, network := mock(t, profile, "a/b", 5000)
+		c := withCredentials(network, Anonymous)
+		c.PageSize = 100
+		mustList(t, c, ref, r, "a/b")
+		inARow := len(r.Requests())
+
+		c = &Client{Transport: network, Credentials: Anonymous, PageSize: 100, Concurrency: 4}
+		r.Forget()
+		mustList(t, c, ref, r, "a/b")
+		assert.LessOrEqual(t, len(r.Requests()), inARow+extra, profile)
+		r.Forget()
+		mustList(t, c, ref, r, "a/b")
+		assert.LessOrEqual(t, len(r.Requests()), inARow, "%s: remembered", profile)
+	}
+}
+
+// A page is all that is needed for a small repository: one request, and no
+// goroutine beside it.
+func TestNoScanForOnePage(t *testing.T) {
+	for _, n := range []int{0, 1, 251, 999} {
+		ref, r, network := mock(t, "gitlab", "a/b", n)
+		c := &Client{Transport: network, Credentials: Anonymous, Concurrency: 8}
+		tags, err := c.ListTags(t.Context(), ref)
+		require.NoError(t, err)
+		assert.Len(t, tags, n)
+		assert.Len(t, r.Requests(), 1)
+	}
+}
+
+// 429 means fewer requests at once, not an error and not a storm.
+func TestScanUnderRateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ref, r, network := mock(t, "gitlab", "a/b", 10_000)
+		g := &gauge{RoundTripper: network, limit: 2}
+		c := &Client{Transport: g, Credentials: Anonymous, PageSize: 100, Concurrency: 8}
+		mustList(t, c, ref, r, "a/b")
+		assert.LessOrEqual(t, g.refused, 8+6, "each lane beyond is told once, and the front may be told, too")
+	})
+}
+
+// What is read ahead waits where there is no room for it.
+func TestScanIsBounded(t *testing.T) {
+	for _, bound := range []int{1, 10_000, 100_000} {
+		ref, r, network := mock(t, "gitlab", "a/b", 10_000)
+		c := &Client{Transport: network, Credentials: Anonymous, PageSize: 100, Concurrency: 8, aheadBound: bound}
+		mustList(t, c, ref, r, "a/b")
+		assert.Less(t, len(r.Requests()), 140, "%d", bound)
+	}
+}
+
+// Whoever has enough leaves nothing behind; TestMain looks for goroutines.
+func TestScanIsLeft(t *testing.T) {
+	for _, enough := range []int{1, 100, 101, 2500, 9999} {
+		ref, _, network := mock(t, "gitlab", "a/b", 10_000)
+		c := &Client{Transport: network, Credentials: Anonymous, PageSize: 100, Concurrency: 8}
+		n := 0
+		for _, err := range c.Tags(t.Context(), ref) {
+			require.NoError(t, err)
+			if n++; n == enough {
+				break
+			}
+		}
+		c.MaxTags = enough
+		_, err := c.ListTags(t.Context(), ref)
+		require.ErrorIs(t, err, ErrTooLarge)
+	}
+}
+
+// A scan takes no more connections than it has lanes, and they are used again.
+func TestScanConnections(t *testing.T) {
+	for concurrency, wantOpened := range map[int]int{1: 1, 4: 4, 8: 8} {
+		r := regtest.New(regtest.ByName("gitlab")).Push("a/b", pushed(20_000)...)
+		var mu sync.Mutex
+		opened := 0
+		server := httptest.NewUnstartedServer(r)
+		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			mu.Lock()
+			defer mu.Unlock()
+			if state == http.StateNew {
+				opened++
+			}
+		}
+		server.Start()
+		c := &Client{Credentials: Anonymous, PageSize: 100, Concurrency: concurrency}
+		mustList(t, c, strings.TrimPrefix(server.URL, "http://")+"/a/b", r, "a/b")
+		server.Close()
+		assert.GreaterOrEqual(t, len(r.Requests()), 200)
+		assert.LessOrEqual(t, opened, wantOpened)
+	}
+}
+
+// A larger page is tried once with each registry, when there is more than one
+// of 1000.
+func TestLargerPages(t *testing.T) {
+	const n = 25_000
+	for profile, test := range map[string]struct{ first, later []string }{
+		"gitlab":     {[]string{"1000", "10000"}, []string{"10000", "10000", "10000"}},
+		"dist312":    {[]string{"1000", "10000", "1000", "1000"}, []string{"1000", "1000", "1000"}}, // clamped
+		"cloudflare": {[]string{"1000", "10000", "1000", "1000"}, []string{"1000", "1000", "1000"}}, // 500 over 1000
+		"dist310":    {[]string{"1000", "10000", "1000", "1000"}, []string{"1000", "1000", "1000"}}, // 400
+		"ecr":        {[]string{"1000", "1000", "1000"}, []string{"1000", "1000", "1000"}},          // an opaque cursor
+		"quay":       {[]string{"1000", "100", "100"}, []string{"1000", "100", "100"}},              // its own size at once
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ref, r, network := mock(t, profile, "a/b", n)
+			c := &Client{Transport: network, Credentials: Anonymous, Concurrency: 1}
+			for _, want := range [][]string{test.first, test.later} {
+				r.Forget()
+				mustList(t, c, ref, r, "a/b")
+				var sizes []string
+				for _, req := range r.Requests() {
+					_, n, _ := strings.Cut(req.URL, "n=")
+					n, _, _ = strings.Cut(n, "&")
+					sizes = append(sizes, n)
+				}
+				assert.Equal(t, want, sizes[:min(len(want), len(sizes))], profile)
+			}
+		})
+	}
+}
+
+// Where large pages take too long the size of before is gone back to.
+func TestLargerPagesTimeOut(t *testing.T) {
+	for _, from := range []int{2, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			ref, r, network := mock(t, "gitlab", "a/b", 60_000)
+			r.Fault = func(k int, req *http.Request) regtest.Fault {
+				if n, _ := strconv.Atoi(req.URL.Query().Get("n")); k >= from && n > 1000 {
+					return regtest.Fault{Status: http.StatusGatewayTimeout}
+				}
+				return regtest.Fault{}
+			}
+			c := &Client{Transport: network, Credentials: Anonymous, Concurrency: 1}
+			mustList(t, c, ref, r, "a/b")
+			r.Forget()
+			mustList(t, c, ref, r, "a/b")
+			assert.Equal(t, "n=1000", requests(r)[0], "remembered")
+			assert.NotContains(t, strings.Join(requests(r), " "), "n=10000")
+		})
+	}
+}
+
+// ghcr.io is said to send no Link on a page of its cap, 1000.
+func TestGHCRWithoutLinkOnAFullPage(t *testing.T) {
+	ref, r, network := mock(t, "ghcr", "a/b", 3000)
+	link := r.Profile.Link
+	r.Profile.Link = func(next regtest.Next) string {
+		if r.Requests()[len(r.Requests())-1].URL != "/v2/a/b/tags/list?n=1000" {
+			return ""
+		}
+		return link(next)
+	}
+	mustList(t, &Client{Transport: network, Credentials: Anonymous}, ref, r, "a/b")
+}
