@@ -217,7 +217,7 @@ func (p *part) end(ctx context.Context, ans answer, took time.Duration) (news, t
 	for _, tag := range p.page[:keep] {
 		p.bytes += len(tag) + int(unsafe.Sizeof(tag))
 	}
-	p.resting = goOn && !s.room()
+	p.resting = goOn && !p.wanted && !s.room()
 	s.fill(ctx)
 	return len(p.page), p.tags, goOn && !p.wanted && !p.resting
 }

@@ -11,6 +11,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // A Profile is one server's way to list tags. What it leaves out is what most
@@ -116,7 +117,15 @@ func byName(_ []string, _ int, tag string) string { return tag }
 
 // byValue compares: what is greater than last comes.
 func byValue(compare func(a, b string) int) Cursor {
+	var sorted atomic.Pointer[string] // the first tag of a list that is so, which is searched
 	return Cursor{"last", func(list []string, last string) ([]string, *Refusal) {
+		if len(list) > 0 && sorted.Load() != &list[0] && slices.IsSortedFunc(list, compare) {
+			sorted.Store(&list[0])
+		}
+		if len(list) > 0 && sorted.Load() == &list[0] {
+			from := sort.Search(len(list), func(i int) bool { return compare(list[i], last) > 0 })
+			return list[from:], nil
+		}
 		var rest []string
 		for _, tag := range list {
 			if compare(tag, last) > 0 {
