@@ -89,11 +89,13 @@ type Summary struct {
 // Errors are an *Error where the body is not a tag list (one that ends too
 // early also wraps io.ErrUnexpectedEOF), ErrTooLarge, what h.Tag returned, or
 // what r returned.
-func Decode(r io.Reader, h Handler) (Summary, error) {
-	in := &input{r: r}
-	dec := jsontext.NewDecoder(in)
-	in.consumed = dec.InputOffset
-	d := decoder{dec: dec, in: in, h: h}
+func Decode(r io.Reader, h Handler) (Summary, error) { return decodeList(r, h, true) }
+
+// decodeList is Decode; plainly says that it may use plain, without which
+// it comes to the same.
+func decodeList(r io.Reader, h Handler, plainly bool) (Summary, error) {
+	d := decoder{in: &input{r: r}, h: h, plainly: plainly}
+	d.continueFrom(d.in, 0)
 	err := d.body()
 	if ferr := d.flush(); ferr != nil {
 		return d.sum, ferr // the consumer's word goes first
@@ -112,6 +114,9 @@ type input struct {
 }
 
 func (in *input) Read(p []byte) (int, error) {
+	if in.err != nil {
+		return 0, in.err
+	}
 	if in.read-in.consumed() > maxValue {
 		in.err = fmt.Errorf("one JSON value of more than %d bytes: %w", maxValue, ErrTooLarge)
 		return 0, in.err
@@ -133,6 +138,11 @@ type decoder struct {
 	h   Handler
 	sum Summary
 
+	plainly bool
+	names   []string // of the members before the array
+	passed  int      // entries that plain has read
+	moved   int64    // how far dec's offsets are behind those of the body
+
 	batch   []byte // the bytes of the tags that wait
 	ends    []int  // where in batch each of them ends
 	scratch []byte // an unescaped string
@@ -146,6 +156,9 @@ func (d *decoder) body() error {
 	var tags bool
 	var refusal string
 	err := d.object(func(name string) (err error) {
+		if !tags {
+			d.names = append(d.names, name)
+		}
 		switch name {
 		case "tags":
 			tags = true
@@ -206,6 +219,9 @@ func (d *decoder) syntax(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF), err == io.EOF:
 		return &Error{Found: fmt.Sprintf("the body ends early, after %d bytes", d.in.read), Err: io.ErrUnexpectedEOF}
 	default:
+		if found, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+			err = d.located(*found)
+		}
 		// jsontext quotes the pointer and the offending character itself, but
 		// a pointer can be as long as the names in it.
 		return &Error{Found: "found bad JSON: " + Quote(err.Error()), Err: err}
@@ -229,6 +245,11 @@ func (d *decoder) tags() error {
 	if tok.Kind() == 'n' {
 		return nil
 	}
+	if d.plainly {
+		if err := d.plain(); err != nil {
+			return err
+		}
+	}
 	for {
 		switch kind := d.dec.PeekKind(); kind {
 		case ']':
@@ -237,7 +258,9 @@ func (d *decoder) tags() error {
 		case '"':
 			err = d.tag()
 		case 'n':
-			_, err = d.dec.ReadToken()
+			if _, err := d.dec.ReadToken(); err != nil {
+				return d.syntax(err)
+			}
 			d.count(Null, nil)
 		case '{':
 			err = d.entry()

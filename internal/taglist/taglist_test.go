@@ -276,6 +276,65 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// A long list is bounded by nothing here.
+func TestLongList(t *testing.T) {
+	const n = 200_000
+	body := `{"tags":[` + strings.Repeat(`"zlib-1.3.1-x.spack",`, n-2) + `"last",null]}`
+	tags, skipped, sum, err := decode(strings.NewReader(body), time.Time{})
+	require.NoError(t, err)
+	assert.Len(t, tags, n-1)
+	assert.Len(t, skipped, 1)
+	assert.Equal(t, n, sum.Entries)
+}
+
+// A list is the same whether its plain part is read plainly or by jsontext, and
+// in whatever pieces it arrives; so is what is said of a bad one.
+func FuzzPlain(f *testing.F) {
+	for _, list := range []string{
+		`"a"`, `"a","b"`, `"a","b","c",`, `"a",,"b"`, `"a","b",null,"c"`, `"a", "b","c"`, `"a","\u0062","c"`, `"a","-x","b"`, `"a","b",1`, `"a","b",{"name":"c"},"d"`,
+		`"a","b`, `"a","b"`, `"a","b",["c"]`, `"a","b",{"x":[}]}`, strings.Repeat(`"abcdefgh",`, 100) + `"z"`, `"` + strings.Repeat("a", 128) + `","` + strings.Repeat("b", 129) + `","c"`,
+	} {
+		for _, around := range []string{`{"tags":[%s]}`, `{"name":"x","tags":[%s],"name":1}`, `{"x":{"y":1},"":2,"tags":[%s],"has_additional":true}`, `{"tags":[%s]`, `{"tags":[%s]}x`, ` {"a\n":1,"tags":[%s],"tags":[]}`} {
+			f.Add(strings.Replace(around, "%s", list, 1), 7, uint16(3))
+		}
+	}
+	f.Fuzz(func(t *testing.T, body string, piece int, times uint16) {
+		if i := strings.Index(body, `["`); i > 0 && times > 0 { // long enough that it comes in several pieces
+			body = body[:i+1] + strings.Repeat(`"zlib-1.3.1-x.spack",`, int(times)) + body[i+1:]
+		}
+		type outcome struct {
+			tags, skipped []string
+			sum           Summary
+			err           string
+		}
+		read := func(r io.Reader, plainly bool) (o outcome) {
+			var err error
+			o.sum, err = decodeList(r, Handler{
+				Tag:  func(tag string) error { o.tags = append(o.tags, tag); return nil },
+				Skip: func(reason Reason, text string) { o.skipped = append(o.skipped, reason.String()+text) },
+			}, plainly)
+			if err != nil {
+				o.err = err.Error()
+			}
+			return o
+		}
+		want := read(strings.NewReader(body), false)
+		require.Equal(t, want, read(strings.NewReader(body), true))
+		got := read(&pieces{strings.NewReader(body), 1 + max(piece, -piece)%1000}, true)
+		require.Equal(t, want.err == "", got.err == "") // how much of a body is quoted depends on what has come
+		want.err, got.err = "", ""
+		require.Equal(t, want, got)
+	})
+}
+
+// pieces hands out so many bytes at most.
+type pieces struct {
+	r io.Reader
+	n int
+}
+
+func (p *pieces) Read(b []byte) (int, error) { return p.r.Read(b[:min(len(b), p.n)]) }
+
 func BenchmarkDecode(b *testing.B) {
 	var body bytes.Buffer
 	body.WriteString(`{"name":"a/b","tags":["first"`)

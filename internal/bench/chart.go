@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"image/color"
+	"strconv"
+	"time"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/plotutil"
+	"gonum.org/v1/plot/vg"
+)
+
+// chart draws time against the number of tags, one line a client, for a registry
+// that sends 1000 a page.
+func (b *bench) chart(path string) error {
+	clients := append([]client{ours, ours8}, peers...)
+	lines := make([]plotter.XYs, len(clients))
+	for _, tags := range []int{1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000} {
+		rows, err := b.measure(mock("dist312", 1000, packages(tags)), 20*time.Millisecond, tags, clients)
+		if err != nil {
+			return err
+		}
+		for i, r := range rows {
+			if !r.complete {
+				return fmt.Errorf("%s: %d of %d tags; %s", r.name, r.Tags, tags, r.Failed)
+			}
+			lines[i] = append(lines[i], plotter.XY{X: float64(tags), Y: r.Wall.Seconds()})
+		}
+	}
+	p := plot.New()
+	p.BackgroundColor = color.White
+	p.Title.Text = "A list of so many tags, 1000 a page, 20 ms a request"
+	p.X.Label.Text, p.Y.Label.Text = "tags", "seconds"
+	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
+	p.X.Tick.Marker = ticks{1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000}
+	p.Y.Tick.Marker = ticks{0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5}
+	p.Legend.Top, p.Legend.Left = true, true
+	p.Legend.Padding = vg.Points(2)
+	p.Add(plotter.NewGrid())
+	for i, xys := range lines {
+		line, points, err := plotter.NewLinePoints(xys)
+		if err != nil {
+			return err
+		}
+		line.Color, points.Color, points.Shape = plotutil.Color(i), plotutil.Color(i), plotutil.Shape(i)
+		if i < 2 {
+			line.Width = vg.Points(2.5)
+		}
+		p.Add(line, points)
+		p.Legend.Add(clients[i].name, line, points)
+	}
+	return p.Save(7*vg.Inch, 4.5*vg.Inch, path)
+}
+
+// ticks are where an axis has numbers.
+type ticks []float64
+
+func (t ticks) Ticks(_, _ float64) (marks []plot.Tick) {
+	for _, v := range t {
+		marks = append(marks, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'g', -1, 64)})
+	}
+	return marks
+}

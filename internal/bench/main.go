@@ -1,0 +1,194 @@
+// Command bench lists the same repositories by this library and by five others,
+// and says what that took: each client is a program of its own, against
+// registries on loopback which this one starts.
+//
+//	go run .            # some minutes; prints tables, and writes chart.svg
+//	go run . -short     # the same on small lists, to see that it works
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/ocitags/ocitags/internal/bench/clients/measure"
+)
+
+// A client is a program and its arguments.
+type client struct {
+	name string
+	args []string
+}
+
+var (
+	ours     = client{"ocitags", []string{"ocitags"}}
+	ours8    = client{"ocitags, 8 at once", []string{"ocitags", "-c", "8"}}
+	ours1    = client{"ocitags, 1 at once", []string{"ocitags", "-c", "1"}}
+	streamed = client{"ocitags, Tags", []string{"ocitags", "-stream"}}
+	peers    = []client{
+		{"go-containerregistry", []string{"ggcr"}},
+		{"oras-go", []string{"oras"}},
+		{"regclient", []string{"regclient"}},
+		{"podman image", []string{"podman"}},
+		{"cuelabs", []string{"cuelabs"}},
+	}
+	raw = client{"reading and counting quotes", []string{"rawread"}}
+)
+
+// A bench is what all cases need.
+type bench struct {
+	ctx   context.Context
+	out   io.Writer
+	bin   string // where the clients are
+	runs  int    // of each client; the median counts
+	scale int    // by which the lists are shorter
+}
+
+func main() {
+	short := flag.Bool("short", false, "a hundredth of the tags, one run, and no chart")
+	chart := flag.String("chart", "chart.svg", "where the chart goes")
+	flag.Parse()
+	b := &bench{ctx: context.Background(), out: os.Stdout, runs: 5, scale: 1}
+	if *short {
+		b.runs, b.scale, *chart = 1, 100, ""
+	}
+	if err := b.run(*chart); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run builds the clients, measures all cases and draws the chart.
+func (b *bench) run(chart string) error {
+	logrus.SetOutput(io.Discard) // the real server's
+	dir, err := os.MkdirTemp("", "ocitags-bench")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	b.bin = dir
+	build := exec.CommandContext(b.ctx, "go", "build", "-tags", "containers_image_openpgp", "-o", dir+string(os.PathSeparator), "./clients/...")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("building the clients: %w", err)
+	}
+	_, _ = fmt.Fprintf(b.out, "%s, %d CPUs, median of %d\n", runtime.Version(), runtime.NumCPU(), b.runs)
+	if err := b.cases(filepath.Join(dir, "registry")); err != nil {
+		return err
+	}
+	if chart == "" {
+		return nil
+	}
+	return b.chart(chart)
+}
+
+// cases are all tables.
+func (b *bench) cases(dir string) error {
+	const delay = 20 * time.Millisecond
+	n := func(tags int) int { return tags / b.scale }
+	all := append([]client{ours, ours8, ours1}, peers...)
+	million, hundred := packages(n(1_000_000)), packages(n(100_000))
+	dist, err := real(b.ctx, dir, packages(n(20_000)))
+	if err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		title   string
+		handler http.Handler
+		delay   time.Duration
+		tags    int
+		clients []client
+	}{
+		{"%d tags, 1000 a page, 20 ms a request", mock("dist312", 1000, hundred), delay, n(100_000), all},
+		{"%d tags, one page, 20 ms a request", mock("dist312", 0, packages(251)), delay, 251, append([]client{ours}, peers...)},
+		{"%d tags in one answer", body(million), 0, n(1_000_000), append([]client{ours, streamed, raw}, peers...)},
+		{"%d tags in one answer", body(hundred), 0, n(100_000), []client{ours, streamed, raw}},
+		{"%d tags, 100 a page", mock("dist312", 100, packages(n(20_000))), 0, n(20_000), []client{ours1, ours, ours8}},
+		{"%d tags of quay's JSON pages, 20 ms a request", mock("quayjson", 0, packages(n(20_000))), delay, n(20_000), []client{
+			{ours.name, append(ours.args, "-as", "quay.io")}, {ours1.name, append(ours1.args, "-as", "quay.io")},
+		}},
+		{"%d tags, distribution 3.1.2 on its file system", dist, 0, n(20_000), all},
+	} {
+		rows, err := b.measure(c.handler, c.delay, c.tags, c.clients)
+		if err != nil {
+			return err
+		}
+		b.table(fmt.Sprintf(c.title, c.tags), rows)
+	}
+	return nil
+}
+
+// A row is what one client took.
+type row struct {
+	client
+	measure.Result
+	complete              bool
+	requests, connections int
+}
+
+// measure lets each client list from a server, one after the other and some
+// times, and keeps of each the run of median time.
+func (b *bench) measure(h http.Handler, delay time.Duration, tags int, clients []client) ([]row, error) {
+	s := serve(h, delay)
+	defer s.Close()
+	runs := make([][]row, len(clients))
+	for range b.runs {
+		for i, c := range clients {
+			s.counts()
+			var stdout, stderr bytes.Buffer
+			args := append(slices.Clone(c.args[1:]), s.host, repository)
+			ctx, cancel := context.WithTimeout(b.ctx, 2*time.Minute)
+			cmd := exec.CommandContext(ctx, filepath.Join(b.bin, c.args[0]), args...)
+			cmd.Stdout, cmd.Stderr = &stdout, &stderr
+			cmd.Env = append(os.Environ(), "DOCKER_CONFIG="+b.bin) // nobody's credentials
+			r := row{client: c}
+			err := cmd.Run()
+			cancel()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w\n%s", c.name, err, stderr.String())
+			}
+			if err := json.Unmarshal(stdout.Bytes(), &r.Result); err != nil {
+				return nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+			r.requests, r.connections = s.counts()
+			r.complete = r.Failed == "" && r.Tags == tags
+			runs[i] = append(runs[i], r)
+		}
+	}
+	var rows []row
+	for _, rs := range runs {
+		slices.SortFunc(rs, func(a, b row) int { return cmp.Compare(a.Wall, b.Wall) })
+		rows = append(rows, rs[len(rs)/2])
+	}
+	return rows, nil
+}
+
+// table prints rows as Markdown does it.
+func (b *bench) table(title string, rows []row) {
+	_, _ = fmt.Fprintf(b.out, "\n%s\n\n| client | complete | time | CPU | requests | connections | allocations | peak memory |\n|---|---|--:|--:|--:|--:|--:|--:|\n", title)
+	for _, r := range rows {
+		complete := "yes"
+		switch {
+		case r.Failed != "":
+			complete = "error: " + strings.ReplaceAll(r.Failed[:min(60, len(r.Failed))], "|", "/")
+		case !r.complete:
+			complete = fmt.Sprintf("**%d tags**", r.Tags)
+		}
+		_, _ = fmt.Fprintf(b.out, "| %s | %s | %v | %v | %d | %d | %d | %.1f MiB |\n", r.name, complete,
+			r.Wall.Round(100*time.Microsecond), r.CPU.Round(time.Millisecond), r.requests, r.connections, r.Allocs, float64(r.Peak)/(1<<20))
+	}
+}

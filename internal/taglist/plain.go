@@ -1,0 +1,131 @@
+package taglist
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// plain reads the array as long as it is what nearly all arrays are to their
+// end: tags in quotes, without escapes, with a comma and no space between them.
+// That needs no more than to look for the quotes, which is several times as fast
+// as jsontext. It leaves the last element, and all from the first one on that is
+// anything else, to jsontext, which goes on as if it had read the body up to
+// there.
+func (d *decoder) plain() error {
+	if len(d.names) > maxNames {
+		return nil
+	}
+	buf := buffers.Get().(*[plainBuffer]byte)
+	defer buffers.Put(buf)
+	d.in.consumed = func() int64 { return d.in.read } // it holds no more than buf
+	const longest = len(`"",`) + 128 // an element with its comma
+	from, to := 0, copy(buf[:], d.dec.UnreadBuffer())
+	rest := d.dec.UnreadBuffer()[to:] // what the buffer has no room for
+	for {
+		for {
+			n := element(buf[from:to])
+			if n == 0 {
+				break
+			}
+			d.passed++
+			d.sum.Entries++
+			d.batch = append(d.batch, buf[from+1:from+n-2]...)
+			d.ends = append(d.ends, len(d.batch))
+			if len(d.batch) >= batchBytes {
+				if err := d.flush(); err != nil {
+					return err
+				}
+			}
+			from += n
+		}
+		if to-from >= longest || len(rest) > 0 {
+			break // there is an element, and it is another one
+		}
+		to = copy(buf[:], buf[from:to])
+		from = 0
+		n, err := d.in.Read(buf[to:])
+		to += n
+		if err != nil { // jsontext meets it again
+			break
+		}
+	}
+	d.resume(append(bytes.Clone(buf[from:to]), rest...))
+	return nil
+}
+
+const (
+	// maxNames is after how many other members the array is left to jsontext.
+	maxNames = 16
+
+	plainBuffer = 64 << 10
+)
+
+var buffers = sync.Pool{New: func() any { return new([plainBuffer]byte) }}
+
+// element is the length of the plain element that b begins with, with its
+// comma; 0: it does not, or b ends too early to tell.
+func element(b []byte) int {
+	if len(b) == 0 || b[0] != '"' {
+		return 0
+	}
+	end := 1 + bytes.IndexByte(b[1:min(len(b), 130)], '"')
+	if end == 0 || end+1 >= len(b) || b[end+1] != ',' || !Valid(b[1:end]) {
+		return 0
+	}
+	return end + 2
+}
+
+// resume lets jsontext go on with an element of the array, of which ahead has
+// been read.
+func (d *decoder) resume(ahead []byte) {
+	var start strings.Builder
+	start.WriteByte('{')
+	for i, name := range d.names {
+		if i > 0 {
+			start.WriteString("null,")
+		}
+		quoted, _ := jsontext.AppendQuote(nil, name) // it came from jsontext
+		start.Write(quoted)
+		start.WriteByte(':')
+	}
+	start.WriteByte('[')
+	tokens := 2*len(d.names) + 1
+	if d.passed > 0 {
+		start.WriteString("null,") // the comma has been read
+		tokens++
+	}
+	d.continueFrom(io.MultiReader(strings.NewReader(start.String()), bytes.NewReader(ahead), d.in), int64(start.Len()+len(ahead)))
+	for range tokens {
+		_, _ = d.dec.ReadToken() // they are ours
+	}
+}
+
+// continueFrom reads from r, of whose bytes the first ones did not come from the
+// input just now.
+func (d *decoder) continueFrom(r io.Reader, first int64) {
+	read := d.in.read
+	d.moved = read - first
+	dec := jsontext.NewDecoder(r)
+	d.dec, d.in.consumed = dec, func() int64 { return dec.InputOffset() + read - first }
+}
+
+// located corrects where an error is, after resume.
+func (d *decoder) located(err jsontext.SyntacticError) *jsontext.SyntacticError {
+	err.ByteOffset += d.moved
+	if at, ok := strings.CutPrefix(string(err.JSONPointer), "/tags/"); ok && d.passed > 0 {
+		index, below, deep := strings.Cut(at, "/")
+		if i, perr := strconv.Atoi(index); perr == nil {
+			at = strconv.Itoa(i + d.passed - 1)
+			if deep {
+				at += "/" + below
+			}
+			err.JSONPointer = jsontext.Pointer("/tags/" + at)
+		}
+	}
+	return &err
+}
