@@ -150,7 +150,7 @@ func (s *ordinary) page(ctx context.Context, cur *cursor, to reader) (answer, er
 	for !s.begun && s.stepDown(err) {
 		rep, err = read(s.query(""))
 	}
-	if cur.small != nil && rep.asked == cur.url && refusesSize(status(err)) {
+	if cur.small != nil && rep.asked == cur.url && (refusesSize(status(err)) || errors.Is(err, ErrInvalidResponse)) {
 		rep, err = read(cur.small)
 	}
 	switch gone := status(err) == http.StatusNotFound; {
@@ -405,9 +405,13 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail, le
 // anywhere reports whether the list may be readable from anywhere. A cursor that
 // is the last tag of its page is the sign: only then last may be a value to
 // compare with. What the registry makes of others is seen when it answers them.
+//
+// ghcr.io is read in a row: it lists by age, which a first page in alphabetical
+// order would hide, and nothing is known of what it makes of a last that is no
+// tag.
 func (s *ordinary) anywhere(next *url.URL) bool {
 	h := s.client.habits(s.home.Host)
-	return !s.whole && !hasOther(next.Query()) && s.trail.swap[1] == "" && !h.linear && !h.positional
+	return s.repo.Host != "ghcr.io" && !s.whole && !hasOther(next.Query()) && s.trail.swap[1] == "" && !h.linear && !h.positional
 }
 
 // fork returns what gives the chain of what comes after any string.

@@ -273,3 +273,25 @@ func TestGHCRWithoutLinkOnAFullPage(t *testing.T) {
 	}
 	mustList(t, &Client{Transport: network, Credentials: Anonymous}, ref, r, "a/b")
 }
+
+// ghcr.io lists by age. Its first page may be sorted nevertheless.
+func TestGHCRIsReadInARow(t *testing.T) {
+	tags := builds(5000)
+	slices.Reverse(tags[1000:])
+	r := regtest.New(regtest.ByName("ghcr")).Push("a/b", tags...)
+	c := &Client{Transport: wire(t).Handle("ghcr.io", r), Credentials: Anonymous, PageSize: 500}
+	mustList(t, c, "ghcr.io/a/b", r, "a/b")
+	assert.LessOrEqual(t, len(r.Requests()), 10+2, "and the question whether it compares")
+}
+
+// A large page that comes as something else is asked for as a small one.
+func TestLargerPagesAreNoPages(t *testing.T) {
+	ref, r, network := mock(t, "gitlab", "a/b", 5000)
+	r.Fault = func(_ int, req *http.Request) regtest.Fault {
+		if strings.Contains(req.URL.RawQuery, "n=10000") {
+			return regtest.Fault{Handler: html}
+		}
+		return regtest.Fault{}
+	}
+	mustList(t, &Client{Transport: network, Credentials: Anonymous}, ref, r, "a/b")
+}

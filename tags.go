@@ -185,13 +185,22 @@ type Page struct {
 // which a registry may hold or a hostile one send, are skipped, counted in
 // Page.Skipped and logged.
 func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
+	const chunk = 16384
+	var full [][]string // so that a long list is copied once, and not each time that it grows
 	tags := []string{}
-	held := func() []string { return tags }
-	for tag, err := range c.list(ctx, ref, held) {
+	all := func() []string { return slices.Concat(append(full, tags)...) }
+	for tag, err := range c.list(ctx, ref, all) {
 		if err != nil {
 			return nil, err
 		}
+		if len(tags) == chunk {
+			full = append(full, tags)
+			tags = make([]string, 0, chunk)
+		}
 		tags = append(tags, tag)
+	}
+	if full != nil {
+		tags = all()
 	}
 	slices.Sort(tags)
 	return tags, nil

@@ -12,9 +12,9 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// chart draws time against the number of tags, one line a client, for a registry
+// draw draws time against the number of tags, one line a client, for a registry
 // that sends 1000 a page.
-func (b *bench) chart(path string) error {
+func (b *bench) draw(path string) error {
 	clients := append([]client{ours, ours8}, peers...)
 	lines := make([]plotter.XYs, len(clients))
 	for _, tags := range []int{1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000} {
@@ -36,6 +36,7 @@ func (b *bench) chart(path string) error {
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.X.Tick.Marker = ticks{1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000}
 	p.Y.Tick.Marker = ticks{0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5}
+	p.X.Max = 120_000 // room for the last number
 	p.Legend.Top, p.Legend.Left = true, true
 	p.Legend.Padding = vg.Points(2)
 	p.Add(plotter.NewGrid())
@@ -59,7 +60,11 @@ type ticks []float64
 
 func (t ticks) Ticks(_, _ float64) (marks []plot.Tick) {
 	for _, v := range t {
-		marks = append(marks, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'g', -1, 64)})
+		label := strconv.FormatFloat(v, 'g', -1, 64)
+		if v >= 1000 {
+			label = strconv.Itoa(int(v)/1000) + "k"
+		}
+		marks = append(marks, plot.Tick{Value: v, Label: label})
 	}
 	return marks
 }

@@ -23,7 +23,7 @@ func (d *decoder) plain() error {
 	buf := buffers.Get().(*[plainBuffer]byte)
 	defer buffers.Put(buf)
 	d.in.consumed = func() int64 { return d.in.read } // it holds no more than buf
-	const longest = len(`"",`) + 128 // an element with its comma
+	const longest = len(`"",`) + 128                  // an element with its comma
 	from, to := 0, copy(buf[:], d.dec.UnreadBuffer())
 	rest := d.dec.UnreadBuffer()[to:] // what the buffer has no room for
 	for {
