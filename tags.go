@@ -158,7 +158,8 @@ type habits struct {
 	quiet time.Time // until then it wants no requests: the Retry-After of its last answer
 }
 
-// A Page is what one answered request brought.
+// A Page is what one answered request brought. One that was asked for ahead of
+// its turn and turned out to be of no use brought nothing.
 type Page struct {
 	Repository string        // host/name, normalised
 	Number     int           // 1, 2, …, in the order of arrival

@@ -138,7 +138,7 @@ func (p *Plan) Page(c *Chain, tags []string, more bool) (keep int, on bool) {
 	}
 	for i, tag := range tags {
 		if o := p.heads[tag]; o != nil && o.after(c) {
-			if !p.continues(tags[i:], o.opening) {
+			if !o.continues(tags[i:]) {
 				p.drop(o)
 				continue
 			}
@@ -271,11 +271,14 @@ func (c *Chain) beforeOther() bool {
 	return false
 }
 
-// continues reports whether a page goes on as the other chain began, as far as
-// both can be compared.
-func (p *Plan) continues(rest, opening []string) bool {
-	n := min(len(rest), len(opening))
-	return slices.Equal(rest[:n], opening[:n])
+// continues reports whether the rest of a page is how the chain began, as far as
+// its first page goes.
+func (c *Chain) continues(rest []string) bool {
+	if c.state == ended && c.next == nil && c.pages == 1 && len(rest) > len(c.opening) {
+		return false // it came to the end of the list before
+	}
+	n := min(len(rest), len(c.opening))
+	return slices.Equal(rest[:n], c.opening[:n])
 }
 
 // join ends c where o begins.
