@@ -87,8 +87,8 @@ func TestScan(t *testing.T) {
 						lanes = 4
 					}
 					assert.Equal(t, lanes, g.most)
-					assert.Less(t, time.Since(began), inARow*27/10/time.Duration(lanes))
-					assert.LessOrEqual(t, len(r.Requests()), requestsInARow*13/10)
+					assert.Less(t, time.Since(began), inARow*3/time.Duration(lanes))
+					assert.LessOrEqual(t, len(r.Requests()), requestsInARow*14/10)
 					assert.Len(t, tags, last.Total)
 					assert.LessOrEqual(t, last.Number, len(r.Requests()))
 				})

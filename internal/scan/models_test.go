@@ -8,8 +8,10 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -164,19 +166,13 @@ func scattered(tags []string) []string {
 
 // greater filters by value. Where the order is the same it is a search.
 func greater(compare func(a, b string) int) func([]string, string) ([]string, bool) {
-	var sorted []string // is so
+	var sorted atomic.Pointer[string] // the first of a list that is
 	return func(list []string, last string) ([]string, bool) {
-		if len(list) > 0 && (len(sorted) != len(list) || &sorted[0] != &list[0]) && slices.IsSortedFunc(list, compare) {
-			sorted = list
+		if len(list) > 0 && sorted.Load() != &list[0] && slices.IsSortedFunc(list, compare) {
+			sorted.Store(&list[0])
 		}
-		if len(list) > 0 && len(sorted) == len(list) && &sorted[0] == &list[0] {
-			i, _ := slices.BinarySearchFunc(list, last, func(tag, last string) int {
-				if compare(tag, last) > 0 {
-					return 1
-				}
-				return -1
-			})
-			return list[i:], true
+		if len(list) > 0 && sorted.Load() == &list[0] {
+			return list[sort.Search(len(list), func(i int) bool { return compare(list[i], last) > 0 }):], true
 		}
 		var rest []string
 		for _, tag := range list {
@@ -254,10 +250,11 @@ func icu(a, b string) int {
 	return cmp.Or(cmp.Compare(len(a), len(b)), -strings.Compare(a, b))
 }
 
+var unpunctuated = strings.NewReplacer("_", "", "-", "", ".", "")
+
 // glibc compares as its locales did before 2.28: punctuation only where all
 // else is the same.
 func glibc(a, b string) int {
-	strip := strings.NewReplacer("_", "", "-", "", ".", "")
-	sa, sb := strip.Replace(a), strip.Replace(b)
+	sa, sb := unpunctuated.Replace(a), unpunctuated.Replace(b)
 	return cmp.Or(strings.Compare(strings.ToLower(sa), strings.ToLower(sb)), -strings.Compare(sa, sb), strings.Compare(a, b))
 }

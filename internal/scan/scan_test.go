@@ -44,7 +44,7 @@ func TestCost(t *testing.T) {
 	for _, shape := range shapes {
 		t.Run(shape.name, func(t *testing.T) {
 			t.Parallel()
-			lists := repositories(shape, 5, 100_000)
+			lists := repositories(shape, 3, 100_000)
 			for k, bar := range bars {
 				c := costOf(k, lists)
 				assert.LessOrEqual(t, c.time, bar.time, "time, k=%d", k)
@@ -157,7 +157,7 @@ func TestScanIsSequential(t *testing.T) {
 			t.Parallel()
 			rnd := rand.New(rand.NewPCG(uint64(m), 4))
 			rights := 0
-			for range 40 {
+			for range 25 {
 				x := randomTrial(rnd)
 				x.model = m
 				right, missing := x.run(t)
@@ -191,7 +191,7 @@ func FuzzScanIsSequential(f *testing.F) {
 
 // A server that cannot begin anywhere shows it soon, and costs few requests.
 func TestReasons(t *testing.T) {
-	const n, size, k = 20_000, 100, 8
+	const n, size, k = 10_000, 50, 8
 	list := shapes[0].make(rand.New(rand.NewPCG(1, 1)), n)
 	for name, want := range map[string]Reason{
 		"by bytes": None, "folded": None, "ICU": None, "glibc": None, "unknown drops one": None, "caps that change": None,
