@@ -312,7 +312,7 @@ var defaultTransport = sync.OnceValue(func() http.RoundTripper {
 		ForceAttemptHTTP2:      true, // a DialContext of one's own turns it off
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxResponseHeaderBytes: maxHeader,
-		MaxIdleConnsPerHost:    8, // a listing's requests come back to the same host
+		MaxIdleConnsPerHost:    64, // a listing's requests come back to the same host
 		IdleConnTimeout:        90 * time.Second,
 	}
 })

@@ -295,3 +295,57 @@ func TestLargerPagesAreNoPages(t *testing.T) {
 	}
 	mustList(t, &Client{Transport: network, Credentials: Anonymous}, ref, r, "a/b")
 }
+
+// Distribution on S3 sorts in one way and continues in another. Parts that are
+// read at once notice when it shows late, and the list is read without n.
+func TestScanNoticesS3(t *testing.T) {
+	tags := builds(5000)
+	for i := range 300 {
+		tags = append(tags, fmt.Sprintf("z%03d", i), fmt.Sprintf("z%03d-alpine", i))
+	}
+	r := regtest.New(regtest.ByName("dist312s3")).Push("a/b", tags...)
+	network := wire(t).Handle("registry.example", r)
+	for _, concurrency := range []int{1, 4, 16} {
+		r.Forget()
+		c := &Client{Transport: network, Credentials: Anonymous, PageSize: 100, Concurrency: concurrency}
+		mustList(t, c, "registry.example/a/b", r, "a/b")
+		asked := requests(r)
+		assert.Empty(t, asked[len(asked)-1], "without n")
+	}
+}
+
+// 16 scans that are told to wait do so together: only what was in flight is
+// refused, and nothing is asked until the time is over.
+func TestScansShareARetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ref, r, network := mock(t, "gitlab", "a/b", 5000)
+		began := time.Now()
+		var mu sync.Mutex
+		refused, early := 0, 0
+		r.Fault = func(int, *http.Request) regtest.Fault {
+			mu.Lock()
+			defer mu.Unlock()
+			switch at := time.Since(began); {
+			case at < 5*time.Second || at >= 25*time.Second:
+				return regtest.Fault{}
+			case at > 7*time.Second: // those in flight have come back by then
+				early++
+			}
+			refused++
+			return regtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}}
+		}
+		c := &Client{Transport: &gauge{RoundTripper: network}, Credentials: Anonymous, PageSize: 100, Concurrency: 4}
+		var wg sync.WaitGroup
+		for range 16 {
+			wg.Go(func() {
+				tags, err := c.ListTags(t.Context(), ref)
+				assert.NoError(t, err)
+				assert.Len(t, tags, 5000)
+			})
+		}
+		wg.Wait()
+		assert.Zero(t, early)
+		assert.LessOrEqual(t, refused, 16*4)
+		assert.LessOrEqual(t, len(r.Requests()), 16*51*14/10+refused)
+	})
+}
