@@ -16,13 +16,13 @@ const (
 	// worthwhile is how many pages have to be left behind a chain for a cut when
 	// all lanes are busy; with fewer busy ones it is less. againWorthwhile is
 	// for another cut behind a chain before the first one is answered.
-	worthwhile      = 2
-	againWorthwhile = 4
+	worthwhile      = 2.5
+	againWorthwhile = 3
 
 	// glimpse is how many pages are thought to be left where there is little
 	// that says so, and further how much further than what was read the end of
 	// the list is looked for.
-	glimpse = 12
+	glimpse = 24
 	further = 3
 )
 

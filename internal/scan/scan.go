@@ -329,7 +329,7 @@ type span struct {
 const (
 	maxSpans   = 64
 	maxSamples = 512
-	perPage    = 32
+	perPage    = 16
 )
 
 // sample keeps some tags of a page, instead of the oldest ones.
