@@ -74,12 +74,7 @@ func TestRefusedPageSizes(t *testing.T) {
 func TestQuayRefusesOver100(t *testing.T) {
 	for limit, wantAsked := range map[int][]string{100: {"n=1000", "n=100"}, 0: {"n=1000", "n=100", ""}} {
 		ref, r, network := mock(t, "dist312", "a/b", 50)
-		r.Fault = func(_ int, req *http.Request) regtest.Fault {
-			if n, _ := strconv.Atoi(req.URL.Query().Get("n")); n > limit {
-				return regtest.Fault{Status: http.StatusRequestEntityTooLarge}
-			}
-			return regtest.Fault{}
-		}
+		r.Fault = faultOver(limit, 1, regtest.Fault{Status: http.StatusRequestEntityTooLarge})
 		mustList(t, anonymous(network), ref, r, "a/b")
 		assert.Equal(t, wantAsked, requests(r)[:len(wantAsked)])
 	}
@@ -106,12 +101,7 @@ func TestDockerHubTimesOutOnLargePages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, from := range []int{1, 2, 3} { // on the first page, and on later ones
 			ref, r, network := mock(t, "hub", "a/b", 25_000)
-			r.Fault = func(k int, req *http.Request) regtest.Fault {
-				if n, _ := strconv.Atoi(req.URL.Query().Get("n")); k >= from && n > 100 {
-					return regtest.Fault{Status: http.StatusGatewayTimeout}
-				}
-				return regtest.Fault{}
-			}
+			r.Fault = faultOver(100, from, regtest.Fault{Status: http.StatusGatewayTimeout})
 			c := &Client{Transport: network, Credentials: Anonymous, Concurrency: 1}
 			mustList(t, c, ref, r, "a/b")
 			r.Forget()
@@ -724,7 +714,7 @@ func BenchmarkTagsMemory(b *testing.B) {
 			var most uint64
 			for b.Loop() {
 				before, got := live(), 0
-				c := withCredentials(new(regtest.Network).Handle("registry.example", handler), Anonymous)
+				c := &Client{Transport: new(regtest.Network).Handle("registry.example", handler), Credentials: Anonymous}
 				for _, err := range c.Tags(b.Context(), ref) {
 					if err != nil {
 						b.Fatal(err)

@@ -333,3 +333,22 @@ func TestQuayAheadFails(t *testing.T) {
 		}
 	}
 }
+
+// quay.io's ordinary lists take three requests at once: one, and a burst of 2.
+func TestQuayOrdinaryListsThreeAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ref, r, network := mock(t, "quayjson", "a/b", 5000)
+		r.Auth = &regtest.Auth{Username: "bob", Password: secret}
+		g := &gauge{RoundTripper: network}
+		c := &Client{Transport: g, Credentials: StaticCredential("quay.io", user), Concurrency: 16}
+		mustList(t, c, ref, r, "a/b")
+		assert.Empty(t, pagesOf(r), "a credential does not go to the API")
+		assert.Equal(t, quayLanes, g.most)
+	})
+}
+
+// quay lets more through at once over HTTP/2.
+func TestQuayBursts(t *testing.T) {
+	assert.Equal(t, 25, burst(reply{major: 1}))
+	assert.Equal(t, 100, burst(reply{major: 2}))
+}

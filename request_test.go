@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -459,4 +460,15 @@ func TestConsumerPanics(t *testing.T) {
 		}
 	})
 	assert.Error(t, network.Sent()[0].Context().Err(), "its request is cancelled")
+}
+
+// faultOver is a fault of each request from the k-th on that asks for more than
+// limit tags.
+func faultOver(limit, k int, fault regtest.Fault) func(int, *http.Request) regtest.Fault {
+	return func(i int, req *http.Request) regtest.Fault {
+		if n, _ := strconv.Atoi(req.URL.Query().Get("n")); i >= k && n > limit {
+			return fault
+		}
+		return regtest.Fault{}
+	}
 }

@@ -1,12 +1,15 @@
 package ocitags
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -139,12 +142,23 @@ func TestScanTurnsItselfOff(t *testing.T) {
 // goroutine beside it.
 func TestNoScanForOnePage(t *testing.T) {
 	for _, n := range []int{0, 1, 251, 999} {
-		ref, r, network := mock(t, "gitlab", "a/b", n)
-		c := &Client{Transport: network, Credentials: Anonymous, Concurrency: 8}
-		tags, err := c.ListTags(t.Context(), ref)
+		tags, requests := builds(n), 0
+		body, err := json.Marshal(map[string]any{"tags": tags})
 		require.NoError(t, err)
-		assert.Len(t, tags, n)
-		assert.Len(t, r.Requests(), 1)
+		before := runtime.NumGoroutine()
+		c := &Client{Credentials: Anonymous, Concurrency: 8, Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			requests++
+			assert.LessOrEqual(t, runtime.NumGoroutine(), before)
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body)), Request: req}, nil
+		})}
+		got := 0
+		for _, err := range c.Tags(t.Context(), "registry.example/a/b") {
+			require.NoError(t, err)
+			got++
+			assert.LessOrEqual(t, runtime.NumGoroutine(), before)
+		}
+		assert.Equal(t, n, got)
+		assert.Equal(t, 1, requests)
 	}
 }
 
@@ -245,12 +259,7 @@ func TestLargerPagesTimeOut(t *testing.T) {
 	for _, from := range []int{2, 4} {
 		synctest.Test(t, func(t *testing.T) {
 			ref, r, network := mock(t, "gitlab", "a/b", 60_000)
-			r.Fault = func(k int, req *http.Request) regtest.Fault {
-				if n, _ := strconv.Atoi(req.URL.Query().Get("n")); k >= from && n > 1000 {
-					return regtest.Fault{Status: http.StatusGatewayTimeout}
-				}
-				return regtest.Fault{}
-			}
+			r.Fault = faultOver(1000, from, regtest.Fault{Status: http.StatusGatewayTimeout})
 			c := &Client{Transport: network, Credentials: Anonymous, Concurrency: 1}
 			mustList(t, c, ref, r, "a/b")
 			r.Forget()
@@ -287,12 +296,7 @@ func TestGHCRIsReadInARow(t *testing.T) {
 // A large page that comes as something else is asked for as a small one.
 func TestLargerPagesAreNoPages(t *testing.T) {
 	ref, r, network := mock(t, "gitlab", "a/b", 5000)
-	r.Fault = func(_ int, req *http.Request) regtest.Fault {
-		if strings.Contains(req.URL.RawQuery, "n=10000") {
-			return regtest.Fault{Handler: html}
-		}
-		return regtest.Fault{}
-	}
+	r.Fault = faultOver(1000, 1, regtest.Fault{Handler: html})
 	mustList(t, &Client{Transport: network, Credentials: Anonymous}, ref, r, "a/b")
 }
 
@@ -349,3 +353,8 @@ func TestScansShareARetryAfter(t *testing.T) {
 		assert.LessOrEqual(t, len(r.Requests()), 16*51*14/10+refused)
 	})
 }
+
+// roundTripper is an http.RoundTripper that is a function, and starts nothing.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

@@ -127,6 +127,7 @@ type model struct {
 	// lossy says that a page by page listing loses tags, sooner or later.
 	lossy bool
 	caps  bool // the size of a page is its own, and changes
+	whole bool // all comes in one page
 }
 
 var models = []model{
@@ -146,7 +147,7 @@ var models = []model{
 	{name: "insertion, compared", list: asPushed, after: greater(strings.Compare), lossy: true},
 	{name: "offset", list: sortedBy(strings.Compare), after: offset, cursor: func(_ []string, from int) string { return strconv.Itoa(from) }},
 	{name: "wraps past the end", list: sortedBy(strings.Compare), after: wraps},
-	{name: "ignores n and last", list: sortedBy(strings.Compare), after: func(list []string, _ string) ([]string, bool) { return list, true }, caps: false},
+	{name: "ignores n and last", list: sortedBy(strings.Compare), after: func(list []string, _ string) ([]string, bool) { return list, true }, whole: true},
 	{name: "keys of S3", list: sortedBy(s3), after: greater(strings.Compare), lossy: true},
 	{name: "case twins", list: sortedBy(foldedCompare), after: greater(strictFold), lossy: true},
 	{name: "caps that change", list: sortedBy(strings.Compare), after: greater(strings.Compare), caps: true},

@@ -61,7 +61,7 @@ func (s *simulation) ask(cursor string) page {
 	if s.m.caps && s.rnd != nil {
 		n = 1 + s.rnd.IntN(s.n)
 	}
-	if s.m.name == "ignores n and last" {
+	if s.m.whole {
 		n = len(rest)
 	}
 	p := page{tags: rest[:min(n, len(rest))]}

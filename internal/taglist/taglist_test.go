@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -287,6 +288,30 @@ func TestLongList(t *testing.T) {
 	assert.Equal(t, n, sum.Entries)
 }
 
+// A tag that is kept keeps its batch alive, and nothing else of its list.
+func TestTagsPinLittle(t *testing.T) {
+	const n = 500_000
+	live := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	body := strings.NewReader(`{"tags":[` + strings.Repeat(`"zlib-1.3.1-x.spack",`, n-1) + `"last"]}`)
+	before, seen, kept := live(), 0, []string{}
+	_, err := Decode(body, Handler{Tag: func(tag string) error {
+		if seen++; seen%(n/10) == 0 {
+			kept = append(kept, tag)
+		}
+		return nil
+	}})
+	require.NoError(t, err)
+	require.Equal(t, n, seen)
+	assert.Less(t, live()-before, int64(1<<20), "ten tags of a body of 10 MB")
+	runtime.KeepAlive(kept)
+	runtime.KeepAlive(body)
+}
+
 // A list is the same whether its plain part is read plainly or by jsontext, and
 // in whatever pieces it arrives; so is what is said of a bad one.
 func FuzzPlain(f *testing.F) {
@@ -349,6 +374,15 @@ func BenchmarkDecode(b *testing.B) {
 			n := 0
 			if _, err := Decode(bytes.NewReader(body.Bytes()), Handler{Tag: func(string) error { n++; return nil }}); err != nil || n != 100_001 {
 				b.Fatal(n, err)
+			}
+		}
+	})
+	b.Run("jsontext", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(int64(body.Len()))
+		for b.Loop() {
+			if _, err := decodeList(bytes.NewReader(body.Bytes()), Handler{Tag: func(string) error { return nil }}, false); err != nil {
+				b.Fatal(err)
 			}
 		}
 	})
