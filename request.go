@@ -9,11 +9,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/ocitags/ocitags/internal/bound"
@@ -236,49 +233,6 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 	return rep, nil
 }
 
-// failure says what became of a request that brought no answer, or not all of
-// it. Errors of ours are kept as they are.
-func failure(ctx context.Context, u *url.URL, err error) error {
-	if b, ok := errors.AsType[*bound.Error](context.Cause(ctx)); ok {
-		err = b
-	}
-	err = stripURL(err)
-	if strings.Contains(err.Error(), "server response headers exceeded") { // net/http has no variable for it
-		return fmt.Errorf("%w: GET %s: response headers of more than %d bytes", ErrTooLarge, bareURL(u), maxHeader)
-	}
-	if b, ok := errors.AsType[*bound.Error](err); ok && b.Err == nil || errors.Is(err, taglist.ErrTooLarge) {
-		return fmt.Errorf("%w: GET %s: %w", ErrTooLarge, bareURL(u), err)
-	}
-	if _, ok := errors.AsType[*Error](err); ok || err == errStopped || err == errRepeat || errors.Is(err, ErrTooLarge) {
-		return err
-	}
-	return fmt.Errorf("GET %s: %w", bareURL(u), err)
-}
-
-// refusal makes an error of an answer with another status than 200.
-func (l *listing) refusal(resp *http.Response, body []byte, bare bool) error {
-	e := newError(resp, body)
-	switch e.StatusCode {
-	case http.StatusTooManyRequests:
-		e.kind = ErrRateLimited
-	case http.StatusUnauthorized, http.StatusForbidden:
-		e.kind = ErrUnauthorized
-		switch {
-		case bare:
-			return e
-		case l.auth.sent.Load():
-			e.hint = "the credential for " + l.repo.Host + " was sent"
-		default:
-			e.hint = "no credential was sent: none is known for " + l.repo.Host
-		}
-		// The Hub gives a token for any name, and then turns it down.
-		if l.repo.Host == "docker.io" && strings.Contains(strings.Join(resp.Header.Values("WWW-Authenticate"), ","), "insufficient_scope") {
-			e.hint += "; at Docker Hub this means that the repository does not exist, is private, or is an official image without library/ in front"
-		}
-	}
-	return e
-}
-
 // discard reads what is left of a short body, so that the connection can be
 // used again, and closes it.
 func discard(resp *http.Response) {
@@ -303,159 +257,7 @@ func tagOrBlank(s string) string {
 	return "(opaque)"
 }
 
-// defaultTransport is shared, so that the package-level functions reuse
-// connections too.
-var defaultTransport = sync.OnceValue(func() http.RoundTripper {
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dial,
-		ForceAttemptHTTP2:      true, // a DialContext of one's own turns it off
-		TLSHandshakeTimeout:    10 * time.Second,
-		MaxResponseHeaderBytes: maxHeader,
-		MaxIdleConnsPerHost:    64, // a listing's requests come back to the same host
-		IdleConnTimeout:        90 * time.Second,
-	}
-})
-
-// publicOnly marks a request to host, whose name a registry made up: it must
-// not stand for an address inside the user's network.
-func publicOnly(ctx context.Context, host string) context.Context {
-	return context.WithValue(ctx, publicOnlyKey{}, host)
-}
-
-type publicOnlyKey struct{}
-
-// A dialing says on whose behalf a connection is made.
-type dialing struct {
-	until   context.Context // of the listing, or of its part that reads
-	listing *listing
-}
-
-// dialFor is the key of a dialing in a context.
-type dialFor struct{}
-
-// dial connects like http.DefaultTransport, but with some care.
-//
-// It ends with its listing: net/http lets it go on when the request is gone, in
-// case that another wants it. It makes no more connections to a registry than a
-// listing has requests in flight: net/http begins to dial whenever no connection
-// is free, though mostly one is before it has dialed. And it judges publicOnly's
-// hosts. The address is judged after it was resolved and before it is used, so
-// that a name cannot stand for one thing at first and then for another. Behind a
-// proxy it is the proxy that resolves.
-func dial(ctx context.Context, network, address string) (net.Conn, error) {
-	release := func() {}
-	if on, ok := ctx.Value(dialFor{}).(dialing); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(on.until, cancel)()
-		if address == hostPort(on.listing.home) {
-			select {
-			case on.listing.connections <- struct{}{}:
-				release = sync.OnceFunc(func() { <-on.listing.connections })
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-		}
-	}
-	conn, err := dialJudged(ctx, network, address)
-	if err != nil {
-		release()
-		return nil, err
-	}
-	return &connection{conn, release}, nil
-}
-
-// A connection counts until it is closed.
-type connection struct {
-	net.Conn
-	release func()
-}
-
-func (c *connection) Close() error {
-	c.release()
-	return c.Conn.Close()
-}
-
-// hostPort is what a Transport dials for a URL.
-func hostPort(u *url.URL) string {
-	port := u.Port()
-	switch {
-	case port != "":
-	case u.Scheme == "https":
-		port = "443"
-	default:
-		port = "80"
-	}
-	return net.JoinHostPort(u.Hostname(), port)
-}
-
-func dialJudged(ctx context.Context, network, address string) (net.Conn, error) {
-	d := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
-	host, _, err := net.SplitHostPort(address)
-	if err == nil && ctx.Value(publicOnlyKey{}) == host {
-		d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
-			if ap, err := netip.ParseAddrPort(address); err != nil || !publicAddress(ap.Addr()) {
-				return fmt.Errorf("%w: %s is at the address %s, inside a private network", ErrUnsafeLink, taglist.Quote(host), address)
-			}
-			return nil
-		}
-	}
-	return d.DialContext(ctx, network, address)
-}
-
-// publicAddress reports whether an address is one that everybody reaches.
-func publicAddress(a netip.Addr) bool {
-	a = a.Unmap()
-	shared := netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !shared.Contains(a)
-}
-
-// checkRedirect follows few redirects, and never one from https to http. What
-// may be sent along is the authorizer's to decide.
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	switch {
-	case len(via) > maxRedirects:
-		return permanentError{fmt.Errorf("%w: more than %d redirects", ErrInvalidResponse, maxRedirects)}
-	case req.URL.Scheme != "https" && via[0].URL.Scheme == "https":
-		return fmt.Errorf("%w: a redirect leads from https to %s", ErrUnsafeLink, taglist.Quote(req.URL.Scheme))
-	case req.URL.User != nil:
-		return fmt.Errorf("%w: a redirect carries user-info", ErrUnsafeLink)
-	}
-	// Set by net/http; it would tell a foreign host what we were looking for.
-	req.Header.Del("Referer")
-	return nil
-}
-
 // bareURL is u without what could be secret in it.
 func bareURL(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }
-
-// permanentError marks an error that another attempt would not mend.
-type permanentError struct{ error }
-
-func (e permanentError) Unwrap() error { return e.error }
-
-// stripURL takes off the *url.Error that net/http puts around its errors, which
-// repeats the URL with its query, and makes the rest printable.
-func stripURL(err error) error {
-	if uerr, ok := errors.AsType[*url.Error](err); ok {
-		err = uerr.Err
-	}
-	text := err.Error()
-	if strings.ContainsFunc(text, func(r rune) bool { return r < 0x20 || r >= 0x7f }) {
-		return printable{err, taglist.Quote(text)}
-	}
-	return err
-}
-
-// printable is an error whose own text holds bytes that came from the wire.
-type printable struct {
-	error
-	text string
-}
-
-func (e printable) Error() string { return e.text }
-func (e printable) Unwrap() error { return e.error }

@@ -27,9 +27,7 @@
 package ocitags
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -41,11 +39,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/ocitags/ocitags/internal/dedup"
 	"github.com/ocitags/ocitags/internal/repository"
-	"github.com/ocitags/ocitags/internal/retry"
 	"github.com/ocitags/ocitags/internal/taglist"
 )
 
@@ -304,97 +299,6 @@ func (c *Client) learn(host string, change func(*habits)) {
 	h := c.hosts[host]
 	change(&h)
 	c.hosts[host] = h
-}
-
-// The errors of a listing. They are matched by errors.Is; the error itself
-// names the registry, the page and what was found.
-var (
-	ErrInvalidReference = errors.New("invalid reference")            // ref cannot be parsed
-	ErrNotFound         = errors.New("no such repository")           // 404 on the first page
-	ErrUnauthorized     = errors.New("access denied")                // 401, 403
-	ErrRateLimited      = errors.New("rate limited")                 // 429 after the last attempt
-	ErrLoop             = errors.New("the pages lead in a circle")   // pages repeat, or keep bringing nothing new
-	ErrUnsafeLink       = errors.New("leads where it must not")      // a next link, a redirect or a token realm
-	ErrInvalidResponse  = errors.New("the answer is not a tag list") // HTML, {}, bad JSON, a body cut short after all attempts
-	ErrTooLarge         = errors.New("larger than the bounds allow") // MaxTags, or a bound on one response
-)
-
-// errStopped is that the consumer has enough. It never leaves the package.
-var errStopped = errors.New("the consumer stopped the listing")
-
-// An Error is a refusal by a registry or by its token server. It also matches
-// one of the Err variables where one fits its status.
-type Error struct {
-	StatusCode int           // of HTTP
-	Codes      []ErrorCode   // what the body gave as reasons; may be empty
-	RetryAfter time.Duration // how long the server asked to wait; 0: it did not
-	URL        string        // what was asked, without credentials and query
-
-	method string // of HTTP; "": GET
-	kind   error  // one of the Err variables, or nil
-	hint   string // what to do
-	token  bool   // it was the token server, not the registry
-}
-
-// An ErrorCode is one entry of an OCI error body (distribution-spec v1.1.1,
-// "Error Codes"). Both fields are the server's, unchecked.
-type ErrorCode struct {
-	Code    string
-	Message string
-}
-
-// Error gives the status, the reasons and a hint, on one line of printable text.
-func (e *Error) Error() string {
-	var b strings.Builder
-	if e.token {
-		b.WriteString("token server: ")
-	}
-	fmt.Fprintf(&b, "%s %s: %d %s", cmp.Or(e.method, "GET"), e.URL, e.StatusCode, http.StatusText(e.StatusCode))
-	for _, c := range e.Codes {
-		b.WriteString(": ")
-		if len(c.Code) < 64 && strings.Trim(c.Code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == "" {
-			b.WriteString(c.Code)
-		} else {
-			b.WriteString(taglist.Quote(c.Code))
-		}
-		if c.Message != "" {
-			b.WriteString(" " + taglist.Quote(c.Message))
-		}
-	}
-	if e.RetryAfter > 0 {
-		fmt.Fprintf(&b, "; the server asks to wait %v", e.RetryAfter)
-	}
-	if e.hint != "" {
-		b.WriteString("; " + e.hint)
-	}
-	return b.String()
-}
-
-// Unwrap returns the Err variable that fits, or nil.
-func (e *Error) Unwrap() error { return e.kind }
-
-// maxCodes bounds what an Error keeps of an error body.
-const maxCodes = 10
-
-// newError makes an Error of an answer with another status than 200.
-func newError(resp *http.Response, body []byte) *Error {
-	e := &Error{StatusCode: resp.StatusCode, URL: bareURL(resp.Request.URL), method: resp.Request.Method}
-	var reasons struct {
-		Errors []struct {
-			Code    string `json:"code"`
-			Message string `json:"message"`
-		} `json:"errors"`
-	}
-	if json.Unmarshal(body, &reasons) == nil { // anything else has no reasons that we could tell
-		for _, reason := range reasons.Errors[:min(len(reasons.Errors), maxCodes)] {
-			e.Codes = append(e.Codes, ErrorCode(reason))
-		}
-	}
-	e.RetryAfter = retry.After(resp.Header.Get("Retry-After"), time.Now())
-	for _, c := range e.Codes {
-		e.RetryAfter = max(e.RetryAfter, retry.InMessage(c.Message))
-	}
-	return e
 }
 
 // A listing is one call of ListTags or one range over Tags. It is the sink of
