@@ -339,10 +339,11 @@ type authorizer struct {
 	*listing
 	base http.RoundTripper
 
-	once sync.Once
-	cred Credential
-	err  error
-	sent atomic.Bool // a credential was used
+	once   sync.Once
+	cred   Credential
+	err    error
+	looked atomic.Bool // for a credential
+	sent   atomic.Bool // one was used
 }
 
 // RoundTrip implements http.RoundTripper: it does not modify req, and closes
@@ -441,6 +442,7 @@ func chooseChallenge(headers []string) (challenge, error) {
 // credential asks the CredentialFunc, once for this listing.
 func (a *authorizer) credential(ctx context.Context) (Credential, error) {
 	a.once.Do(func() {
+		a.looked.Store(true)
 		find := a.client.Credentials
 		if find == nil {
 			find = DefaultCredentials
@@ -583,7 +585,7 @@ func (a *authorizer) ask(req *http.Request, answer *tokenAnswer) (status int, er
 		e := newError(resp, body)
 		e.token = true
 		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
-			e.kind = ErrUnauthorized
+			e.kind, e.hint = ErrUnauthorized, a.whoAsked()
 		}
 		return resp.StatusCode, e
 	case len(body) > maxTokenAnswer:

@@ -1,13 +1,20 @@
 package ocitags
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -42,8 +49,9 @@ type Error struct {
 
 	method string // of HTTP; "": GET
 	kind   error  // one of the Err variables, or nil
-	hint   string // what to do
+	hint   string // what else is known of it
 	token  bool   // it was the token server, not the registry
+	misled bool   // it was asked over http and speaks TLS
 }
 
 // An ErrorCode is one entry of an OCI error body (distribution-spec v1.1.1,
@@ -110,6 +118,10 @@ func newError(resp *http.Response, body []byte) *Error {
 // failure says what became of a request that brought no answer, or not all of
 // it. Errors of ours are kept as they are.
 func failure(ctx context.Context, u *url.URL, err error) error {
+	body, cut := err.(cutShort)
+	if cut {
+		err = body.error
+	}
 	if b, ok := errors.AsType[*bound.Error](context.Cause(ctx)); ok {
 		err = b
 	}
@@ -123,8 +135,17 @@ func failure(ctx context.Context, u *url.URL, err error) error {
 	if _, ok := errors.AsType[*Error](err); ok || err == errStopped || err == errRepeat || errors.Is(err, ErrTooLarge) {
 		return err
 	}
+	if _, ok := errors.AsType[*bound.Error](err); cut && !ok {
+		return fmt.Errorf("%w: GET %s: %w: %w", ErrInvalidResponse, bareURL(u), errCutShort, err)
+	}
 	return fmt.Errorf("GET %s: %w", bareURL(u), err)
 }
+
+// errCutShort is that an answer began as a tag list and did not come to its end.
+var errCutShort = errors.New("the answer was cut short")
+
+// cutShort marks the errors of a body for failure.
+type cutShort struct{ error }
 
 // refusal makes an error of an answer with another status than 200.
 func (l *listing) refusal(resp *http.Response, body []byte, bare bool) error {
@@ -134,20 +155,112 @@ func (l *listing) refusal(resp *http.Response, body []byte, bare bool) error {
 		e.kind = ErrRateLimited
 	case http.StatusUnauthorized, http.StatusForbidden:
 		e.kind = ErrUnauthorized
-		switch {
-		case bare:
+		if bare {
 			return e
-		case l.auth.sent.Load():
-			e.hint = "the credential for " + l.repo.Host + " was sent"
-		default:
-			e.hint = "no credential was sent: none is known for " + l.repo.Host
 		}
+		e.hint = l.whoAsked()
 		// The Hub gives a token for any name, and then turns it down.
 		if l.repo.Host == "docker.io" && strings.Contains(strings.Join(resp.Header.Values("WWW-Authenticate"), ","), "insufficient_scope") {
 			e.hint += "; at Docker Hub this means that the repository does not exist, is private, or is an official image without library/ in front"
 		}
+	case http.StatusBadRequest:
+		// In the words of Go, nginx and Apache.
+		if e.Codes == nil && resp.Request.URL.Scheme == "http" && (bytes.Contains(body, []byte("HTTPS")) || bytes.Contains(body, []byte("SSL-enabled"))) {
+			e.hint, e.misled = "this port speaks TLS", true
+		}
+	}
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "text/html" && e.Codes == nil && e.hint == "" {
+		e.hint = "the answer is a web page"
 	}
 	return e
+}
+
+// whoAsked says whether a credential was sent.
+func (l *listing) whoAsked() string {
+	switch {
+	case l.auth.sent.Load():
+		return "the credential for " + l.repo.Host + " was sent"
+	case !l.auth.looked.Load():
+		return "no credential was sent: the registry did not ask for one"
+	case l.client.Credentials == nil:
+		return "no credential was sent: none is known for " + l.repo.Host
+	default:
+		return "no credential was sent: none was given for " + l.repo.Host
+	}
+}
+
+// advise adds to an error of this listing what to do about it, where there is
+// more to do than to read it.
+func (l *listing) advise(err error) error {
+	if advice := l.advice(err); advice != "" {
+		return fmt.Errorf("%w; %s", err, advice)
+	}
+	return err
+}
+
+func (l *listing) advice(err error) string {
+	host := l.repo.Host
+	lacks := l.auth.looked.Load() && !l.auth.sent.Load() // a credential
+	refusal, _ := errors.AsType[*Error](err)
+	dial, _ := errors.AsType[*net.OpError](err)
+	_, nameless := errors.AsType[*net.DNSError](err)
+	_, unknownCA := errors.AsType[x509.UnknownAuthorityError](err)
+	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
+	login := "docker login " + host
+	if host == "docker.io" {
+		login = "docker login"
+	}
+	if l.client.Credentials != nil {
+		login = "Client.Credentials has to give a credential"
+	}
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && refusal == nil:
+		return ""
+	case dial != nil && dial.Op == "proxyconnect":
+		return "the proxy comes from HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+	case refusal != nil && refusal.misled:
+		return "write https:// in front of the reference"
+	case errors.Is(err, http.ErrSchemeMismatch), noTLS:
+		return "if it speaks plain HTTP, write http:// in front of the reference"
+	case unknownCA:
+		return "if the authority is one of your own, add it to the system's, or to those of Client.Transport"
+	case l.hostless() && (nameless || errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrNotFound)):
+		return "a reference without a host is one at Docker Hub: for another registry write host/name"
+	case nameless:
+		return "check the name of the host, and the network"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there: check the host and its port"
+	case errors.Is(err, ErrRateLimited) && refusal != nil && refusal.RetryAfter > maxRetryWait:
+		return fmt.Sprintf("that is longer than the %v that a listing waits: try again then", maxRetryWait)
+	case errors.Is(err, ErrRateLimited) && lacks:
+		return "try again later, or as a user, who may mostly ask more often: " + login
+	case errors.Is(err, ErrNotFound) && lacks:
+		return "check the name of the repository; if it is private: " + login
+	case errors.Is(err, ErrNotFound) && l.auth.sent.Load():
+		return "check the name of the repository, and whether the credential for " + host + " may read it"
+	case errors.Is(err, ErrNotFound):
+		return "check the name of the repository"
+	case errors.Is(err, ErrUnauthorized) && lacks:
+		return "if the repository is private: " + login
+	case errors.Is(err, ErrUnauthorized) && l.auth.sent.Load():
+		return "check whether it is still good, and may read this repository"
+	case refusal != nil && (refusal.StatusCode >= 500 || errors.Is(err, ErrRateLimited)):
+		return "try again later"
+	case errors.Is(err, ErrInvalidResponse) && (strings.Contains(err.Error(), "markup") || refusal != nil):
+		return "check whether " + host + " is a registry, and whether a login page or a proxy stands before it"
+	case errors.Is(err, errCutShort), errors.Is(err, io.ErrUnexpectedEOF):
+		return "try again, perhaps with smaller pages (Client.PageSize)"
+	case errors.Is(err, ErrLoop):
+		return "this is a fault of the registry; Client.Logger is told of each page, and another Client.PageSize may avoid it"
+	}
+	return ""
+}
+
+// hostless reports whether the reference may have been meant for another
+// registry than Docker Hub: ghcr.io alone is the name of an official image.
+func (l *listing) hostless() bool {
+	name, official := strings.CutPrefix(l.repo.String(), "docker.io/library/")
+	return official && (name == "localhost" || strings.Contains(name, "."))
 }
 
 // permanentError marks an error that another attempt would not mend.

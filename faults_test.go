@@ -480,7 +480,7 @@ func cutBodies(t *testing.T) {
 	} {
 		host := rawServer(t, func(w io.Writer) { _, _ = io.WriteString(w, "HTTP/1.1 200 OK\r\nConnection: close\r\n"+answer) })
 		tags, err := alone(t).ListTags(t.Context(), host+"/a/b")
-		require.Error(t, err, name)
+		require.ErrorIs(t, err, ErrInvalidResponse, name)
 		assert.Nil(t, tags, name)
 	}
 	host := rawServer(t, func(w io.Writer) {

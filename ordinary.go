@@ -201,7 +201,7 @@ func refusesSize(status int) bool { return slices.Contains([]int{400, 405, 413, 
 // for a week in 2024 (413 TOO_MANY_TAGS_REQUESTED over 100).
 func (s *ordinary) stepDown(err error) bool {
 	refusal, ok := errors.AsType[*Error](err)
-	if !ok || s.n == 0 || !refusesSize(status(err)) {
+	if !ok || s.n == 0 || !refusesSize(status(err)) || refusal.misled {
 		return false
 	}
 	for _, c := range refusal.Codes {

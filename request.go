@@ -159,7 +159,7 @@ func retryable(err error) (wish time.Duration, ok bool) {
 		return 0, false
 	}
 	// A body that was cut short, or a connection that failed.
-	return 0, !errors.Is(err, ErrInvalidResponse) || errors.Is(err, io.ErrUnexpectedEOF)
+	return 0, !errors.Is(err, ErrInvalidResponse) || errors.Is(err, errCutShort) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // attempt sends one request and reads its answer.
@@ -212,8 +212,9 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 	}
 
 	now, _ := http.ParseTime(resp.Header.Get("Date"))
+	var stop error // of the taker
 	rep.Summary, err = taglist.Decode(body, taglist.Handler{
-		Tag: func(tag string) error { _, err := to.tag(ctx, tag); return err },
+		Tag: func(tag string) error { _, stop = to.tag(ctx, tag); return stop },
 		Skip: func(reason taglist.Reason, text string) {
 			if reason == taglist.Invalid {
 				l.log().WarnContext(ctx, "skipped an entry that is no tag", "entry", taglist.Quote(text))
@@ -226,6 +227,9 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 	if notList, ok := errors.AsType[*taglist.Error](err); ok {
 		return rep, fmt.Errorf("%w: GET %s: %w (Content-Type %s)", ErrInvalidResponse, bareURL(req.url), notList,
 			taglist.Quote(resp.Header.Get("Content-Type")))
+	}
+	if err != nil && stop == nil {
+		err = cutShort{err}
 	}
 	if err != nil {
 		return rep, failure(ctx, req.url, err)

@@ -96,7 +96,9 @@ func TestCutBodyAfterAllAttempts(t *testing.T) {
 		ref, r, network := mock(t, "gitlab", "a/b", 1000)
 		r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Cut: 500} }
 		tags, err := anonymous(network).ListTags(t.Context(), ref)
+		require.ErrorIs(t, err, ErrInvalidResponse)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		assert.Contains(t, err.Error(), "cut short")
 		assert.Nil(t, tags)
 		assert.Len(t, r.Requests(), 5)
 	})

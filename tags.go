@@ -221,7 +221,7 @@ func (c *Client) list(ctx context.Context, ref string, held func() []string) ite
 	return func(yield func(string, error) bool) {
 		repo, err := repository.Parse(ref)
 		if err != nil {
-			yield("", fmt.Errorf("listing tags of %s: %w: %w", taglist.Quote(ref), ErrInvalidReference, err))
+			yield("", fmt.Errorf("listing tags of %s: %w: %w; write host/name, such as ghcr.io/org/name", taglist.Quote(ref), ErrInvalidReference, err))
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
@@ -230,7 +230,7 @@ func (c *Client) list(ctx context.Context, ref string, held func() []string) ite
 		l.held = held
 		l.yield = func(tag string) bool { return yield(tag, nil) }
 		if err := l.run(ctx); err != nil && err != errStopped {
-			yield("", fmt.Errorf("listing tags of %s: %w", repo, err))
+			yield("", l.advise(fmt.Errorf("listing tags of %s: %w", repo, err)))
 		}
 	}
 }
