@@ -488,6 +488,7 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 	if service := asked.params["service"]; service != "" {
 		form.Set("service", service)
 	}
+	a.log().DebugContext(ctx, "asking for a token", "scope", form.Get("scope"), "as", cred.String())
 	return a.token(ctx, realm, form, cred)
 }
 
@@ -576,7 +577,7 @@ func (a *authorizer) ask(req *http.Request, answer *tokenAnswer) (status int, er
 		return 0, fmt.Errorf("asking the token server %s: %w", req.URL.Host, stripURL(err))
 	}
 	defer discard(resp)
-	a.log().DebugContext(req.Context(), "token request", "url", bareURL(req.URL), "status", resp.StatusCode, "duration", time.Since(began))
+	a.log().DebugContext(req.Context(), "token request", "method", req.Method, "url", bareURL(req.URL), "status", resp.StatusCode, "duration", time.Since(began))
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer+1))
 	switch {
 	case err != nil:

@@ -36,6 +36,9 @@ var (
 	ErrTooLarge         = errors.New("larger than the bounds allow") // MaxTags, or a bound on one response
 )
 
+// errUnneeded is why requests end that are in flight when a listing is over.
+var errUnneeded = errors.New("no longer needed")
+
 // errStopped is that the consumer has enough. It never leaves the package.
 var errStopped = errors.New("the consumer stopped the listing")
 

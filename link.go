@@ -26,13 +26,13 @@ const maxLink = 8 << 10
 // page by a cursor in the query; the rest of the target can only be what we
 // know already, or wrong. Artifactory and Nexus lose or add a prefix of the
 // path, Pulp and others behind proxies write http:// or an inner host name, and
-// a hostile server may write anything.
-func nextLink(values []string, at *url.URL) (*url.URL, error) {
-	var next *url.URL
+// a hostile server may write anything. aside is such a target, nil for one that
+// leads where it should.
+func nextLink(values []string, at *url.URL) (next, aside *url.URL, err error) {
 	for _, value := range values {
 		links, err := parseLinks(value)
 		if err != nil {
-			return nil, fmt.Errorf("%w: Link header %s: %w", ErrInvalidResponse, taglist.Quote(withoutQuery(value)), err)
+			return nil, nil, fmt.Errorf("%w: Link header %s: %w", ErrInvalidResponse, taglist.Quote(withoutQuery(value)), err)
 		}
 		for _, link := range links {
 			if !isNext(link.Rel) {
@@ -40,15 +40,21 @@ func nextLink(values []string, at *url.URL) (*url.URL, error) {
 			}
 			u, err := resolveNext(link.URL, at)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			if next != nil && next.RawQuery != u.RawQuery {
-				return nil, fmt.Errorf("%w: two Link headers name different next pages", ErrInvalidResponse)
+			if !samePlace(u, at) {
+				aside = u
 			}
-			next = u
+			there := *at
+			// Byte for byte, as cursors may be opaque; but a space would end the request line.
+			there.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20")
+			if next != nil && next.RawQuery != there.RawQuery {
+				return nil, nil, fmt.Errorf("%w: two Link headers name different next pages", ErrInvalidResponse)
+			}
+			next = &there
 		}
 	}
-	return next, nil
+	return next, aside, nil
 }
 
 // isNext reports whether rel, a list of relation types separated by spaces
@@ -62,7 +68,7 @@ func isNext(rel string) bool {
 	return false
 }
 
-// resolveNext turns the target of a next link into the URL to ask.
+// resolveNext reads the target of a next link, which must be a tag list.
 func resolveNext(target string, at *url.URL) (*url.URL, error) {
 	unsafe := func(why string) error {
 		return fmt.Errorf("%w: the next page at %s %s", ErrUnsafeLink, taglist.Quote(withoutQuery(target)), why)
@@ -78,14 +84,14 @@ func resolveNext(target string, at *url.URL) (*url.URL, error) {
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, unsafe("is not at an http or https host")
 	}
-	if !(sameOrigin(u, at) && u.EscapedPath() == at.EscapedPath()) && !strings.HasSuffix(u.Path, "/tags/list") {
+	if !samePlace(u, at) && !strings.HasSuffix(u.Path, "/tags/list") {
 		return nil, unsafe("is not a tag list")
 	}
-	next := *at
-	// Byte for byte, as cursors may be opaque; but a space would end the request line.
-	next.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20")
-	return &next, nil
+	return u, nil
 }
+
+// samePlace reports whether a and b differ in their query at most.
+func samePlace(a, b *url.URL) bool { return sameOrigin(a, b) && a.EscapedPath() == b.EscapedPath() }
 
 // withoutQuery cuts a URL, well-formed or not, before its query.
 func withoutQuery(s string) string {

@@ -103,7 +103,7 @@ func TestNextLink(t *testing.T) {
 		{"two different in one header", []string{x + `; rel="next", <?last=y>; rel="next"`}, "", ErrInvalidResponse},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			next, err := nextLink(test.links, mustURL(t, base))
+			next, _, err := nextLink(test.links, mustURL(t, base))
 			if test.errors != nil {
 				require.ErrorIs(t, err, test.errors)
 				assert.Nil(t, next)
@@ -121,6 +121,26 @@ func TestNextLink(t *testing.T) {
 	}
 }
 
+// What leads beside the list is told, and what leads to it is not, however it is
+// written.
+func TestNextLinkAside(t *testing.T) {
+	for link, want := range map[string]string{
+		"<http://inner:5000/v2/a/b/tags/list?last=x>":          "http://inner:5000/v2/a/b/tags/list",
+		"</v2/b/tags/list?last=x>":                             "https://reg.example/v2/b/tags/list",
+		"</v2/a/b/tags/list?last=x>":                           "",
+		"<https://REG.example:443/v2/a/b/tags/list?last=x>":    "",
+		"<https://bob:pw@reg.example/v2/a/b/tags/list?last=x>": "",
+	} {
+		_, aside, err := nextLink([]string{link + `; rel="next"`}, mustURL(t, base))
+		require.NoError(t, err)
+		if want == "" {
+			assert.Nil(t, aside, link)
+		} else {
+			assert.Equal(t, want, bareURL(aside))
+		}
+	}
+}
+
 // A next link leads to our origin and path, or is an error.
 func FuzzNextLink(f *testing.F) {
 	for _, link := range []string{
@@ -131,7 +151,7 @@ func FuzzNextLink(f *testing.F) {
 	}
 	at := mustURL(f, base)
 	f.Fuzz(func(t *testing.T, link string) {
-		next, err := nextLink([]string{link}, at)
+		next, _, err := nextLink([]string{link}, at)
 		if err != nil || next == nil {
 			return
 		}

@@ -266,7 +266,7 @@ func (s *ordinary) larger(link *url.URL, rep reply) *url.URL {
 }
 
 // learnSize takes the answer to what larger asked.
-func (s *ordinary) learnSize(rep reply, more bool) {
+func (s *ordinary) learnSize(ctx context.Context, rep reply, more bool) {
 	large := rep.asked.Query().Get("n") == strconv.Itoa(largePageSize)
 	if large && rep.Entries <= defaultPageSize && !more {
 		return // so little was left that it tells nothing
@@ -276,6 +276,11 @@ func (s *ordinary) learnSize(rep reply, more bool) {
 		s.n = largePageSize
 		s.remember()
 	}
+	what := "the registry honours larger pages"
+	if !large || rep.Entries <= defaultPageSize {
+		what = "the registry keeps to its page size"
+	}
+	s.log().DebugContext(ctx, what, "asked", largePageSize, "got", rep.Entries)
 }
 
 // withN is u with another n.
@@ -343,16 +348,19 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail, le
 	byTag := cur.last != "" && (t.news > 0 || s.whole && !cur.guess && rep.Entries > 0)
 	s.carry(t)
 
-	link, err := nextLink(rep.links, rep.answered)
+	link, aside, err := nextLink(rep.links, rep.answered)
 	if err != nil {
 		return ans, fmt.Errorf("GET %s: %w", bareURL(rep.asked), err)
+	}
+	if aside != nil {
+		s.warn(ctx, "a next link leads beside the list: only its query is followed", "to", bareURL(aside))
 	}
 	if link != nil {
 		s.linked = true
 		link = s.repair(ctx, link)
 	}
 	if cur.small != nil {
-		s.learnSize(rep, link != nil)
+		s.learnSize(ctx, rep, link != nil)
 	}
 	last := t.prev
 	switch {
@@ -399,7 +407,26 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail, le
 	if ans.next == nil && ans.more {
 		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, but no way to it", ErrInvalidResponse, bareURL(rep.asked))
 	}
+	if ans.next != nil && !ans.next.reorder && leads {
+		s.speaks(ctx, link, ans)
+	}
 	return ans, nil
+}
+
+// speaks logs how the registry's pages go on, and by what that was seen.
+func (s *ordinary) speaks(ctx context.Context, link *url.URL, ans answer) {
+	is, because := "n and last", "there is no Link, though the page has the n tags that were asked for"
+	switch {
+	case link != nil && ans.next.last != "":
+		is, because = "Link, whose cursor is a tag", "it names the last tag of the page"
+	case link != nil:
+		is, because = "Link, whose cursor is the registry's own", "it does not name the last tag of the page"
+	case ans.more:
+		because = "has_additional announces more, and there is no Link"
+	case !ans.next.full:
+		because = fmt.Sprintf("there is no Link, and %d is a size at which lists are cut", ans.Entries)
+	}
+	s.tellDialect(ctx, is, because)
 }
 
 // anywhere reports whether the list may be readable from anywhere. A cursor that
@@ -553,13 +580,18 @@ func (s *ordinary) disagrees(ctx context.Context) bool {
 		one.n = 1
 	}
 	head := ""
+	s.log().DebugContext(ctx, "asking what comes after a tag", "because", "the list is in no known order: does the registry compare, or look up?")
 	_, err := s.read(ctx, request{url: one.query(b)}, each(func(tag string) error {
 		if head == "" {
 			head = tag
 		}
 		return nil
 	}))
-	if s.compares = err != nil || head != c; !s.compares {
+	s.compares = err != nil || head != c
+	if s.compares {
+		s.log().DebugContext(ctx, "the registry compares with last")
+	} else {
+		s.log().DebugContext(ctx, "the registry looks for the place of last")
 		s.client.learn(s.home.Host, func(h *habits) { h.positional = true })
 	}
 	return s.compares

@@ -45,8 +45,13 @@ func jsonPages(ctx context.Context, l *listing, ordinary source) (source, error)
 		}
 		q.begin = cred == (Credential{})
 	}
+	if q.begin {
+		l.tellDialect(ctx, jsonDialect, "the host is quay.io, and no credential is known for it")
+	}
 	return q, nil
 }
+
+const jsonDialect = "JSON pages of quay's own API"
 
 // quay reads https://<host>/api/v1/repository/<name>/tag/, page by page.
 //
@@ -205,6 +210,7 @@ func (q *quay) page(ctx context.Context, cur *cursor, to reader) (answer, error)
 	if cur.quay == (jsonPage{}) {
 		ans, err := q.ordinary.page(ctx, cur, to)
 		if err == nil && ans.more && !q.refused {
+			q.tellDialect(ctx, jsonDialect, "the answer has_additional")
 			q.back, ans.next = ans.next, q.start()
 		}
 		return ans, err
@@ -295,7 +301,7 @@ func (q *quay) anew(ctx context.Context, rep reply) answer {
 	if q.passes++; q.passes == maxPasses {
 		return q.giveUp(ctx, rep, "its pages keep moving")
 	}
-	q.log().DebugContext(ctx, "reading quay's pages once more: they may have moved", "pass", q.passes+1)
+	q.log().DebugContext(ctx, "reading quay's pages once more", "because", "they may have moved", "pass", q.passes+1)
 	return answer{reply: rep, next: q.start()}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -74,7 +75,7 @@ func (l *listing) read(ctx context.Context, req request, to taker) (reply, error
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 			return rep, fmt.Errorf("%w; the next try would be in %v: %w", err, wait.Round(time.Millisecond), context.DeadlineExceeded)
 		}
-		l.log().DebugContext(ctx, "trying again", "url", bareURL(req.url), "after", err.Error(), "wait", wait)
+		l.log().DebugContext(ctx, "trying again", "wait", wait, "because", err.Error())
 		if !sleep(ctx, wait) {
 			return rep, fmt.Errorf("%w; while waiting to try again: %w", err, ended(ctx))
 		}
@@ -171,8 +172,18 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 	began, status := time.Now(), 0
 	rep.asked = req.url
 	defer func() {
-		l.log().DebugContext(ctx, "request", "url", bareURL(req.url), "n", req.url.Query().Get("n"),
-			"last", tagOrBlank(req.url.Query().Get("last")), "status", status, "entries", rep.Entries, "duration", time.Since(began))
+		args := []any{"url", toldURL(req.url), "status", status, "tags", rep.Entries - rep.Skipped, "skipped", rep.Skipped, "duration", time.Since(began)}
+		if rep.answered != nil && !samePlace(rep.answered, req.url) {
+			args = append(args, "answered", toldURL(rep.answered))
+		}
+		if _, refused := errors.AsType[*Error](err); err != nil && !refused && err != errStopped && err != errRepeat {
+			text := strings.TrimPrefix(err.Error(), "GET "+bareURL(req.url)+": ")
+			if ctx.Err() != nil {
+				text = ended(ctx).Error()
+			}
+			args = append(args, "error", text)
+		}
+		l.log().DebugContext(ctx, "request", args...)
 	}()
 
 	hreq, err := http.NewRequestWithContext(ctx, http.MethodGet, req.url.String(), nil)
@@ -214,15 +225,9 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 	now, _ := http.ParseTime(resp.Header.Get("Date"))
 	var stop error // of the taker
 	rep.Summary, err = taglist.Decode(body, taglist.Handler{
-		Tag: func(tag string) error { _, stop = to.tag(ctx, tag); return stop },
-		Skip: func(reason taglist.Reason, text string) {
-			if reason == taglist.Invalid {
-				l.log().WarnContext(ctx, "skipped an entry that is no tag", "entry", taglist.Quote(text))
-			} else {
-				l.log().DebugContext(ctx, "skipped an entry that is no tag", "because", reason.String(), "entry", taglist.Quote(text))
-			}
-		},
-		Now: now,
+		Tag:  func(tag string) error { _, stop = to.tag(ctx, tag); return stop },
+		Skip: func(reason taglist.Reason, text string) { l.skipped(ctx, reason, text) },
+		Now:  now,
 	})
 	if notList, ok := errors.AsType[*taglist.Error](err); ok {
 		return rep, fmt.Errorf("%w: GET %s: %w (Content-Type %s)", ErrInvalidResponse, bareURL(req.url), notList,
@@ -235,6 +240,31 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 		return rep, failure(ctx, req.url, err)
 	}
 	return rep, nil
+}
+
+// maxSkipsLogged is how many skipped entries a listing logs one by one.
+const maxSkipsLogged = 10
+
+// skipped logs an entry that is no tag. The number of all is in Page.Skipped.
+func (l *listing) skipped(ctx context.Context, reason taglist.Reason, text string) {
+	level := slog.LevelDebug // a null or a digest is a registry's habit
+	if reason == taglist.Invalid {
+		level = slog.LevelWarn
+	}
+	l.mu.Lock()
+	l.skips[level]++
+	n := l.skips[level]
+	l.mu.Unlock()
+	switch {
+	case n <= maxSkipsLogged:
+		args := []any{"because", reason.String()}
+		if text != "" {
+			args = append(args, "entry", taglist.Quote(text))
+		}
+		l.log().Log(ctx, level, "skipped an entry that is no tag", args...)
+	case n == maxSkipsLogged+1:
+		l.log().Log(ctx, level, "skipping more entries that are no tags")
+	}
 }
 
 // discard reads what is left of a short body, so that the connection can be
@@ -253,12 +283,33 @@ func headerSize(h http.Header) (n int) {
 	return n
 }
 
-// tagOrBlank is s if it is a tag. Any other cursor may be a secret of its server.
-func tagOrBlank(s string) string {
-	if s == "" || taglist.Valid(s) {
-		return s
+// toldURL is u for a log: with n, with a last that is a tag, and with what the
+// package itself asks quay's API for. Any other cursor may be a secret of its
+// server.
+func toldURL(u *url.URL) string {
+	told := bareURL(u)
+	for i, part := range strings.Split(u.RawQuery, "&") {
+		name, value, ok := strings.Cut(part, "=")
+		if !ok {
+			continue
+		}
+		shown := taglist.Valid(value)
+		switch name {
+		case "n", "limit", "page":
+			shown = strings.Trim(value, "0123456789") == ""
+		case "last", "onlyActiveTags":
+		default:
+			shown = false
+		}
+		if !shown {
+			value = "(opaque)"
+		}
+		if !taglist.Valid(name) {
+			name = "(opaque)"
+		}
+		told += []string{"?", "&"}[min(i, 1)] + name + "=" + value
 	}
-	return "(opaque)"
+	return told
 }
 
 // bareURL is u without what could be secret in it.

@@ -442,8 +442,9 @@ func TestLogger(t *testing.T) {
 	require.NoError(t, err)
 	text := log.String()
 	for _, part := range []string{
-		`msg=request repository=registry.example/a/b url=https://registry.example/v2/a/b/tags/list n=1000`,
-		`msg="token request" repository=registry.example/a/b url=https://registry.example/token status=200`,
+		`msg=request repository=registry.example/a/b url="https://registry.example/v2/a/b/tags/list?n=1000" status=200 tags=1000 skipped=0`,
+		`msg="asking for a token" repository=registry.example/a/b scope=repository:a/b:pull as="user \"bob\""`,
+		`msg="token request" repository=registry.example/a/b method=GET url=https://registry.example/token status=200`,
 		`level=WARN msg="skipped an entry that is no tag"`, `level=DEBUG msg=complete`, `because="the last page has no Link"`,
 	} {
 		assert.Contains(t, text, part)
@@ -473,4 +474,26 @@ func faultOver(limit, k int, fault regtest.Fault) func(int, *http.Request) regte
 		}
 		return regtest.Fault{}
 	}
+}
+
+// A server that sends nothing but rubbish does not fill the log with it.
+func TestSkippedEntriesAreLoggedUpToABound(t *testing.T) {
+	ref, _, network := mock(t, "gitlab", "a/b", 0)
+	tags := []string{`"good"`}
+	for i := range 1000 {
+		tags = append(tags, fmt.Sprintf(`"-%d"`, i), "null")
+	}
+	network.Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"tags":[%s]}`, strings.Join(tags, ","))
+	}))
+	var log strings.Builder
+	skipped := 0
+	c := anonymous(network)
+	c.Logger, c.OnPage = told(&log), func(p Page) { skipped += p.Skipped }
+	got, err := c.ListTags(t.Context(), ref)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"good"}, got)
+	assert.Equal(t, 2000, skipped)
+	assert.Equal(t, 2*maxSkipsLogged, strings.Count(log.String(), "skipped an entry"))
+	assert.Equal(t, 2, strings.Count(log.String(), "skipping more entries"))
 }

@@ -74,8 +74,10 @@ func newScanner(ctx context.Context, f *front, after func(last string) *chain) *
 	}
 	if plan == nil {
 		f.lanes = 1 // no later page mends it
+		f.log().DebugContext(ctx, "reading one page after the other", "because", "its tags are in no known order")
 		return nil
 	}
+	f.log().DebugContext(ctx, "reading several parts of the list at once", "because", "its tags are sorted, and the cursor is one of them", "order", plan.Order())
 	s := &scanner{l: f.listing, after: after, plan: plan, lanes: f.lanes, busy: 1}
 	s.turn = &part{s: s, at: at}
 	s.parts = map[*scan.Chain]*part{at: s.turn}
@@ -94,7 +96,7 @@ func (s *scanner) fill(ctx context.Context) {
 			if at == nil {
 				return
 			}
-			s.l.log().DebugContext(ctx, "reading another part of the list at once", "after", at.Start())
+			s.l.log().DebugContext(ctx, "reading another part", "after", at.Start())
 			p = &part{s: s, at: at, chain: s.after(at.Start())}
 			s.parts[at] = p
 		}
@@ -150,6 +152,9 @@ func (p *part) start(ctx context.Context) {
 // failed is told why a part cannot be read ahead. Whatever it is, the front
 // meets it again if it comes there.
 func (p *part) failed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return // the listing is over
+	}
 	p.s.l.log().DebugContext(ctx, "reading ahead failed", "after", p.at.Start(), "because", err.Error())
 	switch status := status(err); {
 	case status == http.StatusTooManyRequests:
@@ -173,7 +178,7 @@ func (s *scanner) settle(ctx context.Context) {
 	}
 	if why := s.plan.Off(); why != scan.None && !s.over {
 		s.over = true
-		s.l.log().DebugContext(ctx, "reading one page after the other from here on", "because", string(why))
+		s.l.log().DebugContext(ctx, "reading one page after the other", "because", string(why))
 		if why != scan.Disorder {
 			s.l.client.learn(s.l.home.Host, func(h *habits) { h.linear = true })
 		}

@@ -252,7 +252,10 @@ func (c *Client) newListing(repo repository.Repository) *listing {
 	if base == nil {
 		base = defaultTransport()
 	}
-	l := &listing{client: c, repo: repo, home: home, onPage: c.OnPage, lanes: c.Concurrency}
+	l := &listing{
+		client: c, repo: repo, home: home, onPage: c.OnPage, lanes: c.Concurrency,
+		warned: map[string]bool{}, skips: map[slog.Level]int{},
+	}
 	if l.lanes == 0 {
 		l.lanes = defaultConcurrency
 	}
@@ -319,25 +322,36 @@ type listing struct {
 	filter  dedup.Filter
 	held    func() []string // nil: nobody keeps what was yielded
 	yield   func(tag string) bool
-	number  int // pages so far
-	total   int // tags so far
-	ahead   int // tags that tries handed out which were cut short
+	number  int    // pages so far
+	total   int    // tags so far
+	ahead   int    // tags that tries handed out which were cut short
+	dialect string // what was logged of it
 
 	wg     sync.WaitGroup // of what reads ahead
 	mu     sync.Mutex
 	warned map[string]bool
+	skips  map[slog.Level]int // entries that are no tags, as far as they were logged
 }
 
 // run lists the repository.
 func (l *listing) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	why, err := l.readAll(ctx)
+	if err == nil {
+		l.log().DebugContext(ctx, "complete", "tags", l.total, "pages", l.number, "because", why)
+	}
+	return err
+}
+
+// readAll reads page after page, and says how it is known that these were all.
+func (l *listing) readAll(ctx context.Context) (why string, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer func() {
-		cancel()
+		cancel(errUnneeded)
 		l.wg.Wait()
 	}()
 	src, err := jsonPages(ctx, l, newOrdinary(l))
 	if err != nil {
-		return err
+		return "", err
 	}
 	f := &front{listing: l}
 	for ch := newChain(src, src.first()); ch != nil; {
@@ -347,13 +361,12 @@ func (l *listing) run(ctx context.Context) error {
 		}
 		switch {
 		case err == errStopped:
-			return err
+			return "", err
 		case err != nil:
-			return fmt.Errorf("page %d: %w", l.number+1, err)
+			return "", fmt.Errorf("page %d: %w", l.number+1, err)
 		}
 	}
-	l.log().DebugContext(ctx, "complete", "tags", l.total, "pages", l.number, "because", f.why)
-	return nil
+	return f.why, nil
 }
 
 // emit takes a tag from a page, and reports whether it is news: new, or handed
@@ -429,13 +442,19 @@ func (l *listing) log() *slog.Logger {
 	return l.client.Logger.With("repository", l.repo.String())
 }
 
+// tellDialect logs in which way the registry sends its pages, when that is
+// another than before.
+func (l *listing) tellDialect(ctx context.Context, dialect, because string) {
+	if dialect != l.dialect {
+		l.dialect = dialect
+		l.log().DebugContext(ctx, "dialect", "is", dialect, "because", because)
+	}
+}
+
 // warn logs a repair, each kind once in a listing.
 func (l *listing) warn(ctx context.Context, what string, args ...any) {
 	l.mu.Lock()
 	known := l.warned[what]
-	if l.warned == nil {
-		l.warned = make(map[string]bool)
-	}
 	l.warned[what] = true
 	l.mu.Unlock()
 	if known {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -148,7 +149,8 @@ func TestProfiles(t *testing.T) {
 				name := "proxy/app"
 				ref, r, network := mock(t, profile.Name, name, n)
 				var pages []Page
-				c := &Client{Transport: network, Credentials: Anonymous, Concurrency: 1}
+				var log strings.Builder
+				c := &Client{Transport: network, Credentials: Anonymous, Concurrency: 1, Logger: told(&log)}
 				c.OnPage = func(p Page) { pages = append(pages, p) }
 				mustList(t, c, ref, r, name)
 				tags := want(r, name)
@@ -164,10 +166,26 @@ func TestProfiles(t *testing.T) {
 				for _, req := range r.Requests() {
 					fmt.Fprintf(&talk, "  %d %s\n", req.Status, req.URL)
 				}
+				for line := range strings.Lines(log.String()) {
+					if !strings.Contains(line, " msg=request ") {
+						fmt.Fprintf(&talk, "  %s", line)
+					}
+				}
 			}
 			golden(t, "conversations/"+profile.Name+".txt", talk.String())
 		})
 	}
+}
+
+// told is a Logger of all but what would be different in each run, and the
+// repository.
+func told(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if slices.Contains([]string{slog.TimeKey, "repository", "duration", "wait"}, a.Key) {
+			return slog.Attr{}
+		}
+		return a
+	}}))
 }
 
 // The same over TLS and HTTP/2, as a client out there meets it.

@@ -19,7 +19,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -143,7 +142,7 @@ func list(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		progress = newProgress(stdout, stderr)
 	}
 	defer progress.clear()
-	client.Logger = slog.New(newStory(progress.under(stderr), level))
+	client.Logger = slog.New(story{progress.under(stderr), level})
 	client.OnPage = progress.page
 
 	out := newPrinter(stdout, o)
@@ -224,44 +223,3 @@ func (p *printer) complete() error {
 }
 
 func (p *printer) flush() error { return p.w.Flush() }
-
-// A story is a slog.Handler that writes for people: what happened, and then
-// what is known about it.
-type story struct {
-	w     io.Writer
-	level slog.Level
-	attrs []slog.Attr
-}
-
-func newStory(w io.Writer, level slog.Level) slog.Handler { return &story{w: w, level: level} }
-
-func (s *story) Enabled(_ context.Context, level slog.Level) bool { return level >= s.level }
-
-func (s *story) Handle(_ context.Context, r slog.Record) error {
-	var b strings.Builder
-	b.WriteString("ocitags: " + r.Message)
-	add := func(a slog.Attr) bool {
-		// What every line would repeat or say of nothing is left out.
-		if text := a.Value.String(); text != "" && a.Key != "repository" {
-			if d, ok := a.Value.Any().(time.Duration); ok {
-				text = d.Round(time.Millisecond).String()
-			}
-			fmt.Fprintf(&b, " %s=%s", a.Key, text)
-		}
-		return true
-	}
-	for _, a := range s.attrs {
-		add(a)
-	}
-	r.Attrs(add)
-	_, err := fmt.Fprintln(s.w, b.String())
-	return err
-}
-
-func (s *story) WithAttrs(attrs []slog.Attr) slog.Handler {
-	c := *s
-	c.attrs = append(c.attrs[:len(c.attrs):len(c.attrs)], attrs...)
-	return &c
-}
-
-func (s *story) WithGroup(string) slog.Handler { return s }

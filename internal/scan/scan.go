@@ -108,6 +108,9 @@ func New(tags []string, lanes int) (*Plan, *Chain) {
 // Off says why no more cuts are made, or None.
 func (p *Plan) Off() Reason { return p.off }
 
+// Order names the order that the list seems to have.
+func (p *Plan) Order() string { return p.orders[0].Name }
+
 // Next is the chain that goes on where c has ended, nil at the end of the list.
 func (p *Plan) Next(c *Chain) *Chain { return c.next }
 

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// A story is a slog.Handler that writes for people: a line each, what happened,
+// why, and what else is known of it.
+type story struct {
+	w     io.Writer
+	level slog.Level
+}
+
+func (s story) Enabled(_ context.Context, level slog.Level) bool { return level >= s.level }
+
+// WithAttrs drops what every line would repeat: the repository.
+func (s story) WithAttrs([]slog.Attr) slog.Handler { return s }
+
+func (s story) WithGroup(string) slog.Handler { return s }
+
+func (s story) Handle(_ context.Context, r slog.Record) error {
+	known := map[string]string{}
+	var rest []string
+	r.Attrs(func(a slog.Attr) bool {
+		text := a.Value.String()
+		if d, ok := a.Value.Any().(time.Duration); ok {
+			text = d.Round(time.Millisecond).String()
+		}
+		known[a.Key] = text
+		if a.Key != "because" {
+			rest = append(rest, a.Key+" "+text)
+		}
+		return true
+	})
+	_, err := fmt.Fprintln(s.w, "ocitags: "+tell(r.Message, known, rest))
+	return err
+}
+
+// tell puts a record into words.
+func tell(message string, known map[string]string, rest []string) string {
+	switch message {
+	case "request":
+		return "GET " + known["url"] + ": " + answer(known)
+	case "token request":
+		return known["method"] + " " + known["url"] + ": " + answer(known)
+	case "dialect":
+		return "dialect: " + known["is"] + ": " + known["because"]
+	}
+	if because := known["because"]; because != "" {
+		message += ": " + because
+	}
+	if len(rest) > 0 {
+		message += " (" + strings.Join(rest, ", ") + ")"
+	}
+	return message
+}
+
+// answer is what a request brought.
+func answer(known map[string]string) string {
+	var parts []string
+	if known["status"] != "0" {
+		parts = append(parts, known["status"])
+	}
+	if tags := known["tags"]; tags != "" && known["status"] == "200" {
+		unit := " tags"
+		if tags == "1" {
+			unit = " tag"
+		}
+		parts = append(parts, tags+unit)
+	}
+	if skipped := known["skipped"]; skipped != "" && skipped != "0" {
+		parts = append(parts, skipped+" skipped")
+	}
+	if known["answered"] != "" {
+		parts = append(parts, "redirected to "+known["answered"])
+	}
+	if known["error"] != "" {
+		parts = append(parts, known["error"])
+	}
+	return strings.Join(append(parts, known["duration"]), ", ")
+}
