@@ -214,7 +214,7 @@ func (l *listing) advice(err error) string {
 		login = "docker login"
 	}
 	if l.client.Credentials != nil {
-		login = "Client.Credentials has to give a credential"
+		login = "a credential is needed"
 	}
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && refusal == nil:
@@ -252,9 +252,9 @@ func (l *listing) advice(err error) string {
 	case errors.Is(err, ErrInvalidResponse) && (strings.Contains(err.Error(), "markup") || refusal != nil):
 		return "check whether " + host + " is a registry, and whether a login page or a proxy stands before it"
 	case errors.Is(err, errCutShort), errors.Is(err, io.ErrUnexpectedEOF):
-		return "try again, perhaps with smaller pages (Client.PageSize)"
+		return "try again, perhaps with smaller pages"
 	case errors.Is(err, ErrLoop):
-		return "this is a fault of the registry; Client.Logger is told of each page, and another Client.PageSize may avoid it"
+		return "this is a fault of the registry, which another page size may avoid"
 	}
 	return ""
 }

@@ -55,7 +55,7 @@ func TestErrorsGiveAdvice(t *testing.T) {
 		{"no reference", "Foo", alone(nil), nil, []string{"lowercase; write host/name, such as ghcr.io/org/name"}},
 		{"a private repository", "", registry(basic(), regtest.Fault{}), nil, []string{"none is known for registry.example; if the repository is private: docker login registry.example"}},
 		{"a private repository, with tokens", "", registry(private(), regtest.Fault{}), nil, []string{"token server: ", "none is known for registry.example; if the repository is private: docker login registry.example"}},
-		{"a private repository, and nobody", "", registry(private(), regtest.Fault{}), Anonymous, []string{"none was given for registry.example; if the repository is private: Client.Credentials has to give a credential"}},
+		{"a private repository, and nobody", "", registry(private(), regtest.Fault{}), Anonymous, []string{"none was given for registry.example; if the repository is private: a credential is needed"}},
 		{"a wrong password", "", registry(private(), regtest.Fault{}), wrong, []string{"the credential for registry.example was sent; check whether it is still good, and may read this repository"}},
 		{"a wrong password, without tokens", "", registry(basic(), regtest.Fault{}), wrong, []string{"the credential for registry.example was sent; check whether"}},
 		{"not allowed", "", registry(private(), status(403)), right, []string{"403 Forbidden", "the registry did not ask for one"}},
@@ -70,8 +70,8 @@ func TestErrorsGiveAdvice(t *testing.T) {
 		{"a login page", "", answer(200, "text/html", "<html>Sign in</html>"), nil, []string{"check whether registry.example is a registry, and whether a login page or a proxy stands before it"}},
 		{"a website", "", answer(400, "text/html; charset=utf-8", "<html>What?</html>"), nil, []string{"the answer is a web page"}},
 		{"TLS", "http://registry.example/a/b", answer(400, "text/plain", "Client sent an HTTP request to an HTTPS server.\n"), nil, []string{"this port speaks TLS; write https:// in front of the reference"}},
-		{"cut short", "", registry(nil, regtest.Fault{Cut: 10}), nil, []string{"the answer was cut short", "(tried 5 times); try again, perhaps with smaller pages (Client.PageSize)"}},
-		{"a circle", "", alone(regtest.Hostile["circle"]), nil, []string{"the pages lead in a circle", "this is a fault of the registry"}},
+		{"cut short", "", registry(nil, regtest.Fault{Cut: 10}), nil, []string{"the answer was cut short", "(tried 5 times); try again, perhaps with smaller pages"}},
+		{"a circle", "", alone(regtest.Hostile["circle"]), nil, []string{"the pages lead in a circle", "this is a fault of the registry, which another page size may avoid"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("HOME", t.TempDir())

@@ -27,7 +27,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop)   // a second one ends it even where nobody reads what it writes
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of Write, after which there is still to be cleaned up
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if o.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.timeout)
+		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("-timeout %v is over", o.timeout))
 		defer cancel()
 	}
 	if o.demo {
@@ -138,8 +138,8 @@ func list(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		level = slog.LevelDebug
 	}
 	progress := &progress{}
-	if !o.verbose {
-		progress = newProgress(stdout, stderr)
+	if showsProgress(o, stdout, stderr) {
+		progress = newProgress(stderr)
 	}
 	defer progress.clear()
 	client.Logger = slog.New(story{progress.under(stderr), level})

@@ -9,9 +9,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -193,22 +195,56 @@ func TestCredentials(t *testing.T) {
 	assert.Contains(t, stderr, "401 Unauthorized")
 }
 
-// -v tells of each request, of repairs, and why the list is complete.
+// -v tells of each request, of the dialect, of repairs, and why the list is
+// complete.
 func TestVerbose(t *testing.T) {
 	r, host := serve(t, "quay311")
 	r.Push("a/b", "-not-a-tag")
 	_, stderr, status := command(t, "-v", host+"/a/b")
 	assert.Equal(t, 0, status)
-	assert.Equal(t, len(r.Requests()), strings.Count(stderr, "ocitags: request "))
-	assert.Contains(t, stderr, "url=http://"+host+"/v2/a/b/tags/list n=1000 status=200 entries=50")
-	assert.Contains(t, stderr, `skipped an entry that is no tag entry="-not-a-tag"`)
-	last := lines(stderr)[len(lines(stderr))-1]
-	assert.Contains(t, last, "ocitags: complete tags=250 pages=")
-	assert.Contains(t, last, "because=")
+	told := regexp.MustCompile(`[0-9.]+[µm]?s\n`).ReplaceAllString(strings.ReplaceAll(stderr, host, "HOST"), "TIME\n")
+	const page = "ocitags: GET http://HOST/v2/a/b/tags/list?n=50&next_page=(opaque): 200, 50 tags, TIME\n"
+	assert.Equal(t, "ocitags: GET http://HOST/v2/a/b/tags/list?n=1000: 200, 50 tags, TIME\n"+
+		"ocitags: dialect: Link, whose cursor is the registry's own: it does not name the last tag of the page\n"+
+		page+page+page+page+
+		`ocitags: skipped an entry that is no tag: outside the grammar for tags (entry "-not-a-tag")`+"\n"+
+		"ocitags: GET http://HOST/v2/a/b/tags/list?n=50&next_page=(opaque): 200, 0 tags, 1 skipped, TIME\n"+
+		"ocitags: complete: the last page has no Link (tags 250, pages 6)\n", told)
+	assert.Equal(t, len(r.Requests()), strings.Count(stderr, ": GET "))
 
 	// Without it, only what was repaired or skipped.
 	_, stderr, _ = command(t, host+"/a/b")
 	assert.Len(t, lines(stderr), 1)
+}
+
+// The story of a registry that wants a token, redirects and fails at first.
+func TestVerboseTrouble(t *testing.T) {
+	r, host := serve(t, "gitlab-c")
+	r.Auth = &regtest.Auth{}
+	r.Push("library/b", r.Tags("a/b")...)
+	r.Fault = func(k int, req *http.Request) regtest.Fault {
+		if k == 1 {
+			return regtest.Fault{Drop: true}
+		}
+		return regtest.Fault{}
+	}
+	r.Profile.Redirect = func(req *http.Request) (int, string) {
+		if strings.Contains(req.URL.Path, "/a/b/") {
+			return 307, strings.Replace(req.URL.Path, "/a/b/", "/library/b/", 1)
+		}
+		return 0, ""
+	}
+	_, stderr, status := command(t, "-v", host+"/a/b")
+	assert.Equal(t, 0, status)
+	for _, line := range []string{
+		"/v2/a/b/tags/list?n=1000: EOF, ",
+		"ocitags: trying again: GET http://" + host + "/v2/a/b/tags/list: EOF (wait ",
+		"ocitags: asking for a token (scope repository:a/b:pull, as anonymous)\n",
+		"ocitags: GET http://" + host + "/token: 200, ",
+		"200, 100 tags, redirected to http://" + host + "/v2/library/b/tags/list, ",
+	} {
+		assert.Contains(t, stderr, line)
+	}
 }
 
 func TestCancel(t *testing.T) {
@@ -218,6 +254,14 @@ func TestCancel(t *testing.T) {
 	var out, errs bytes.Buffer
 	assert.Equal(t, 1, run(ctx, []string{host + "/a/b"}, &out, &errs))
 	assert.Contains(t, errs.String(), "context canceled")
+}
+
+func TestTimeout(t *testing.T) {
+	r, host := serve(t, "gitlab-c")
+	r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Delay: time.Hour} }
+	_, stderr, status := command(t, "-timeout", "10ms", host+"/a/b")
+	assert.Equal(t, 1, status)
+	assert.Contains(t, stderr, ": context deadline exceeded: -timeout 10ms is over\n")
 }
 
 // broken is a pipe that nobody reads any more.

@@ -29,7 +29,7 @@ func (s story) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		text := a.Value.String()
 		if d, ok := a.Value.Any().(time.Duration); ok {
-			text = d.Round(time.Millisecond).String()
+			text = d.Round(100 * time.Microsecond).String()
 		}
 		known[a.Key] = text
 		if a.Key != "because" {

@@ -82,7 +82,7 @@ func Parse(ref string) (Repository, error) {
 	if repo.Scheme != Unsaid {
 		host, name, _ := strings.Cut(rest, "/")
 		if !wholeDomain.MatchString(host) {
-			return Repository{}, reference.ErrReferenceInvalidFormat
+			return Repository{}, errFormat
 		}
 		repo.Host, rest = host, "host.invalid/"+name
 	}
@@ -118,7 +118,7 @@ func checkPort(host string) error {
 // repeat the reference unquoted.
 func cause(err error) error {
 	for _, known := range []error{
-		reference.ErrReferenceInvalidFormat, reference.ErrTagInvalidFormat, reference.ErrDigestInvalidFormat,
+		reference.ErrTagInvalidFormat, reference.ErrDigestInvalidFormat,
 		reference.ErrNameContainsUppercase, reference.ErrNameEmpty, reference.ErrNameTooLong,
 	} {
 		if errors.Is(err, known) {
@@ -128,5 +128,9 @@ func cause(err error) error {
 	if strings.Contains(err.Error(), "must be lowercase") {
 		return reference.ErrNameContainsUppercase
 	}
-	return reference.ErrReferenceInvalidFormat
+	return errFormat
 }
+
+// errFormat is distribution's ErrReferenceInvalidFormat, whose text says no more
+// than that it is invalid.
+var errFormat = errors.New("it cannot be parsed")
