@@ -2,10 +2,14 @@
 //
 //	tags, err := ocitags.ListTags(ctx, "ghcr.io/org/name")
 //
-// All means: every tag that exists for the whole of the listing is returned, or
-// the call fails with an error that says why. A tag that is pushed or deleted
-// meanwhile may be there or not. There is never a part of a list with a nil
-// error.
+// [ListTags] returns the list, [Tags] streams it, and a [Client] holds what can
+// be set about them. They need only a reference.
+//
+// # All
+//
+// Every tag that exists for the whole of the listing is returned, or the call
+// fails with an error that says why. A tag that is pushed or deleted meanwhile
+// may be there or not. There is never a part of a list with a nil error.
 //
 // That needs some care, because the specification says little about pages
 // (distribution-spec v1.1.1, "Listing Tags"). Registries cut their lists at 50,
@@ -14,16 +18,53 @@
 // the header, repairs the ones that are known to be broken, asks with n and
 // last where there is none, and reads the JSON pages of quay.io. It ends a
 // listing on evidence only: on a last page that says so, or on an answer that
-// brought nothing new.
+// brought nothing new. [Client.Logger] is told which evidence it was.
 //
-// [ListTags] returns the list, [Tags] streams it, and a [Client] holds what can
-// be set about them. Both need only a reference, and find credentials where
-// docker login and podman login leave them.
+// # Errors
 //
-// The server need not be trusted. Credentials go to the registry that the
-// reference names and to its own token server, over TLS unless plain HTTP was
-// asked for, and never where a link or a redirect leads; what a server can make
-// the package wait for or keep in memory is bounded.
+// A page is asked for again after 408, 425, 429, 500, 502, 503, 504, a connection
+// that broke or a body that was cut short, as often as [Client.MaxAttempts] says
+// and not before the registry's Retry-After. What then remains is an error:
+// [ErrNotFound] and [ErrUnauthorized] are about the repository and the user,
+// [ErrRateLimited] is about patience, [ErrInvalidResponse], [ErrLoop] and
+// [ErrUnsafeLink] about a server that cannot be followed, and [ErrTooLarge]
+// about a bound. An [*Error] has the status and the registry's own words. Errors
+// of the network and of ctx are wrapped as they are. The text of an error is one
+// line: what was asked of whom, what came back, and what to do; it holds no
+// secret and no control characters.
+//
+// # Order and memory
+//
+// ListTags sorts, and holds the list. Tags yields in the order of the registry,
+// which is alphabetical at most of them, by age at ghcr.io, and none at some; it
+// yields nothing twice. While the order is that of sort.Strings it takes constant
+// memory, apart from what is read ahead; otherwise it holds each tag, and 40 to
+// 70 bytes more.
+//
+// # Concurrency
+//
+// A Client may be used by any number of goroutines. Each listing has up to
+// [Client.Concurrency] requests in flight; it reads a long list from several
+// places at once where the registry can begin a list anywhere, and yields it as
+// if it had been read in a row. When a listing returns, or the loop over it is
+// left, its requests are cancelled and its goroutines have ended. [Client.OnPage]
+// is called by the goroutine that lists.
+//
+// # Credentials
+//
+// They are those that docker login and podman login have left
+// ([DefaultCredentials]), or what [Client.Credentials] finds. They go to the
+// registry that the reference names and to its own token server, over TLS unless
+// plain HTTP was asked for, and never where a link, a redirect or another domain
+// leads. Tokens are kept by the Client, and are for reading one repository.
+//
+// # Hostile servers
+//
+// What a server sends is not believed further than it can be checked. One answer
+// may have 1 GiB, last 10 minutes and pause for 60 seconds; one value in it may
+// have 1 MiB; a listing may have 10 million tags ([Client.MaxTags]). Strings that
+// are no tags are skipped and never returned, so that a tag is fit for a file's
+// name.
 package ocitags
 
 import (
@@ -79,9 +120,8 @@ func Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
 // change after the first listing; it may then be used by several goroutines,
 // and should be shared: it remembers tokens, and what each registry accepts.
 type Client struct {
-	// Transport sends the requests. nil: a transport of the package's own,
-	// with HTTP/2 and with proxies from the environment. It must not add
-	// credentials or follow redirects by itself.
+	// Transport sends the requests. nil: one of NewTransport, which all Clients
+	// share. It must not add credentials or follow redirects by itself.
 	Transport http.RoundTripper
 
 	// Credentials finds the user's credential for a registry. nil:
@@ -125,13 +165,14 @@ type Client struct {
 	// asked for a token, and AllowRealm about the others.
 	AllowRealm func(registry string, realm *url.URL) bool
 
-	// OnPage is called after each page, for progress and metrics; never by two
-	// goroutines at once for one listing. A listing waits for it.
+	// OnPage is called after each page, for progress and metrics. A listing
+	// waits for it. Those of several listings may call it at once.
 	OnPage func(Page)
 
-	// Logger gets a Debug record for each request and for what ended a
-	// listing, and a Warn record for all that was repaired or skipped. None
-	// holds a secret. nil: silent.
+	// Logger gets a Debug record for each request, for the dialect that was
+	// found and for the evidence that ended a listing, and a Warn record for
+	// what was repaired or skipped. None holds a secret. The words of a record
+	// are for people, and may change. nil: silent.
 	Logger *slog.Logger
 
 	auth  authorizations
@@ -207,10 +248,6 @@ func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
 // as they arrive. An error is yielded once, last, with an empty tag: then the
 // tags before it are not all. Breaking out of the loop cancels what is in
 // flight. Each range over the iterator lists anew.
-//
-// It takes constant memory while the registry's order is that of sort.Strings,
-// apart from what is read ahead (Client.Concurrency); otherwise it holds each
-// tag, and 40 to 70 bytes more.
 func (c *Client) Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
 	return c.list(ctx, ref, nil)
 }

@@ -14,9 +14,14 @@ import (
 	"github.com/ocitags/ocitags/internal/taglist"
 )
 
-// defaultTransport is shared, so that the package-level functions reuse
-// connections too.
-var defaultTransport = sync.OnceValue(func() http.RoundTripper {
+// NewTransport returns a transport like that of a Client without one: HTTP/2,
+// proxies from the environment, no more connections to a registry than a listing
+// has requests in flight, at most 1 MiB of response headers, and no way to
+// addresses inside a private network for token servers that a public registry
+// names. It is there to be changed before its first use, with TLSClientConfig for
+// an authority or a certificate of one's own, say, and then to be the Transport
+// of a Client, or of several.
+func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dial,
@@ -26,7 +31,11 @@ var defaultTransport = sync.OnceValue(func() http.RoundTripper {
 		MaxIdleConnsPerHost:    64, // a listing's requests come back to the same host
 		IdleConnTimeout:        90 * time.Second,
 	}
-})
+}
+
+// defaultTransport is shared, so that the package-level functions reuse
+// connections too.
+var defaultTransport = sync.OnceValue(NewTransport)
 
 // publicOnly marks a request to host, whose name a registry made up: it must
 // not stand for an address inside the user's network.
