@@ -2,11 +2,14 @@ package ocitags
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -25,7 +28,7 @@ func TestErrorsGiveAdvice(t *testing.T) {
 		r := regtest.New(regtest.ByName("gitlab")).Push("a/b", pushed(10)...)
 		r.Auth = auth
 		r.Fault = func(_ int, req *http.Request) regtest.Fault {
-			if req.URL.Path == "/token" {
+			if req.URL.Path == "/token" || fault.Status == 429 && auth != nil && req.Header.Get("Authorization") == "" {
 				return regtest.Fault{}
 			}
 			return fault
@@ -65,6 +68,7 @@ func TestErrorsGiveAdvice(t *testing.T) {
 		{"no host", "ghcr.io", registry(nil, regtest.Fault{}), nil, []string{"docker.io/library/ghcr.io", "is one at Docker Hub: for another registry write host/name"}},
 		{"a Docker Hub image", "nope", registry(&regtest.Auth{Realm: "https://registry-1.docker.io/token"}, regtest.Fault{}), nil, []string{"if it is private: docker login"}},
 		{"a rate", "", registry(nil, status(429)), nil, []string{"429 Too Many Requests", "(tried 5 times); try again later"}},
+		{"a rate for nobody", "", registry(&regtest.Auth{}, status(429)), nil, []string{"; try again later, or as a user, who may mostly ask more often: docker login registry.example"}},
 		{"a long wait", "", registry(nil, regtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"100"}}}), nil, []string{"asks to wait 1m40s; that is longer than the 1m0s that a listing waits: try again then"}},
 		{"in trouble", "", registry(nil, status(503)), nil, []string{"503 Service Unavailable (tried 5 times); try again later"}},
 		{"a login page", "", answer(200, "text/html", "<html>Sign in</html>"), nil, []string{"check whether registry.example is a registry, and whether a login page or a proxy stands before it"}},
@@ -112,13 +116,40 @@ func TestConnectionErrorsGiveAdvice(t *testing.T) {
 		strings.Replace(plain.URL, "http:", "https:", 1): "HTTP response to HTTPS client; if it speaks plain HTTP, write http:// in front of the reference",
 		secure.URL: "unknown authority; if the authority is one of your own, add it to the system's, or to those of Client.Transport",
 		strings.TrimPrefix(secure.URL, "https://"): "this port speaks TLS; write https:// in front of the reference",
-		closed.URL:             "connection refused; nothing listens there: check the host and its port",
-		"nowhere.invalid:5000": "check the name of the host, and the network",
+		closed.URL: "connection refused; nothing listens there: check the host and its port",
 	} {
 		_, err := (&Client{Transport: transport, MaxAttempts: 1}).ListTags(t.Context(), ref+"/a/b")
 		require.Error(t, err)
 		assert.Contains(t, err.Error(), says)
 	}
+	for says, failed := range map[string]error{
+		"no such host; check the name of the host, and the network": &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{
+			Name: "registry.example", Err: "no such host", IsNotFound: true,
+		}},
+		"; the proxy comes from HTTPS_PROXY, HTTP_PROXY and NO_PROXY": &net.OpError{Op: "proxyconnect", Net: "tcp", Err: &net.OpError{
+			Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED,
+		}},
+		"if it speaks plain HTTP, write http:// in front of the reference": tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"},
+	} {
+		attempts := 0
+		_, err := (&Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+			attempts++
+			return nil, failed
+		}), MaxAttempts: 2}).ListTags(t.Context(), "registry.example/a/b")
+		require.Error(t, err)
+		assert.Contains(t, err.Error(), says)
+		if !strings.Contains(says, "proxy") {
+			assert.Equal(t, 1, attempts, "another would not mend it")
+		}
+	}
+}
+
+// A code that is no code, and messages, are quoted.
+func TestErrorQuotes(t *testing.T) {
+	e := &Error{StatusCode: 400, URL: "https://registry.example/v2/a/b/tags/list", Codes: []ErrorCode{
+		{"NAME_INVALID", "no\n"}, {"\x1b[31m", ""}, {strings.Repeat("A", 64), "long"},
+	}}
+	assert.Equal(t, `GET https://registry.example/v2/a/b/tags/list: 400 Bad Request: NAME_INVALID "no\n": "\x1b[31m": "`+strings.Repeat("A", 64)+`" "long"`, e.Error())
 }
 
 // Whoever ends a listing knows what to do.

@@ -488,6 +488,65 @@ func TestOrderThatBreaksLate(t *testing.T) {
 	assert.Len(t, network.Sent(), 3, "a list that is kept need not be read again")
 }
 
+// The same where that cannot be: the list is gone by then, or its last tag was
+// deleted meanwhile.
+func TestOrderThatBreaksLateAndChanges(t *testing.T) {
+	var list []string
+	for i := range 20_000 {
+		list = append(list, fmt.Sprintf("b-%05d", i))
+	}
+	late := []string{"a-1", "b-00005", "a-2"}
+	for name, test := range map[string]struct {
+		again []string
+		want  []string // after list; nil: an error
+	}{
+		"gone":                       {nil, nil},
+		"the last tag":               {append(slices.Clone(list[:19_999]), late...), []string{"a-1", "a-2"}},
+		"the last tag, replaced":     {append(append(slices.Clone(list[:19_999]), "c"), late...), []string{"a-1", "a-2"}},
+		"a tag in the middle of all": {append(slices.Delete(slices.Clone(list), 7, 8), late...), []string{"a-1", "a-2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			requests := 0
+			network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				tags := append(slices.Clone(list), late...)
+				if requests++; requests > 1 {
+					tags = test.again
+				}
+				if tags == nil {
+					w.WriteHeader(410)
+					return
+				}
+				_, _ = fmt.Fprintf(w, `{"tags":["%s"]}`, strings.Join(tags, `","`))
+			}))
+			var got []string
+			var failed error
+			for tag, err := range anonymous(network).Tags(t.Context(), "registry.example/a/b") {
+				if failed = err; err == nil {
+					got = append(got, tag)
+				}
+			}
+			if test.want == nil {
+				require.ErrorContains(t, failed, "reading the list again: ")
+				assert.Equal(t, list, got)
+				return
+			}
+			require.NoError(t, failed)
+			assert.Equal(t, append(slices.Clone(list), test.want...), got)
+		})
+	}
+}
+
+// A list that is begun anew may bring little that is new, but not for ever.
+func TestSecondPassComesToAnEnd(t *testing.T) {
+	p := progress{pass: 1}
+	var err error
+	for pages := 0; err == nil && pages < 1000; pages++ {
+		err = p.made(0, 100, 1000)
+	}
+	require.ErrorIs(t, err, ErrLoop)
+	assert.Equal(t, 2200, p.entries)
+}
+
 // The cursor of a Link goes back to the registry as it came.
 func TestCursorsAreOpaque(t *testing.T) {
 	var queries []string

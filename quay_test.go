@@ -1,6 +1,8 @@
 package ocitags
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -39,6 +41,58 @@ func TestQuayJSONPages(t *testing.T) {
 		"/api/v1/repository/a/b/tag/?limit=97&onlyActiveTags=true&page=4",
 		"/api/v1/repository/a/b/tag/?limit=100&onlyActiveTags=true&page=1",
 	}, r.URLs(), "the pages overlap, and the front is read again")
+}
+
+// What ends a listing elsewhere ends it here.
+func TestQuayIsLeft(t *testing.T) {
+	t.Run("by the consumer", func(t *testing.T) {
+		ref, r, network := mock(t, "quayjson", "a/b", 350)
+		n := 0
+		for _, err := range anonymous(network).Tags(t.Context(), ref) {
+			require.NoError(t, err)
+			if n++; n == 150 {
+				break
+			}
+		}
+		assert.Equal(t, []string{"1", "2"}, pagesOf(r))
+	})
+	t.Run("by MaxTags", func(t *testing.T) {
+		ref, _, network := mock(t, "quayjson", "a/b", 350)
+		c := anonymous(network)
+		c.MaxTags = 150
+		_, err := c.ListTags(t.Context(), ref)
+		require.ErrorIs(t, err, ErrTooLarge)
+		assert.Contains(t, err.Error(), "page 2: ")
+	})
+	t.Run("by a large answer", func(t *testing.T) {
+		ref, r, network := mock(t, "quayjson", "a/b", 350)
+		c := anonymous(network)
+		c.bodyBound = 1000
+		_, err := c.ListTags(t.Context(), ref)
+		require.ErrorIs(t, err, ErrTooLarge)
+		assert.Len(t, r.Requests(), 1)
+	})
+	t.Run("by its context", func(t *testing.T) {
+		ref, r, network := mock(t, "quayjson", "a/b", 350)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		r.Fault = func(k int, _ *http.Request) regtest.Fault {
+			if k == 2 {
+				cancel(errors.New("enough"))
+				return regtest.Fault{Delay: time.Hour}
+			}
+			return regtest.Fault{}
+		}
+		_, err := anonymous(network).ListTags(ctx, ref)
+		require.ErrorIs(t, err, context.Canceled)
+		assert.Contains(t, err.Error(), "enough")
+	})
+	t.Run("for want of credentials", func(t *testing.T) {
+		ref, r, network := mock(t, "quayjson", "a/b", 350)
+		locked := errors.New("the key chain is locked")
+		_, err := withCredentials(network, func(context.Context, string, string) (Credential, error) { return Credential{}, locked }).ListTags(t.Context(), ref)
+		require.ErrorIs(t, err, locked)
+		assert.Empty(t, r.Requests(), "not even without one")
+	})
 }
 
 // Overlapping costs few pages, whatever the length of the list.
@@ -159,6 +213,15 @@ func TestQuayFallsBack(t *testing.T) {
 	text := func(body string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, body) })
 	}
+	page := func(n int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			var tags []string
+			for i := range n {
+				tags = append(tags, fmt.Sprintf(`{"name":"other-%d"}`, i))
+			}
+			_, _ = fmt.Fprintf(w, `{"tags":[%s],"page":%s,"has_additional":true}`, strings.Join(tags, ","), req.URL.Query().Get("page"))
+		})
+	}
 	for name, fault := range map[string]regtest.Fault{
 		"401": {Status: 401}, "403": {Status: 403}, "404": {Status: 404}, "501": {Status: 501},
 		"HTML":               {Handler: text("<html>")},
@@ -166,6 +229,8 @@ func TestQuayFallsBack(t *testing.T) {
 		"page as a string":   {Handler: text(`{"tags":[{"name":"1.0"}],"page":"1","has_additional":true}`)},
 		"always page 99":     {Handler: text(`{"tags":[{"name":"1.0"}],"page":99,"has_additional":true}`)},
 		"more that is wrong": {Handler: text(`{"tags":[],"page":1,"has_additional":"yes"}`)},
+		"more, and no tags":  {Handler: page(0)},
+		"too many tags":      {Handler: page(maxJSONPage + 1)},
 	} {
 		for k := 1; k <= 5; k++ {
 			t.Run(fmt.Sprint(name, " at request ", k), func(t *testing.T) {

@@ -354,6 +354,42 @@ func TestScansShareARetryAfter(t *testing.T) {
 	})
 }
 
+// Pages that become much larger than was asked for are read in a row.
+func TestScanMeetsLargePages(t *testing.T) {
+	list := slices.Sorted(slices.Values(pushed(50_000)))
+	for name, ahead := range map[string]bool{"where it is read ahead": true, "at the front": false} {
+		t.Run(name, func(t *testing.T) {
+			network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				last := req.URL.Query().Get("last")
+				from, found := slices.BinarySearch(list, last)
+				if found {
+					from++
+				}
+				n := 1000
+				if from > 2000 && found != ahead {
+					n = maxScanned + 1
+				}
+				page := list[from:min(from+n, len(list))]
+				if from+n < len(list) {
+					w.Header().Set("Link", fmt.Sprintf(`<?n=1000&last=%s>; rel="next"`, page[len(page)-1]))
+				}
+				_, _ = fmt.Fprintf(w, `{"tags":["%s"]}`, strings.Join(page, `","`))
+			}))
+			tags, err := (&Client{Transport: network, Credentials: Anonymous}).ListTags(t.Context(), "registry.example/a/b")
+			require.NoError(t, err)
+			assert.Equal(t, list, tags)
+		})
+	}
+}
+
+// A part that is read ahead cannot begin the list anew; the front can.
+func TestOnlyTheFrontBeginsAnew(t *testing.T) {
+	for _, cur := range []*cursor{{rewind: true}, {reorder: true}, {check: true}} {
+		require.Error(t, new(part).turn(t.Context(), cur))
+	}
+	require.NoError(t, new(part).turn(t.Context(), new(cursor)))
+}
+
 // roundTripper is an http.RoundTripper that is a function, and starts nothing.
 type roundTripper func(*http.Request) (*http.Response, error)
 

@@ -255,3 +255,89 @@ func TestNew(t *testing.T) {
 		}
 	}
 }
+
+// What the list becomes while it is read: the chain in front goes on wherever the
+// one behind it is not what comes next.
+func TestListsThatChange(t *testing.T) {
+	const size = 50
+	list := shapes[0].make(rand.New(rand.NewPCG(1, 1)), 1000)
+	slices.Sort(list)
+	// plan has read the first page, and cut once; from is what its chain finds.
+	plan := func(t *testing.T) (p *Plan, a, c *Chain, from int) {
+		p, a = New(list[:size], 4)
+		c = p.Cut()
+		require.NotNil(t, c)
+		from, _ = slices.BinarySearch(list, c.Start())
+		require.Greater(t, from, 2*size)
+		require.Less(t, from, len(list)-2*size)
+		return p, a, c, from
+	}
+	without := func(tags []string, i int) []string { return slices.Delete(slices.Clone(tags), i, i+1) }
+	seam := func(from int) []string { return list[from-10 : from-10+size] }
+
+	t.Run("not at all", func(t *testing.T) {
+		p, a, c, from := plan(t)
+		p.Page(c, list[from:from+size], true)
+		keep, on := p.Page(a, seam(from), true)
+		assert.Equal(t, 10, keep)
+		assert.False(t, on)
+		assert.True(t, a.Ended())
+		assert.Equal(t, c, p.Next(a))
+	})
+	for name, page := range map[string]func(from int) []string{
+		"a tag behind the seam is gone": func(from int) []string { return without(seam(from), 11) },
+		"the tag at the seam is gone":   func(from int) []string { return without(seam(from), 10) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, a, c, from := plan(t)
+			p.Page(c, list[from:from+size], true)
+			keep, on := p.Page(a, page(from), true)
+			assert.Equal(t, size-1, keep)
+			assert.True(t, on)
+			assert.True(t, c.Gone())
+			assert.Nil(t, p.Next(a))
+		})
+	}
+	t.Run("more than there was at the end", func(t *testing.T) {
+		p, a, c, from := plan(t)
+		p.Page(c, list[from:from+20], false)
+		assert.True(t, c.Ended())
+		keep, on := p.Page(a, seam(from), true)
+		assert.Equal(t, size, keep)
+		assert.True(t, on)
+		assert.True(t, c.Gone())
+	})
+	t.Run("nothing where there was something behind", func(t *testing.T) {
+		p, _, c, from := plan(t)
+		p.Page(c, list[from:from+size], true)
+		between := p.Cut()
+		for between != nil && p.Next(between) != c {
+			between = p.Cut()
+		}
+		require.NotNil(t, between)
+		_, on := p.Page(between, nil, false)
+		assert.False(t, on)
+		assert.True(t, between.Gone())
+		assert.False(t, c.Gone(), "which still is")
+		assert.Equal(t, None, p.Off())
+	})
+	t.Run("something where there was nothing", func(t *testing.T) {
+		p, a, c, from := plan(t)
+		other := p.Cut()
+		require.NotNil(t, other)
+		first, last := c, other
+		if p.Next(first) != last {
+			first, last = other, c
+		}
+		p.Page(last, nil, false)
+		assert.True(t, last.Gone())
+		from, _ = slices.BinarySearch(list, first.Start())
+		require.Greater(t, list[from+size-1], last.Start())
+		keep, on := p.Page(first, list[from:from+size], true)
+		assert.Zero(t, keep)
+		assert.False(t, on)
+		assert.Equal(t, EndsEarly, p.Off(), "a registry that answers so is read in a row")
+		assert.True(t, first.Gone())
+		assert.Nil(t, p.Next(a))
+	})
+}
