@@ -1,6 +1,7 @@
 package regtest
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -73,7 +74,7 @@ func (n *Network) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		// A pipe does not know of contexts; a connection is closed by them.
 		stop := make(chan struct{})
-		resp.Body = &pipeBody{PipeReader: body, stop: sync.OnceFunc(func() { close(stop) })}
+		resp.Body = &pipeBody{PipeReader: body, ctx: req.Context(), stop: sync.OnceFunc(func() { close(stop) })}
 		go func() {
 			select {
 			case <-req.Context().Done():
@@ -90,6 +91,7 @@ func (n *Network) RoundTrip(req *http.Request) (*http.Response, error) {
 
 type pipeBody struct {
 	*io.PipeReader
+	ctx  context.Context
 	stop func()
 }
 
@@ -97,6 +99,9 @@ func (b *pipeBody) Read(p []byte) (int, error) {
 	n, err := b.PipeReader.Read(p)
 	if err != nil {
 		b.stop()
+	}
+	if err == io.ErrClosedPipe && b.ctx.Err() != nil {
+		err = b.ctx.Err()
 	}
 	return n, err
 }
