@@ -2,16 +2,20 @@ package ocitags
 
 import (
 	"bytes"
+	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/printer"
 	"go/token"
 	"go/types"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -34,6 +38,25 @@ func TestReadme(t *testing.T) {
 			require.Contains(t, string(examples), indented)
 		}
 	}
+}
+
+// quay.go hangs by one call: without the file only that does not compile.
+func TestQuayHangsByOneCall(t *testing.T) {
+	dir := t.TempDir()
+	here, err := filepath.Abs("quay.go")
+	require.NoError(t, err)
+	without, overlay := filepath.Join(dir, "quay.go"), filepath.Join(dir, "overlay.json")
+	text, err := json.Marshal(map[string]any{"Replace": map[string]string{here: without}})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(without, []byte("package ocitags\n"), 0o600))
+	require.NoError(t, os.WriteFile(overlay, text, 0o600))
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, ".").CombinedOutput()
+	require.Error(t, err)
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	require.Len(t, lines, 2, "%s", out)
+	assert.Equal(t, "# github.com/ocitags/ocitags", lines[0])
+	assert.Contains(t, lines[1], "tags.go")
+	assert.Contains(t, lines[1], "undefined: jsonPages")
 }
 
 // TestAPI compares the exported declarations with testdata/api.txt: code

@@ -117,7 +117,7 @@ func (q *quay) at(page jsonPage) *cursor {
 		"onlyActiveTags": {"true"},
 		"page":           {strconv.Itoa(page.number)},
 	}.Encode()
-	return &cursor{url: &u, quay: page, check: page.front}
+	return &cursor{url: &u, own: page, check: page.front}
 }
 
 // following is the page that reaches farthest of those which hold the entry
@@ -207,7 +207,8 @@ func (q *quay) forget() {
 func (q *quay) request(page jsonPage) request { return request{url: q.at(page).url, bare: true} }
 
 func (q *quay) page(ctx context.Context, cur *cursor, to reader) (answer, error) {
-	if cur.quay == (jsonPage{}) {
+	page, ok := cur.own.(jsonPage)
+	if !ok {
 		ans, err := q.ordinary.page(ctx, cur, to)
 		if err == nil && ans.more && !q.refused {
 			q.tellDialect(ctx, jsonDialect, "the answer has_additional")
@@ -215,7 +216,7 @@ func (q *quay) page(ctx context.Context, cur *cursor, to reader) (answer, error)
 		}
 		return ans, err
 	}
-	f := q.fetch(ctx, cur.quay)
+	f := q.fetch(ctx, page)
 	rep := f.rep
 	switch {
 	case ctx.Err() != nil:
@@ -226,7 +227,7 @@ func (q *quay) page(ctx context.Context, cur *cursor, to reader) (answer, error)
 		return q.giveUp(ctx, rep, f.err.Error()), nil
 	case rep.More == nil:
 		return q.giveUp(ctx, rep, "its page has no has_additional"), nil
-	case rep.Page != "" && rep.Page != strconv.Itoa(cur.quay.number):
+	case rep.Page != "" && rep.Page != strconv.Itoa(page.number):
 		return q.giveUp(ctx, rep, "it answered with another page than was asked for"), nil
 	case rep.Entries > q.most || rep.Entries == 0 && *rep.More:
 		return q.giveUp(ctx, rep, fmt.Sprintf("it answered with a page of %d tags", rep.Entries)), nil
@@ -238,7 +239,7 @@ func (q *quay) page(ctx context.Context, cur *cursor, to reader) (answer, error)
 		}
 	}
 	q.pages++
-	return q.next(ctx, cur.quay, rep, f.tags), nil
+	return q.next(ctx, page, rep, f.tags), nil
 }
 
 // next says what follows a page with those tags.

@@ -24,10 +24,10 @@ type cursor struct {
 	guess bool     // our own, not announced: an answer without news is the end
 	full  bool     // after a page that had the n tags which were asked for
 
-	quay    jsonPage // which of quay's JSON pages; zero: none of them
-	check   bool     // a page that is read once more, to compare
-	rewind  bool     // the list begins anew here, in the same order
-	reorder bool     // the list begins anew here, in an order of its own
+	own     any  // what else the source wants to know of the page
+	check   bool // a page that is read once more, to compare
+	rewind  bool // the list begins anew here, in the same order
+	reorder bool // the list begins anew here, in an order of its own
 }
 
 // An answer is what a page brought, beside its tags.
