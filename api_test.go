@@ -19,27 +19,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The README's code is that of an example.
-func TestReadme(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	examples, err := os.ReadFile("example_test.go")
-	require.NoError(t, err)
-	blocks := strings.Split(string(readme), "```go\n")[1:]
-	require.Len(t, blocks, 2)
-	for _, block := range blocks {
-		code, _, _ := strings.Cut(block, "```")
-		code = strings.ReplaceAll(code, `"registry.gitlab.com/group/cache"`, "cache") // a host that is there for all to see
-		for line := range strings.Lines(code) {
-			require.Contains(t, string(examples), strings.TrimPrefix(line, "import "))
-		}
-		if !strings.HasPrefix(code, "import") {
-			indented := "\t" + strings.ReplaceAll(strings.TrimSuffix(code, "\n"), "\n", "\n\t")
-			require.Contains(t, string(examples), indented)
-		}
-	}
-}
-
 // quay.go hangs by one call: without the file only that does not compile.
 func TestQuayHangsByOneCall(t *testing.T) {
 	dir := t.TempDir()

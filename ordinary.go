@@ -166,9 +166,9 @@ func (s *ordinary) page(ctx context.Context, cur *cursor, to reader) (answer, er
 	}
 	switch {
 	case err == errRepeat:
-		return s.unanswered(cur, rep, "asking after its last tag gave the start of the list again"), nil
+		return s.unanswered(ctx, cur, rep, "asking after its last tag gave the start of the list again"), nil
 	case err != nil && cur.guess && refusesLast(status(err)) && !s.goesOn: // what it took up once it knows
-		return s.unanswered(cur, rep, fmt.Sprintf("last was refused with %d", status(err))), nil
+		return s.unanswered(ctx, cur, rep, fmt.Sprintf("last was refused with %d", status(err))), nil
 	case err != nil:
 		return answer{reply: rep}, err
 	}
@@ -372,7 +372,7 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail, le
 		s.warn(ctx, "order and cursor disagree: listing once more without n")
 		ans.next = s.wholeList()
 	case cur.guess && t.news == 0 && rep.Entries > 0 && !ans.more: // with or without a Link
-		return s.unanswered(cur, rep, "asking after its last tag brought nothing new"), nil
+		return s.unanswered(ctx, cur, rep, "asking after its last tag brought nothing new"), nil
 	case cur.guess && rep.Entries == 0:
 		ans.why = "nothing comes after its last tag"
 	case s.whole && t.news == 0 && link == nil:
@@ -462,8 +462,9 @@ func (s *ordinary) wholeList() *cursor {
 // the n tags that were asked for, n may be all that the registry knows of
 // paging, as Google's Artifact Registry did that cut its lists at n without a
 // word (go-containerregistry #1643): only the list without n tells.
-func (s *ordinary) unanswered(cur *cursor, rep reply, why string) answer {
+func (s *ordinary) unanswered(ctx context.Context, cur *cursor, rep reply, why string) answer {
 	if cur.full && !s.linked && !s.goesOn && !s.whole {
+		s.log().DebugContext(ctx, "listing once more without n", "because", why+", and n may have cut the list")
 		return answer{reply: rep, next: s.wholeList()}
 	}
 	return answer{reply: rep, why: "the last page has no Link, and " + why}

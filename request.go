@@ -171,20 +171,7 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 	watch := &bound.Watch{Idle: maxIdle, Total: maxAnswerTime, Cancel: cancel}
 	began, status := time.Now(), 0
 	rep.asked = req.url
-	defer func() {
-		args := []any{"url", toldURL(req.url), "status", status, "tags", rep.Entries - rep.Skipped, "skipped", rep.Skipped, "duration", time.Since(began)}
-		if rep.answered != nil && !samePlace(rep.answered, req.url) {
-			args = append(args, "answered", toldURL(rep.answered))
-		}
-		if _, refused := errors.AsType[*Error](err); err != nil && !refused && err != errStopped && err != errRepeat {
-			text := strings.TrimPrefix(err.Error(), "GET "+bareURL(req.url)+": ")
-			if ctx.Err() != nil {
-				text = ended(ctx).Error()
-			}
-			args = append(args, "error", text)
-		}
-		l.log().DebugContext(ctx, "request", args...)
-	}()
+	defer func() { l.tellRequest(ctx, req.url, status, rep, time.Since(began), err) }()
 
 	hreq, err := http.NewRequestWithContext(ctx, http.MethodGet, req.url.String(), nil)
 	if err != nil {
@@ -240,6 +227,26 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 		return rep, failure(ctx, req.url, err)
 	}
 	return rep, nil
+}
+
+// tellRequest logs what became of a request.
+func (l *listing) tellRequest(ctx context.Context, asked *url.URL, status int, rep reply, took time.Duration, err error) {
+	log := l.log()
+	if !log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	args := []any{"url", toldURL(asked), "status", status, "tags", rep.Entries - rep.Skipped, "skipped", rep.Skipped, "duration", took}
+	if rep.answered != nil && !samePlace(rep.answered, asked) {
+		args = append(args, "answered", toldURL(rep.answered))
+	}
+	if _, refused := errors.AsType[*Error](err); err != nil && !refused && err != errStopped && err != errRepeat {
+		text := strings.TrimPrefix(err.Error(), "GET "+bareURL(asked)+": ")
+		if ctx.Err() != nil {
+			text = ended(ctx).Error()
+		}
+		args = append(args, "error", text)
+	}
+	log.DebugContext(ctx, "request", args...)
 }
 
 // maxSkipsLogged is how many skipped entries a listing logs one by one.

@@ -465,7 +465,7 @@ func (l *listing) recall(ctx context.Context) error {
 		tags = append(tags, tag)
 		return tag != last
 	}
-	if err := again.run(ctx); err != nil && err != errStopped {
+	if _, err := again.readAll(ctx); err != nil && err != errStopped {
 		return fmt.Errorf("reading the list again: %w", err)
 	}
 	l.filter.Recall(tags)

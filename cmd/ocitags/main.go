@@ -19,6 +19,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -45,7 +47,7 @@ type options struct {
 	concurrency, n       int
 	plainHTTP, anonymous bool
 	timeout              time.Duration
-	demo                 bool
+	demo, version        bool
 	ref                  string
 }
 
@@ -68,6 +70,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.anonymous, "anonymous", false, "do not look for credentials")
 	flags.DurationVar(&o.timeout, "timeout", 0, "give up after this time, such as 30s; 0: never")
 	flags.BoolVar(&o.demo, "demo", false, "list from registries that it starts itself, and needs no network for")
+	flags.BoolVar(&o.version, "version", false, "print the version")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -78,9 +81,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return err
 	}
 	switch {
-	case o.demo && flags.NArg() > 0:
-		return o, wrong("-demo takes no reference")
-	case !o.demo && flags.NArg() != 1:
+	case (o.demo || o.version) && flags.NArg() > 0:
+		return o, wrong("-demo and -version take no reference")
+	case !o.demo && !o.version && flags.NArg() != 1:
 		return o, wrong("one reference is needed, not %d", flags.NArg())
 	case o.concurrency < 0:
 		return o, wrong("-c %d: not below 0", o.concurrency)
@@ -105,9 +108,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("-timeout %v is over", o.timeout))
 		defer cancel()
 	}
-	if o.demo {
+	switch {
+	case o.version:
+		err = printVersion(stdout)
+	case o.demo:
 		err = demo(ctx, stdout)
-	} else {
+	default:
 		err = list(ctx, o, stdout, stderr)
 	}
 	switch {
@@ -122,6 +128,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "ocitags:", err)
 		return 1
 	}
+}
+
+func printVersion(stdout io.Writer) error {
+	version := "(unknown)"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		version = info.Main.Version
+	}
+	_, err := fmt.Fprintln(stdout, "ocitags", version, runtime.Version())
+	return err
 }
 
 // list prints the tags of o.ref.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags/internal/readme"
 	"github.com/ocitags/ocitags/internal/regtest"
 )
 
@@ -145,7 +147,7 @@ func TestFailures(t *testing.T) {
 func TestUsage(t *testing.T) {
 	for name, args := range map[string][]string{
 		"nothing": {}, "two": {"a", "b"}, "unknown flag": {"-x", "a"}, "bad number": {"-n", "x", "a"}, "bad time": {"-timeout", "-1s", "a"},
-		"bad concurrency": {"-c", "-1", "a"}, "demo and a reference": {"-demo", "a"}, "bad reference": {"a//b"},
+		"bad concurrency": {"-c", "-1", "a"}, "demo and a reference": {"-demo", "a"}, "version and a reference": {"-version", "a"}, "bad reference": {"a//b"},
 	} {
 		stdout, stderr, status := command(t, args...)
 		assert.Equal(t, 2, status, name)
@@ -157,6 +159,21 @@ func TestUsage(t *testing.T) {
 	for _, flag := range []string{"-json", "-count", "-v", "-c int", "-n int", "-plain-http", "-anonymous", "-timeout", "-demo"} {
 		assert.Contains(t, stderr, "  "+flag)
 	}
+}
+
+var update = flag.Bool("update", false, "rewrite the README's part")
+
+// The README shows the usage.
+func TestReadmeUsage(t *testing.T) {
+	_, stderr, _ := command(t, "-h")
+	want := "```\n" + strings.ReplaceAll(stderr, "\t", "    ") + "```\n"
+	const file = readme.File("../../README.md")
+	if *update {
+		require.NoError(t, file.Replace("usage", want))
+	}
+	part, err := file.Part("usage")
+	require.NoError(t, err)
+	assert.Equal(t, part, want, "run go test -update, and read the difference")
 }
 
 func TestPlainHTTP(t *testing.T) {
@@ -274,6 +291,13 @@ func TestClosedPipe(t *testing.T) {
 	var errs bytes.Buffer
 	assert.Equal(t, 1, run(t.Context(), []string{host + "/a/b"}, broken{}, &errs))
 	assert.Empty(t, errs.String())
+}
+
+func TestVersion(t *testing.T) {
+	stdout, stderr, status := command(t, "-version")
+	assert.Equal(t, 0, status)
+	assert.Empty(t, stderr)
+	assert.Regexp(t, `^ocitags \S+ go1\.\S+\n$`, stdout)
 }
 
 func TestDemo(t *testing.T) {

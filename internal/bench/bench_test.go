@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 
@@ -22,5 +23,23 @@ func TestShort(t *testing.T) {
 	}
 	for _, c := range peers {
 		assert.Contains(t, out.String(), "| "+c.name+" |")
+	}
+}
+
+// The README shows tables of results.md, which were measured with the clients of
+// go.mod.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile(results)
+	require.NoError(t, err)
+	part, err := root.Part("bench")
+	require.NoError(t, err)
+	for line := range strings.Lines(part) {
+		assert.Contains(t, string(text), line)
+	}
+	versions, err := versions(t.Context())
+	require.NoError(t, err)
+	assert.Contains(t, part, versions, "another version is measured anew: go run .")
+	for _, c := range append([]client{ours}, peers...) {
+		assert.Contains(t, part, "| "+c.name+" |")
 	}
 }

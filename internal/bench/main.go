@@ -2,9 +2,9 @@
 // and says what that took: each client is a program of its own, against
 // registries on loopback which this one starts.
 //
-//	go run .                  # five minutes; prints tables, and writes chart.svg
+//	go run .                  # five minutes; writes results.md, chart.svg and the README's part of both
 //	go run . -tables=false    # the chart alone
-//	go run . -short           # tables of small lists, to see that it works
+//	go run . -short           # prints tables of small lists, to see that it works
 package main
 
 import (
@@ -28,6 +28,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/ocitags/ocitags/internal/bench/clients/measure"
+	"github.com/ocitags/ocitags/internal/readme"
 )
 
 // A client is a program and its arguments.
@@ -63,17 +64,40 @@ type bench struct {
 }
 
 func main() {
-	short := flag.Bool("short", false, "a hundredth of the tags, one run, and no chart")
+	short := flag.Bool("short", false, "a hundredth of the tags, one run, and nothing is written")
 	tables := flag.Bool("tables", true, "measure what the tables have")
-	chart := flag.String("chart", "chart.svg", "where the chart goes")
 	flag.Parse()
-	b := &bench{ctx: context.Background(), out: os.Stdout, runs: 5, scale: 1, chart: *chart, quick: !*tables}
+	var results bytes.Buffer
+	b := &bench{ctx: context.Background(), out: io.MultiWriter(os.Stdout, &results), runs: 5, scale: 1, chart: "chart.svg", quick: !*tables}
 	if *short {
 		b.runs, b.scale, b.chart = 1, 100, ""
 	}
-	if err := b.run(); err != nil {
+	err := b.run()
+	if err == nil && *tables && !*short {
+		err = publish(results.String())
+	}
+	if err != nil {
 		log.Fatal(err)
 	}
+}
+
+// results is where the tables go, and root the README that shows some of them.
+const (
+	results = "results.md"
+	root    = readme.File("../../README.md")
+)
+
+// publish writes the tables, and those that the README shows.
+func publish(text string) error {
+	if err := os.WriteFile(results, []byte(text), 0o666); err != nil {
+		return err
+	}
+	sections := strings.Split(text, "\n## ")
+	shown := strings.TrimSpace(strings.Split(sections[0], "\n\n")[1]) + "\n"
+	for _, i := range []int{1, 3} {
+		shown += "\n" + sections[i] // a title is the first line of each
+	}
+	return root.Replace("bench", shown)
 }
 
 // run builds the clients, measures all cases and draws the chart.
@@ -90,7 +114,11 @@ func (b *bench) run() error {
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("building the clients: %w", err)
 	}
-	_, _ = fmt.Fprintf(b.out, "%s, %d CPUs, median of %d\n", runtime.Version(), runtime.NumCPU(), b.runs)
+	versions, err := versions(b.ctx)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(b.out, "# What a list costs\n\n%s, %d CPUs, each client in a process of its own, median of %d runs. %s\n", runtime.Version(), runtime.NumCPU(), b.runs, versions)
 	if !b.quick {
 		if err := b.cases(filepath.Join(dir, "registry")); err != nil {
 			return err
@@ -100,6 +128,19 @@ func (b *bench) run() error {
 		return nil
 	}
 	return b.draw(b.chart)
+}
+
+// versions are those of the clients.
+func versions(ctx context.Context) (string, error) {
+	paths := []string{
+		"github.com/google/go-containerregistry", "oras.land/oras-go/v2", "github.com/regclient/regclient",
+		"go.podman.io/image/v5", "cuelabs.dev/go/oci/ociregistry",
+	}
+	out, err := exec.CommandContext(ctx, "go", append([]string{"list", "-m", "-f", "{{.Path}} {{.Version}}"}, paths...)...).Output()
+	if err != nil {
+		return "", fmt.Errorf("asking for versions: %w", err)
+	}
+	return "Versions: " + strings.Join(strings.Split(strings.TrimSpace(string(out)), "\n"), ", ") + ".", nil
 }
 
 // cases are all tables.
@@ -185,7 +226,7 @@ func (b *bench) measure(h http.Handler, delay time.Duration, tags int, clients [
 
 // table prints rows as Markdown does it.
 func (b *bench) table(title string, rows []row) {
-	_, _ = fmt.Fprintf(b.out, "\n%s\n\n| client | complete | time | CPU | requests | connections | allocations | peak memory |\n|---|---|--:|--:|--:|--:|--:|--:|\n", title)
+	_, _ = fmt.Fprintf(b.out, "\n## %s\n\n| client | complete | time | CPU | requests | connections | allocations | peak memory |\n|---|---|--:|--:|--:|--:|--:|--:|\n", title)
 	for _, r := range rows {
 		complete := "yes"
 		switch {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -116,10 +117,39 @@ func (s server) push(t *testing.T, tags []string) {
 	}
 }
 
+// The versions that are told are those of go.mod, or of the package.
+func TestVersions(t *testing.T) {
+	text, err := os.ReadFile("go.mod")
+	require.NoError(t, err)
+	for profile, module := range map[string]string{
+		"dist312": "distribution/distribution/v3", "ggcr": "google/go-containerregistry",
+		"cuelabs": "cuelabs.dev/go/oci/ociregistry", "cuelabs-max": "cuelabs.dev/go/oci/ociregistry",
+	} {
+		assert.Regexp(t, regexp.QuoteMeta(module)+` v\S*`+regexp.QuoteMeta(regtest.Real[profile]), string(text))
+	}
+	if binary, err := exec.LookPath("docker-registry"); err == nil {
+		out, err := exec.CommandContext(t.Context(), binary, "--version").Output()
+		require.NoError(t, err)
+		assert.Contains(t, string(out), strings.TrimPrefix(regtest.Real["dist28"], "Debian's "))
+	}
+}
+
 // lists checks that all tags come, whatever the page size, and how many
-// requests that takes by default.
-func (s server) lists(t *testing.T, want []string, pages int) {
+// requests that takes by default: as many as the profile that stands for it.
+func (s server) lists(t *testing.T, profile string, want []string, pages int) {
 	t.Helper()
+	assert.Contains(t, regtest.Real, profile)
+	mock := regtest.New(regtest.ByName(profile)).Push(repo, want...)
+	tags, err := (&ocitags.Client{Transport: new(regtest.Network).Handle("registry.example", mock), Concurrency: 1}).ListTags(t.Context(), "registry.example/"+repo)
+	require.NoError(t, err)
+	require.Equal(t, want, tags)
+	answered := 0
+	for _, req := range mock.Requests() {
+		if req.Status == http.StatusOK {
+			answered++
+		}
+	}
+	assert.Equal(t, pages, answered, "pages of the mock")
 	for _, size := range []int{0, -1, 100, 250, 999, 1250, 2499, 2500, 2501} {
 		t.Run(fmt.Sprintf("page size %d", size), func(t *testing.T) {
 			for _, concurrency := range []int{1, 0, 8} {
@@ -138,7 +168,7 @@ func (s server) lists(t *testing.T, want []string, pages int) {
 			}
 		})
 	}
-	_, err := (&ocitags.Client{Credentials: ocitags.Anonymous}).ListTags(t.Context(), s.host+"/no/such")
+	_, err = (&ocitags.Client{Credentials: ocitags.Anonymous}).ListTags(t.Context(), s.host+"/no/such")
 	if s.user != nil {
 		require.ErrorIs(t, err, ocitags.ErrUnauthorized)
 	} else {
@@ -162,7 +192,7 @@ http: {secret: interop}
 
 func TestDistribution312(t *testing.T) {
 	s := serve(t, distribution(t, ""), nil)
-	s.lists(t, many(t), 3)
+	s.lists(t, "dist312", many(t), 3)
 	t.Run("command", func(t *testing.T) { s.command(t) })
 }
 
@@ -183,7 +213,7 @@ func TestDistribution312WithBasicAuth(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "htpasswd")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "bob:%s\n", hash), 0o600))
 	s := serve(t, distribution(t, fmt.Sprintf("auth: {htpasswd: {realm: interop, path: %q}}", file)), url.UserPassword("bob", "s3cret"))
-	s.lists(t, many(t), 3)
+	s.lists(t, "dist312", many(t), 3)
 
 	_, err = (&ocitags.Client{Credentials: ocitags.StaticCredential(s.host, ocitags.Credential{Username: "bob", Password: "wrong"})}).ListTags(t.Context(), s.host+"/"+repo)
 	require.ErrorIs(t, err, ocitags.ErrUnauthorized)
@@ -220,20 +250,20 @@ func TestDebianDockerRegistry(t *testing.T) {
 
 	s := server{host: host}
 	s.push(t, many(t))
-	s.lists(t, many(t), 2) // 2,500 at once, and one question whether that is a cap
+	s.lists(t, "dist28", many(t), 2) // 2,500 at once, and one question whether that is a cap
 }
 
 func TestGoContainerRegistry(t *testing.T) {
 	s := serve(t, registry.New(registry.Logger(log.New(io.Discard, "", 0))), nil)
-	s.lists(t, many(t), 4) // no Link: two full pages, one of 500, and the question after it
+	s.lists(t, "ggcr", many(t), 4) // no Link: two full pages, one of 500, and the question after it
 }
 
 func TestCuelabs(t *testing.T) {
 	s := serve(t, ociserver.New(ocimem.New(), nil), nil)
-	s.lists(t, many(t), 2) // it honours 10,000
+	s.lists(t, "cuelabs", many(t), 2) // it honours 10,000
 }
 
 func TestCuelabsWithMaxListPageSize(t *testing.T) {
 	s := serve(t, ociserver.New(ocimem.New(), &ociserver.Options{MaxListPageSize: 100}), nil)
-	s.lists(t, many(t), 26) // 25 full pages, and the question after the last
+	s.lists(t, "cuelabs-max", many(t), 26) // 25 full pages, and the question after the last
 }

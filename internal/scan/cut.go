@@ -6,7 +6,7 @@ import (
 )
 
 // The numbers of Cut were found by trying many over the simulations of
-// BenchmarkScan. Around them the time at k=4 changes little, that at k=8 by up to
+// TestCost. Around them the time at k=4 changes little, that at k=8 by up to
 // a fifth.
 const (
 	// freeWaste and wasteRate bound what cuts may cost: so many requests, and so

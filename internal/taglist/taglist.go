@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	// maxDepth bounds the nesting of values that are skipped. Google's
+	// MaxDepth bounds the nesting of values that are skipped. Google's
 	// "manifest" maps, the deepest seen, have 4 levels.
-	maxDepth = 64
+	MaxDepth = 64
 
-	// maxValue bounds what the decoder must hold at once, one string or
+	// MaxValue bounds what the decoder must hold at once, one string or
 	// number. A tag has at most 128 bytes; the rest is for values to skip.
-	maxValue = 1 << 20
+	MaxValue = 1 << 20
 
 	// batchBytes is how many bytes of tags are cut from one string: a tag that
 	// is kept keeps at most this much alive.
@@ -104,7 +104,7 @@ func decodeList(r io.Reader, h Handler, plainly bool) (Summary, error) {
 }
 
 // input counts what the decoder took in, and refuses to let one value grow
-// beyond maxValue: jsontext itself buffers a value whatever its length.
+// beyond MaxValue: jsontext itself buffers a value whatever its length.
 type input struct {
 	r        io.Reader
 	consumed func() int64
@@ -117,8 +117,8 @@ func (in *input) Read(p []byte) (int, error) {
 	if in.err != nil {
 		return 0, in.err
 	}
-	if in.read-in.consumed() > maxValue {
-		in.err = fmt.Errorf("one JSON value of more than %d bytes: %w", maxValue, ErrTooLarge)
+	if in.read-in.consumed() > MaxValue {
+		in.err = fmt.Errorf("one JSON value of more than %d bytes: %w", MaxValue, ErrTooLarge)
 		return 0, in.err
 	}
 	n, err := in.r.Read(p)
@@ -447,7 +447,7 @@ func (d *decoder) scalar() (string, error) {
 	return string(raw), nil
 }
 
-// skip passes over a value without holding it, but not deeper than maxDepth.
+// skip passes over a value without holding it, but not deeper than MaxDepth.
 func (d *decoder) skip() error {
 	depth := d.dec.StackDepth()
 	for {
@@ -455,8 +455,8 @@ func (d *decoder) skip() error {
 			return d.syntax(err)
 		}
 		switch now := d.dec.StackDepth(); {
-		case now > maxDepth:
-			return fmt.Errorf("JSON nested deeper than %d: %w", maxDepth, ErrTooLarge)
+		case now > MaxDepth:
+			return fmt.Errorf("JSON nested deeper than %d: %w", MaxDepth, ErrTooLarge)
 		case now <= depth:
 			return nil
 		}

@@ -149,9 +149,9 @@ func TestDecodeBounds(t *testing.T) {
 		deep := func(n int) string {
 			return `{"x":` + strings.Repeat(`[`, n) + strings.Repeat(`]`, n) + `,"tags":["1"]}`
 		}
-		_, _, _, err := decode(strings.NewReader(deep(maxDepth-1)), time.Time{})
+		_, _, _, err := decode(strings.NewReader(deep(MaxDepth-1)), time.Time{})
 		require.NoError(t, err)
-		_, _, _, err = decode(strings.NewReader(deep(maxDepth)), time.Time{})
+		_, _, _, err = decode(strings.NewReader(deep(MaxDepth)), time.Time{})
 		require.ErrorIs(t, err, ErrTooLarge)
 		assert.Contains(t, err.Error(), "64")
 	})
