@@ -92,7 +92,7 @@ func TestReadmeLimits(t *testing.T) {
 	row := func(what, format string, args ...any) {
 		fmt.Fprintf(&table, "| %s | %s |\n", what, fmt.Sprintf(format, args...))
 	}
-	row("tags of one listing", "`Client.MaxTags`, %s", thousands(defaultMaxTags))
+	row("tags of one listing", "`Client.MaxTags`, %s", readme.Thousands(defaultMaxTags))
 	row("one answer", "%s, %s of waiting for it, %s without a byte", size(maxBody), span(maxAnswerTime), span(maxIdle))
 	row("response header, error body, token answer", "%s, %s, %s", size(maxHeader), size(maxErrorBody), size(maxTokenAnswer))
 	row("one JSON value, nesting", "%s, %d", size(taglist.MaxValue), taglist.MaxDepth)
@@ -120,14 +120,6 @@ func span(d time.Duration) string {
 		return fmt.Sprint(d.Minutes(), " minutes")
 	}
 	return fmt.Sprint(d.Seconds(), " s")
-}
-
-func thousands(n int) string {
-	text := strconv.Itoa(n)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
 }
 
 // What the README says of the module is so: its version of Go, and the modules

@@ -95,7 +95,8 @@ func publish(text string) error {
 	sections := strings.Split(text, "\n## ")
 	shown := strings.TrimSpace(strings.Split(sections[0], "\n\n")[1]) + "\n"
 	for _, i := range []int{1, 3} {
-		shown += "\n" + sections[i] // a title is the first line of each
+		title, table, _ := strings.Cut(sections[i], "\n")
+		shown += "\n" + title + ":\n" + table
 	}
 	return root.Replace("bench", shown)
 }
@@ -160,21 +161,21 @@ func (b *bench) cases(dir string) error {
 		tags    int
 		clients []client
 	}{
-		{"%d tags, 1000 a page, 20 ms a request", mock("dist312", 1000, hundred), delay, n(100_000), all},
-		{"%d tags, one page, 20 ms a request", mock("dist312", 0, packages(251)), delay, 251, append([]client{ours}, peers...)},
-		{"%d tags in one answer", body(million), 0, n(1_000_000), append([]client{ours, streamed, raw}, peers...)},
-		{"%d tags in one answer", body(hundred), 0, n(100_000), []client{ours, streamed, raw}},
-		{"%d tags, 100 a page", mock("dist312", 100, packages(n(20_000))), 0, n(20_000), []client{ours1, ours, ours8}},
-		{"%d tags of quay's JSON pages, 20 ms a request", mock("quayjson", 0, packages(n(20_000))), delay, n(20_000), []client{
+		{"%s tags, 1000 a page, 20 ms a request", mock("dist312", 1000, hundred), delay, n(100_000), all},
+		{"%s tags, one page, 20 ms a request", mock("dist312", 0, packages(251)), delay, 251, append([]client{ours}, peers...)},
+		{"%s tags in one answer", body(million), 0, n(1_000_000), append([]client{ours, streamed, raw}, peers...)},
+		{"%s tags in one answer", body(hundred), 0, n(100_000), []client{ours, streamed, raw}},
+		{"%s tags, 100 a page", mock("dist312", 100, packages(n(20_000))), 0, n(20_000), []client{ours1, ours, ours8}},
+		{"%s tags of quay's JSON pages, 20 ms a request", mock("quayjson", 0, packages(n(20_000))), delay, n(20_000), []client{
 			{ours.name, append(ours.args, "-as", "quay.io")}, {ours1.name, append(ours1.args, "-as", "quay.io")},
 		}},
-		{"%d tags, distribution 3.1.2 on its file system", dist, 0, n(20_000), all},
+		{"%s tags, distribution 3.1.2 on its file system", dist, 0, n(20_000), all},
 	} {
 		rows, err := b.measure(c.handler, c.delay, c.tags, c.clients)
 		if err != nil {
 			return err
 		}
-		b.table(fmt.Sprintf(c.title, c.tags), rows)
+		b.table(fmt.Sprintf(c.title, readme.Thousands(c.tags)), rows)
 	}
 	return nil
 }
@@ -211,6 +212,7 @@ func (b *bench) measure(h http.Handler, delay time.Duration, tags int, clients [
 			if err := json.Unmarshal(stdout.Bytes(), &r.Result); err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
+			r.Failed = strings.ReplaceAll(r.Failed, s.URL, "") // another in each run
 			r.requests, r.connections = s.counts()
 			r.complete = r.Failed == "" && r.Tags == tags
 			runs[i] = append(runs[i], r)
@@ -231,7 +233,7 @@ func (b *bench) table(title string, rows []row) {
 		complete := "yes"
 		switch {
 		case r.Failed != "":
-			complete = "error: " + strings.ReplaceAll(r.Failed[:min(60, len(r.Failed))], "|", "/")
+			complete = "error: " + strings.ReplaceAll(r.Failed[:min(160, len(r.Failed))], "|", "/")
 		case !r.complete:
 			complete = fmt.Sprintf("**%d tags**", r.Tags)
 		}

@@ -1,10 +1,11 @@
-// Package readme keeps generated parts of the README what their generators say.
-// A part stands between <!-- name --> and <!-- /name -->.
+// Package readme keeps the generated parts of the README what their generators
+// say. A part stands between <!-- name --> and <!-- /name -->.
 package readme
 
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -38,4 +39,13 @@ func (f File) split(name string) (before, part, after string, err error) {
 		return "", "", "", fmt.Errorf("%s has no part %q", f, name)
 	}
 	return before + opening, part, closing + after, nil
+}
+
+// Thousands writes n in groups of three digits.
+func Thousands(n int) string {
+	text := strconv.Itoa(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
 }

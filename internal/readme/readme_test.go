@@ -27,3 +27,9 @@ func TestPart(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "x\n<!-- a -->\ntwo\nthree\n<!-- /a -->\ny\n<!-- b -->\n", string(text))
 }
+
+func TestThousands(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 10_000_000: "10,000,000"} {
+		assert.Equal(t, want, Thousands(n))
+	}
+}
