@@ -364,13 +364,12 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail, le
 	}
 	last := t.prev
 	switch {
-	case byTag && leads && s.disagrees(ctx):
+	case byTag && leads && s.disagrees(ctx, s.linked && link == nil && !isFull(rep)):
 		// The pages so far may lack tags that no further page brings.
 		if s.whole {
 			return ans, fmt.Errorf("%w: GET %s: the registry sorts its pages in one way and continues them in another, so that tags are missing", ErrInvalidResponse, bareURL(rep.asked))
 		}
-		s.warn(ctx, "order and cursor disagree: listing once more without n")
-		ans.next = s.wholeList()
+		ans.next = s.disagreed(ctx)
 	case cur.guess && t.news == 0 && rep.Entries > 0 && !ans.more: // with or without a Link
 		return s.unanswered(ctx, cur, rep, "asking after its last tag brought nothing new"), nil
 	case cur.guess && rep.Entries == 0:
@@ -410,7 +409,21 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail, le
 	if ans.next != nil && !ans.next.reorder && leads {
 		s.speaks(ctx, link, ans)
 	}
+	if !leads && s.trail.swap[1] != "" {
+		ans.doubt = func(ctx context.Context) *cursor {
+			if s.trail.next != "" && !s.disagrees(ctx, false) {
+				return nil
+			}
+			return s.disagreed(ctx)
+		}
+	}
 	return ans, nil
+}
+
+// disagreed is where the list begins anew that lacks tags when it is paged.
+func (s *ordinary) disagreed(ctx context.Context) *cursor {
+	s.warn(ctx, "order and cursor disagree: listing once more without n")
+	return s.wholeList()
 }
 
 // speaks logs how the registry's pages go on, and by what that was seen.
@@ -566,16 +579,16 @@ func (s *ordinary) judge(cur *cursor, t trail) {
 //
 // The question is what follows b, where the list has a, b, c one after the
 // other although a is greater than b. A registry that looks for the place of b
-// says c (ghcr.io, which lists by age). One that compares says a, or something
-// that comes before it.
-func (s *ordinary) disagrees(ctx context.Context) bool {
+// says c (ghcr.io, which lists by age), or nothing where the list ends with b.
+// One that compares says a, or something that comes before it.
+func (s *ordinary) disagrees(ctx context.Context, atEnd bool) bool {
 	if s.client.habits(s.home.Host).positional {
 		return false
 	}
-	if s.compares || s.trail.next == "" {
+	b, c := s.trail.swap[1], s.trail.next
+	if s.compares || b == "" || c == "" && !atEnd {
 		return s.compares
 	}
-	b, c := s.trail.swap[1], s.trail.next
 	one := *s
 	if one.n > 0 {
 		one.n = 1

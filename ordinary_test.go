@@ -206,6 +206,25 @@ func TestDistributionOnS3LosesTags(t *testing.T) {
 }
 
 // If even that comes in pages, tags are missing, and nobody can tell which.
+// The same where the last two tags are the only ones that show it.
+func TestDistributionOnS3LosesTagsAtTheEnd(t *testing.T) {
+	var tags []string
+	for i := range 247 {
+		tags = append(tags, fmt.Sprintf("b%03d", i))
+	}
+	tags = append(tags, "a", "a-alpine") // a-alpine is the last of the first page, and a is lost
+	for i := range 98 {
+		tags = append(tags, fmt.Sprintf("_%03d", i))
+	}
+	tags = append(tags, "_z", "z", "z-alpine")
+	r := regtest.New(regtest.ByName("dist312s3")).Push("a/b", tags...)
+	list := r.Tags("a/b")
+	require.Equal(t, []string{"a-alpine", "a"}, list[99:101])
+	c := anonymous(wire(t).Handle("registry.example", r))
+	c.PageSize = 100
+	mustList(t, c, "registry.example/a/b", r, "a/b")
+}
+
 func TestOrderAndCursorDisagreeInEveryPage(t *testing.T) {
 	p := regtest.ByName("dist312s3")
 	p.DefaultN = 100

@@ -497,3 +497,49 @@ func TestSkippedEntriesAreLoggedUpToABound(t *testing.T) {
 	assert.Equal(t, 2*maxSkipsLogged, strings.Count(log.String(), "skipped an entry"))
 	assert.Equal(t, 2, strings.Count(log.String(), "skipping more entries"))
 }
+
+// A registry out there does not make us knock at doors inside: a redirect leads
+// to its own domain, or to a public name at a public address.
+func TestRedirectsDoNotLeadInside(t *testing.T) {
+	for _, test := range []struct {
+		from, to string
+		judged   bool // the address of to, when it is dialed
+		refused  bool
+	}{
+		{"registry.example", "https://10.0.0.1/v2/a/b/tags/list", false, true},
+		{"registry.example", "https://[::1]:5000/v2/a/b/tags/list", false, true},
+		{"registry.example", "https://169.254.169.254/", false, true},
+		{"registry.example", "https://localhost/v2/a/b/tags/list", false, true},
+		{"registry.example", "https://metadata.internal/", false, true},
+		{"registry.example", "https://elsewhere.test/v2/a/b/tags/list", true, false},
+		{"registry.example", "https://node.registry.example/v2/a/b/tags/list", false, false},
+		{"mirror.internal", "https://node.internal/v2/a/b/tags/list", false, false},
+		{"10.0.0.1:5000", "https://10.0.0.2:5000/v2/a/b/tags/list", false, false},
+	} {
+		t.Run(test.from+" to "+test.to, func(t *testing.T) {
+			var hosts []string
+			c := &Client{Credentials: Anonymous, Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				hosts = append(hosts, req.URL.Host)
+				w := httptest.NewRecorder()
+				if req.URL.Host == test.from {
+					w.Header().Set("Location", test.to)
+					w.WriteHeader(http.StatusTemporaryRedirect)
+				} else {
+					assert.Equal(t, test.judged, req.Context().Value(publicOnlyKey{}) == req.URL.Hostname())
+					_, _ = w.WriteString(`{"tags":["a"]}`)
+				}
+				resp := w.Result()
+				resp.Request = req
+				return resp, nil
+			})}
+			_, err := c.ListTags(t.Context(), test.from+"/a/b")
+			if test.refused {
+				require.ErrorIs(t, err, ErrUnsafeLink)
+				assert.Len(t, hosts, 1)
+				return
+			}
+			require.NoError(t, err)
+			assert.Len(t, hosts, 2)
+		})
+	}
+}

@@ -50,11 +50,12 @@ type part struct {
 	s     *scanner
 	at    *scan.Chain
 	chain *chain
-	page  []string   // of the try that is being read
-	ready [][]string // pages to be handed out
-	tags  int        // in them
-	bytes int        // of them
-	why   string     // the evidence of its last page
+	page  []string                          // of the try that is being read
+	ready [][]string                        // pages to be handed out
+	tags  int                               // in them
+	bytes int                               // of them
+	why   string                            // the evidence of its last page
+	doubt func(ctx context.Context) *cursor // as its pages have it
 
 	wanted  bool          // its turn has come
 	resting bool          // it stopped for want of room
@@ -217,6 +218,9 @@ func (p *part) end(ctx context.Context, ans answer, took time.Duration) (news, t
 		return 0, 0, false
 	}
 	p.why = ans.why
+	if ans.doubt != nil {
+		p.doubt = ans.doubt
+	}
 	p.ready = append(p.ready, p.page[:keep])
 	p.tags += keep
 	for _, tag := range p.page[:keep] {
@@ -265,7 +269,14 @@ func (f *front) next(ctx context.Context) (*chain, error) {
 				}
 			}
 		}
-		if goesOn := f.scan.handedOut(p); goesOn {
+		goesOn := f.scan.handedOut(p)
+		if p.doubt != nil {
+			if cur := p.doubt(ctx); cur != nil {
+				return f.anew(p.chain.src, cur), nil
+			}
+			p.doubt = nil
+		}
+		if goesOn {
 			return p.chain, nil
 		}
 	}
@@ -273,6 +284,18 @@ func (f *front) next(ctx context.Context) (*chain, error) {
 		f.report(page)
 	}
 	return nil, nil
+}
+
+// anew ends the scan, and is the chain that reads the list once more.
+func (f *front) anew(src source, cur *cursor) *chain {
+	f.scan.stop()
+	for _, page := range f.scan.reports() {
+		f.report(page)
+	}
+	f.scan, f.lanes = nil, 1
+	ch := newChain(src, cur)
+	ch.pass = 1
+	return ch
 }
 
 // follow waits for the next part to come to rest, and makes it the turn's.

@@ -132,9 +132,12 @@ func publicAddress(a netip.Addr) bool {
 	return a.IsGlobalUnicast() && !a.IsPrivate() && !shared.Contains(a)
 }
 
-// checkRedirect follows few redirects, and never one from https to http. What
-// may be sent along is the authorizer's to decide.
+// checkRedirect follows few redirects, never one from https to http, and none
+// from a registry out there into the user's network. What may be sent along is
+// the authorizer's to decide.
 func checkRedirect(req *http.Request, via []*http.Request) error {
+	from, to := via[0].URL.Hostname(), req.URL.Hostname()
+	outside := publicName(from) && !sameDomain(from, to)
 	switch {
 	case len(via) > maxRedirects:
 		return permanentError{fmt.Errorf("%w: more than %d redirects", ErrInvalidResponse, maxRedirects)}
@@ -142,6 +145,10 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 		return fmt.Errorf("%w: a redirect leads from https to %s", ErrUnsafeLink, taglist.Quote(req.URL.Scheme))
 	case req.URL.User != nil:
 		return fmt.Errorf("%w: a redirect carries user-info", ErrUnsafeLink)
+	case outside && !publicName(to):
+		return fmt.Errorf("%w: a redirect leads to %s, which is no public name", ErrUnsafeLink, taglist.Quote(to))
+	case outside:
+		*req = *req.WithContext(publicOnly(req.Context(), to))
 	}
 	// Set by net/http; it would tell a foreign host what we were looking for.
 	req.Header.Del("Referer")

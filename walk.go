@@ -40,6 +40,11 @@ type answer struct {
 	// after is the chain of what comes after any string, tag or not. nil: the
 	// list cannot be read from there.
 	after func(last string) *chain
+
+	// doubt is set where tags may be missing, by what has been read ahead. When
+	// that is handed out it says where the list begins anew; nil: nowhere, as
+	// none are.
+	doubt func(ctx context.Context) *cursor
 }
 
 // A taker takes the tags of one page.

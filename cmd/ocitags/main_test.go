@@ -174,6 +174,10 @@ func TestReadmeUsage(t *testing.T) {
 	part, err := file.Part("usage")
 	require.NoError(t, err)
 	assert.Equal(t, part, want, "run go test -update, and read the difference")
+	text, err := os.ReadFile(string(file))
+	require.NoError(t, err)
+	require.Len(t, demos, 11)
+	assert.Contains(t, string(text), "-demo     # lists from eleven kinds of registries")
 }
 
 func TestPlainHTTP(t *testing.T) {
