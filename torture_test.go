@@ -1,6 +1,7 @@
 package ocitags
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -57,10 +58,10 @@ func lasting() map[string]regtest.Fault {
 
 // suffer lists from a registry under a schedule of faults, in virtual time. The
 // list is complete or there is an error, within bounds.
-func suffer(t *testing.T, c *Client, ref string, r *regtest.Registry, name string) error {
+func suffer(t *testing.T, list func(context.Context, string) ([]string, error), ref string, r *regtest.Registry, name string) error {
 	t.Helper()
 	before, began := len(r.Requests()), time.Now()
-	tags, err := c.ListTags(t.Context(), ref)
+	tags, err := list(t.Context(), ref)
 	if err != nil {
 		assert.Nil(t, tags)
 	} else {
@@ -70,6 +71,24 @@ func suffer(t *testing.T, c *Client, ref string, r *regtest.Registry, name strin
 	assert.Less(t, len(r.Requests())-before, 400)
 	assert.Less(t, time.Since(began), 12*time.Hour)
 	return err
+}
+
+// slowly lists as a consumer does that takes its time now and then, so that much
+// has been read ahead.
+func slowly(c *Client, rnd *rand.Rand) func(context.Context, string) ([]string, error) {
+	return func(ctx context.Context, ref string) ([]string, error) {
+		tags := []string{}
+		for tag, err := range c.Tags(ctx, ref) {
+			if err != nil {
+				return nil, err
+			}
+			if tags = append(tags, tag); rnd.IntN(300) == 0 {
+				time.Sleep(time.Duration(rnd.IntN(1000)) * time.Millisecond)
+			}
+		}
+		slices.Sort(tags)
+		return tags, nil
+	}
 }
 
 // tortured is a registry of a profile, as TestProfiles has it.
@@ -95,14 +114,14 @@ func TestEachRequestFails(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						ref, r, name, c := tortured(t, profile.Name, 1200)
 						r.Fault = faultAt(k, fault)
-						require.NoError(t, suffer(t, c, ref, r, name), "%s at request %d", kind, k)
+						require.NoError(t, suffer(t, c.ListTags, ref, r, name), "%s at request %d", kind, k)
 					})
 				}
 				for _, fault := range lasting() {
 					synctest.Test(t, func(t *testing.T) {
 						ref, r, name, c := tortured(t, profile.Name, 1200)
 						r.Fault = faultAt(k, fault)
-						_ = suffer(t, c, ref, r, name)
+						_ = suffer(t, c.ListTags, ref, r, name)
 					})
 				}
 			}
@@ -131,12 +150,12 @@ func TestRandomFaults(t *testing.T) {
 					r.Auth = &regtest.Auth{}
 				}
 				var mu sync.Mutex // for the listings at once
-				often := rnd.IntN(40) + 1
+				often, delay := rnd.IntN(40)+1, rnd.IntN(2)*50
 				r.Fault = func(int, *http.Request) regtest.Fault {
 					mu.Lock()
 					defer mu.Unlock()
 					if rnd.IntN(100) >= often {
-						return regtest.Fault{}
+						return regtest.Fault{Delay: time.Duration(rnd.IntN(delay+1)) * time.Millisecond}
 					}
 					kinds := passing(rnd.IntN)
 					if rnd.IntN(8) == 0 {
@@ -153,8 +172,12 @@ func TestRandomFaults(t *testing.T) {
 				}
 				var wg sync.WaitGroup
 				for range 1 + rnd.IntN(3)*rnd.IntN(3) {
+					list := c.ListTags
+					if rnd.IntN(2) == 0 {
+						list = slowly(c, rand.New(rand.NewPCG(rnd.Uint64(), 0)))
+					}
 					wg.Go(func() {
-						err := suffer(t, c, ref, r, name)
+						err := suffer(t, list, ref, r, name)
 						mu.Lock()
 						defer mu.Unlock()
 						if err == nil {
