@@ -205,6 +205,7 @@ func (l *listing) advice(err error) string {
 	host := l.repo.Host
 	lacks := l.auth.looked.Load() && !l.auth.sent.Load() // a credential
 	refusal, _ := errors.AsType[*Error](err)
+	notList, _ := errors.AsType[*taglist.Error](err)
 	dial, _ := errors.AsType[*net.OpError](err)
 	_, nameless := errors.AsType[*net.DNSError](err)
 	_, unknownCA := errors.AsType[x509.UnknownAuthorityError](err)
@@ -249,7 +250,7 @@ func (l *listing) advice(err error) string {
 		return "check whether it is still good, and may read this repository"
 	case refusal != nil && (refusal.StatusCode >= 500 || errors.Is(err, ErrRateLimited)):
 		return "try again later"
-	case errors.Is(err, ErrInvalidResponse) && (strings.Contains(err.Error(), "markup") || refusal != nil):
+	case notList != nil && notList.Markup:
 		return "check whether " + host + " is a registry, and whether a login page or a proxy stands before it"
 	case errors.Is(err, errCutShort), errors.Is(err, io.ErrUnexpectedEOF):
 		return "try again, perhaps with smaller pages"

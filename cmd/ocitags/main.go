@@ -3,9 +3,9 @@
 //	ocitags [flags] REFERENCE
 //
 // It prints one tag a line, as they come, in the registry's order. Progress
-// goes to standard error when that is a terminal. The exit status is 0 when the
-// list is complete, 1 when it is not, whatever was printed, and 2 for wrong
-// usage. -h lists the flags.
+// goes to standard error when that is a terminal and the tags go to a file. The
+// exit status is 0 when the list is complete, 1 when it is not, whatever was
+// printed, and 2 for wrong usage. -h lists the flags.
 package main
 
 import (

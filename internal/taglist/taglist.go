@@ -37,8 +37,9 @@ var ErrTooLarge = errors.New("over a bound")
 
 // An Error says why a body is not a tag list, and what was found instead.
 type Error struct {
-	Found string // for people: foreign text in it is quoted and capped
-	Err   error  // what the JSON decoder said, if it was that
+	Found  string // for people: foreign text in it is quoted and capped
+	Markup bool   // it was HTML or XML
+	Err    error  // what the JSON decoder said, if it was that
 }
 
 func (e *Error) Error() string { return e.Found }
@@ -201,7 +202,7 @@ func (d *decoder) notAnObject(kind jsontext.Kind) error {
 	case len(head) == 0:
 		return &Error{Found: "found an empty body"}
 	case head[0] == '<':
-		return &Error{Found: "found markup (HTML or XML): " + Quote(string(head))}
+		return &Error{Found: "found markup (HTML or XML): " + Quote(string(head)), Markup: true}
 	case kind == '[':
 		return &Error{Found: "found a JSON array"}
 	case kind == 'n', kind == 't', kind == 'f', kind == '"', kind == '0':
