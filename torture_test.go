@@ -170,12 +170,16 @@ func TestRandomFaults(t *testing.T) {
 					})
 					return kinds[names[rnd.IntN(len(names))]]
 				}
-				var wg sync.WaitGroup
+				var lists []func(context.Context, string) ([]string, error)
 				for range 1 + rnd.IntN(3)*rnd.IntN(3) {
-					list := c.ListTags
 					if rnd.IntN(2) == 0 {
-						list = slowly(c, rand.New(rand.NewPCG(rnd.Uint64(), 0)))
+						lists = append(lists, c.ListTags)
+					} else {
+						lists = append(lists, slowly(c, rand.New(rand.NewPCG(rnd.Uint64(), 0))))
 					}
+				}
+				var wg sync.WaitGroup
+				for _, list := range lists {
 					wg.Go(func() {
 						err := suffer(t, list, ref, r, name)
 						mu.Lock()
