@@ -467,6 +467,7 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 	if cred != (Credential{}) {
 		a.sent.Store(true)
 	}
+	a.log().DebugContext(ctx, "authorization is asked for", "scheme", asked.scheme, "as", cred.String())
 	switch {
 	case asked.scheme == "basic":
 		if cred.Username == "" && cred.Password == "" {
@@ -488,7 +489,7 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 	if service := asked.params["service"]; service != "" {
 		form.Set("service", service)
 	}
-	a.log().DebugContext(ctx, "asking for a token", "scope", form.Get("scope"), "as", cred.String())
+	a.log().DebugContext(ctx, "asking for a token", "scope", form.Get("scope"))
 	return a.token(ctx, realm, form, cred)
 }
 

@@ -443,7 +443,8 @@ func TestLogger(t *testing.T) {
 	text := log.String()
 	for _, part := range []string{
 		`msg=request repository=registry.example/a/b url="https://registry.example/v2/a/b/tags/list?n=1000" status=200 tags=1000 skipped=0`,
-		`msg="asking for a token" repository=registry.example/a/b scope=repository:a/b:pull as="user \"bob\""`,
+		`msg="authorization is asked for" repository=registry.example/a/b scheme=bearer as="user \"bob\""`,
+		`msg="asking for a token" repository=registry.example/a/b scope=repository:a/b:pull`,
 		`msg="token request" repository=registry.example/a/b method=GET url=https://registry.example/token status=200`,
 		`level=WARN msg="skipped an entry that is no tag"`, `level=DEBUG msg=complete`, `because="the last page has no Link"`,
 	} {

@@ -50,12 +50,13 @@ type part struct {
 	s     *scanner
 	at    *scan.Chain
 	chain *chain
-	page  []string                          // of the try that is being read
-	ready [][]string                        // pages to be handed out
-	tags  int                               // in them
-	bytes int                               // of them
-	why   string                            // the evidence of its last page
-	doubt func(ctx context.Context) *cursor // as its pages have it
+	page  []string   // of the try that is being read
+	ready [][]string // pages to be handed out
+	tags  int        // in them
+	bytes int        // of them
+	why   string     // the evidence of its last page
+
+	doubt func(ctx context.Context) *cursor // that of an answer
 
 	wanted  bool          // its turn has come
 	resting bool          // it stopped for want of room

@@ -16,11 +16,11 @@ import (
 
 // NewTransport returns a transport like that of a Client without one: HTTP/2,
 // proxies from the environment, no more connections to a registry than a listing
-// has requests in flight, at most 1 MiB of response headers, and no way to
-// addresses inside a private network for token servers that a public registry
-// names. It is there to be changed before its first use, with TLSClientConfig for
-// an authority or a certificate of one's own, say, and then to be the Transport
-// of a Client, or of several.
+// has requests in flight, at most 1 MiB of response headers, and no way into a
+// private network for the redirects and token servers of a public registry. It
+// is there to be changed before its first use, with TLSClientConfig for an
+// authority or a certificate of one's own, say, and then to be the Transport of a
+// Client, or of several.
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,

@@ -260,7 +260,8 @@ func TestVerboseTrouble(t *testing.T) {
 	for _, line := range []string{
 		"/v2/a/b/tags/list?n=1000: EOF, ",
 		"ocitags: trying again: GET http://" + host + "/v2/a/b/tags/list: EOF (wait ",
-		"ocitags: asking for a token (scope repository:a/b:pull, as anonymous)\n",
+		"ocitags: authorization is asked for (scheme bearer, as anonymous)\n",
+		"ocitags: asking for a token (scope repository:a/b:pull)\n",
 		"ocitags: GET http://" + host + "/token: 200, ",
 		"200, 100 tags, redirected to http://" + host + "/v2/library/b/tags/list, ",
 	} {
