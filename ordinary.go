@@ -410,14 +410,22 @@ func (s *ordinary) next(ctx context.Context, cur *cursor, rep reply, t trail, le
 		s.speaks(ctx, link, ans)
 	}
 	if !leads && s.trail.swap[1] != "" {
-		ans.doubt = func(ctx context.Context) *cursor {
-			if s.trail.next != "" && !s.disagrees(ctx, false) {
-				return nil
-			}
-			return s.disagreed(ctx)
-		}
+		ans.doubt = s.doubt()
 	}
 	return ans, nil
+}
+
+// doubt is that of a page which is out of every known order. It is a matter of
+// the list, and not of the chain that has seen it.
+func (s *ordinary) doubt() func(ctx context.Context) *chain {
+	as := *s
+	as.recent = nil
+	return func(ctx context.Context) *chain {
+		if as.trail.next != "" && !as.disagrees(ctx, false) {
+			return nil
+		}
+		return newChain(&as, as.disagreed(ctx))
+	}
 }
 
 // disagreed is where the list begins anew that lacks tags when it is paged.

@@ -42,6 +42,9 @@ type scanner struct {
 	overlap int                   // tags that will come once more, at the start of the next part
 	pages   []Page                // that came ahead, and are not reported yet
 	over    bool                  // no other part will begin
+
+	doubt func(ctx context.Context) *chain // of a page, whatever became of it
+	moot  bool                             // the front has its own reason to begin anew
 }
 
 // A part is a chain that reads ahead. When its turn has come the front goes on
@@ -55,8 +58,6 @@ type part struct {
 	tags  int        // in them
 	bytes int        // of them
 	why   string     // the evidence of its last page
-
-	doubt func(ctx context.Context) *cursor // that of an answer
 
 	wanted  bool          // its turn has come
 	resting bool          // it stopped for want of room
@@ -212,6 +213,9 @@ func (p *part) end(ctx context.Context, ans answer, took time.Duration) (news, t
 	s := p.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if ans.doubt != nil {
+		s.doubt = ans.doubt
+	}
 	keep, goOn := s.plan.Page(p.at, p.page, ans.next != nil)
 	s.settle(ctx)
 	s.pages = append(s.pages, Page{Tags: keep, Skipped: ans.Skipped, Duration: took, Attempts: ans.attempts})
@@ -219,9 +223,6 @@ func (p *part) end(ctx context.Context, ans answer, took time.Duration) (news, t
 		return 0, 0, false
 	}
 	p.why = ans.why
-	if ans.doubt != nil {
-		p.doubt = ans.doubt
-	}
 	p.ready = append(p.ready, p.page[:keep])
 	p.tags += keep
 	for _, tag := range p.page[:keep] {
@@ -270,33 +271,20 @@ func (f *front) next(ctx context.Context) (*chain, error) {
 				}
 			}
 		}
-		goesOn := f.scan.handedOut(p)
-		if p.doubt != nil {
-			if cur := p.doubt(ctx); cur != nil {
-				return f.anew(p.chain.src, cur), nil
-			}
-			p.doubt = nil
-		}
-		if goesOn {
+		if goesOn := f.scan.handedOut(p); goesOn {
 			return p.chain, nil
 		}
 	}
 	for _, page := range f.scan.reports() {
 		f.report(page)
 	}
-	return nil, nil
-}
-
-// anew ends the scan, and is the chain that reads the list once more.
-func (f *front) anew(src source, cur *cursor) *chain {
-	f.scan.stop()
-	for _, page := range f.scan.reports() {
-		f.report(page)
+	if doubt := f.scan.doubts(); doubt != nil {
+		if ch := doubt(ctx); ch != nil {
+			ch.pass, f.scan, f.lanes = 1, nil, 1
+			return ch, nil
+		}
 	}
-	f.scan, f.lanes = nil, 1
-	ch := newChain(src, cur)
-	ch.pass = 1
-	return ch
+	return nil, nil
 }
 
 // follow waits for the next part to come to rest, and makes it the turn's.
@@ -352,6 +340,19 @@ func (s *scanner) reports() (pages []Page) {
 	return pages
 }
 
+// doubts is the doubt that is left at the end of the list, or nil.
+func (s *scanner) doubts() (doubt func(ctx context.Context) *chain) {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.moot {
+		return nil
+	}
+	return s.doubt
+}
+
 // stop leaves the rest of the list to the front, which is to begin it anew.
 func (s *scanner) stop() {
 	if s == nil {
@@ -359,6 +360,7 @@ func (s *scanner) stop() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.moot = true
 	s.plan.Stop(scan.Disorder)
 	s.settle(context.Background())
 }

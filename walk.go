@@ -41,10 +41,10 @@ type answer struct {
 	// list cannot be read from there.
 	after func(last string) *chain
 
-	// doubt is set where tags may be missing, by what has been read ahead. When
-	// that is handed out it says where the list begins anew; nil: nowhere, as
-	// none are.
-	doubt func(ctx context.Context) *cursor
+	// doubt is set where a page that was read ahead shows that tags may be
+	// missing. It finds out, and is the chain that reads the list once more; nil
+	// where none are.
+	doubt func(ctx context.Context) *chain
 }
 
 // A taker takes the tags of one page.
