@@ -171,8 +171,9 @@ type Client struct {
 
 	// Logger gets a Debug record for each request, for the dialect that was
 	// found and for the evidence that ended a listing, and a Warn record for
-	// what was repaired or skipped. None holds a secret. The words of a record
-	// are for people, and may change. nil: silent.
+	// what was repaired or skipped, but for null and digests among the tags,
+	// which some registries always send. None holds a secret. The words of a
+	// record are for people, and may change. nil: silent.
 	Logger *slog.Logger
 
 	auth  authorizations
