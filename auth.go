@@ -344,6 +344,7 @@ type authorizer struct {
 	err    error
 	looked atomic.Bool // for a credential
 	sent   atomic.Bool // one was used
+	unfit  atomic.Bool // one was known, and could not be
 }
 
 // RoundTrip implements http.RoundTripper: it does not modify req, and closes
@@ -464,15 +465,16 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 			return "", time.Time{}, err
 		}
 	}
+	useless := asked.scheme == "basic" && cred.Username == "" && cred.Password == ""
 	if cred != (Credential{}) {
-		a.sent.Store(true)
+		a.sent.Store(!useless)
+		a.unfit.Store(useless)
 	}
 	a.log().DebugContext(ctx, "authorization is asked for", "scheme", asked.scheme, "as", cred.String())
 	switch {
+	case useless:
+		return "", time.Time{}, nil
 	case asked.scheme == "basic":
-		if cred.Username == "" && cred.Password == "" {
-			return "", time.Time{}, nil
-		}
 		return basic(cred), time.Time{}, nil
 	case cred.AccessToken != "":
 		header, err := bearer(cred.AccessToken)

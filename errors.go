@@ -183,6 +183,8 @@ func (l *listing) whoAsked() string {
 	switch {
 	case l.auth.sent.Load():
 		return "the credential for " + l.repo.Host + " was sent"
+	case l.auth.unfit.Load():
+		return "the credential for " + l.repo.Host + " was not sent: it has no password, and Basic authentication is asked for"
 	case !l.auth.looked.Load():
 		return "no credential was sent: the registry did not ask for one"
 	case l.client.Credentials == nil:
