@@ -595,6 +595,29 @@ func TestStopEarly(t *testing.T) {
 	assert.Equal(t, 1, len(r.Requests()))
 }
 
+// Whoever stops and cancels at once is not called again.
+func TestStopAndCancel(t *testing.T) {
+	for _, profile := range []string{"gitlab", "dist28", "quayjson", "ecr"} {
+		for _, stop := range []int{1, 99, 100, 1000, 1001, 2500} {
+			for _, concurrency := range []int{1, 4} {
+				ref, _, network := mock(t, profile, "a/b", 2500)
+				ctx, cancel := context.WithCancel(t.Context())
+				n := 0
+				c := &Client{Transport: network, Credentials: Anonymous, PageSize: 100, Concurrency: concurrency}
+				assert.NotPanics(t, func() {
+					for range c.Tags(ctx, ref) {
+						if n++; n == stop {
+							cancel()
+							break
+						}
+					}
+				}, "%s, stop at %d", profile, stop)
+				cancel()
+			}
+		}
+	}
+}
+
 // Ranging twice lists twice.
 func TestRangeTwice(t *testing.T) {
 	ref, r, network := mock(t, "gitlab", "a/b", 1500)

@@ -51,8 +51,8 @@ func (l *listing) read(ctx context.Context, req request, to taker) (reply, error
 		to.begin(try)
 		rep, err := l.attempt(ctx, req, to)
 		rep.attempts = try
-		if err == nil {
-			return rep, nil
+		if err == nil || err == errStopped {
+			return rep, err
 		}
 		if ctx.Err() != nil {
 			return rep, fmt.Errorf("GET %s: %w", bareURL(req.url), ended(ctx))

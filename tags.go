@@ -266,8 +266,12 @@ func (c *Client) list(ctx context.Context, ref string, held func() []string) ite
 		defer cancel()
 		l := c.newListing(repo)
 		l.held = held
-		l.yield = func(tag string) bool { return yield(tag, nil) }
-		if err := l.run(ctx); err != nil && err != errStopped {
+		stopped := false // whoever has enough may have cancelled, too: what then failed is not told
+		l.yield = func(tag string) bool {
+			stopped = stopped || !yield(tag, nil)
+			return !stopped
+		}
+		if err := l.run(ctx); err != nil && !stopped {
 			yield("", l.advise(fmt.Errorf("listing tags of %s: %w", repo, err)))
 		}
 	}
