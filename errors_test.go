@@ -78,10 +78,7 @@ func TestErrorsGiveAdvice(t *testing.T) {
 		{"a circle", "", alone(regtest.Hostile["circle"]), nil, []string{"the pages lead in a circle", "this is a fault of the registry, which another page size may avoid"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Setenv("HOME", t.TempDir())
-			for _, name := range []string{"DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR"} {
-				t.Setenv(name, "")
-			}
+			files(t, nil)
 			synctest.Test(t, func(t *testing.T) {
 				ref := test.ref
 				if ref == "" {
@@ -101,7 +98,7 @@ func TestErrorsGiveAdvice(t *testing.T) {
 
 // The same for what goes wrong before a registry can answer.
 func TestConnectionErrorsGiveAdvice(t *testing.T) {
-	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	files(t, nil)
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())

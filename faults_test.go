@@ -273,20 +273,12 @@ func TestFaults(t *testing.T) {
 		{78, "servers that ignore n or last, or count otherwise", func(t *testing.T) { oddCounts(t) }},
 		{79, "tags that come and go", both(churn, TestQuayPagesMove)},
 		{80, "a cancel in every phase", func(t *testing.T) { cancels(t) }},
-		{81, "a consumer that stops, or panics", both(TestStopEarly, TestConsumerPanics)},
+		{81, "a consumer that stops, or panics", both(TestStopEarly, TestStopAndCancel, TestConsumerPanics)},
 		{82, "a slow consumer", func(t *testing.T) { slowConsumer(t) }},
 		{83, "64 listings on one client", func(t *testing.T) {
 			r, network := locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
 			c := withCredentials(network, StaticCredential("registry.example", user))
-			var wg sync.WaitGroup
-			for range 64 {
-				wg.Go(func() {
-					tags, err := c.ListTags(t.Context(), ref)
-					assert.NoError(t, err)
-					assert.Len(t, tags, 2500)
-				})
-			}
-			wg.Wait()
+			together(t, c, 64, ref, 2500)
 			assert.Equal(t, 2500, len(r.Tags("a/b")))
 		}},
 		{84, "credential files that are none", both(TestDefaultCredentials, func(t *testing.T) { oddCredentialFiles(t) })},
@@ -314,6 +306,20 @@ func TestFaults(t *testing.T) {
 }
 
 const printableASCII = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
+
+// together lists from one Client so many times at once.
+func together(t *testing.T, c *Client, listings int, ref string, tags int) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for range listings {
+		wg.Go(func() {
+			list, err := c.ListTags(t.Context(), ref)
+			assert.NoError(t, err)
+			assert.Len(t, list, tags)
+		})
+	}
+	wg.Wait()
+}
 
 // both are several tests of one fault.
 func both(tests ...func(*testing.T)) func(*testing.T) {

@@ -294,8 +294,8 @@ func headerSize(h http.Header) (n int) {
 // package itself asks quay's API for. Any other cursor may be a secret of its
 // server.
 func toldURL(u *url.URL) string {
-	told := bareURL(u)
-	for i, part := range strings.Split(u.RawQuery, "&") {
+	told, mark := bareURL(u), "?"
+	for part := range strings.SplitSeq(u.RawQuery, "&") {
 		name, value, ok := strings.Cut(part, "=")
 		if !ok {
 			continue
@@ -314,7 +314,8 @@ func toldURL(u *url.URL) string {
 		if !taglist.Valid(name) {
 			name = "(opaque)"
 		}
-		told += []string{"?", "&"}[min(i, 1)] + name + "=" + value
+		told += mark + name + "=" + value
+		mark = "&"
 	}
 	return told
 }

@@ -399,15 +399,7 @@ func TestScansShareARetryAfter(t *testing.T) {
 			return regtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}}
 		}
 		c := &Client{Transport: &gauge{RoundTripper: network}, Credentials: Anonymous, PageSize: 100, Concurrency: 4}
-		var wg sync.WaitGroup
-		for range 16 {
-			wg.Go(func() {
-				tags, err := c.ListTags(t.Context(), ref)
-				assert.NoError(t, err)
-				assert.Len(t, tags, 5000)
-			})
-		}
-		wg.Wait()
+		together(t, c, 16, ref, 5000)
 		assert.Zero(t, early)
 		assert.LessOrEqual(t, refused, 16*4)
 		assert.LessOrEqual(t, len(r.Requests()), 16*51*14/10+refused)

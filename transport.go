@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"sync"
 	"syscall"
 	"time"
@@ -70,7 +69,7 @@ func dial(ctx context.Context, network, address string) (net.Conn, error) {
 		ctx, cancel = context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(on.until, cancel)()
-		if address == hostPort(on.listing.home) {
+		if home := on.listing.home; address == net.JoinHostPort(home.Hostname(), port(home)) {
 			select {
 			case on.listing.connections <- struct{}{}:
 				release = sync.OnceFunc(func() { <-on.listing.connections })
@@ -96,19 +95,6 @@ type connection struct {
 func (c *connection) Close() error {
 	c.release()
 	return c.Conn.Close()
-}
-
-// hostPort is what a Transport dials for a URL.
-func hostPort(u *url.URL) string {
-	port := u.Port()
-	switch {
-	case port != "":
-	case u.Scheme == "https":
-		port = "443"
-	default:
-		port = "80"
-	}
-	return net.JoinHostPort(u.Hostname(), port)
 }
 
 func dialJudged(ctx context.Context, network, address string) (net.Conn, error) {

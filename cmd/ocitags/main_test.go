@@ -26,7 +26,14 @@ import (
 // serve starts a registry with 250 tags in a/b, and returns it and its host.
 func serve(t *testing.T, profile string) (*regtest.Registry, string) {
 	t.Helper()
+	return serveWith(t, profile, nil)
+}
+
+// serveWith is serve for what other processes ask: its faults are there first.
+func serveWith(t *testing.T, profile string, fault func(k int, req *http.Request) regtest.Fault) (*regtest.Registry, string) {
+	t.Helper()
 	r := regtest.New(regtest.ByName(profile))
+	r.Fault = fault
 	for i := range 250 {
 		r.Push("a/b", fmt.Sprintf("v%03d", i))
 	}
