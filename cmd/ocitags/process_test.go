@@ -31,7 +31,7 @@ func process(t *testing.T, args ...string) (cmd *exec.Cmd, stderr *bytes.Buffer)
 	program, err := os.Executable()
 	require.NoError(t, err)
 	cmd, stderr = exec.CommandContext(t.Context(), program, args...), new(bytes.Buffer)
-	cmd.Env = []string{asCommand + "=1", "HOME=" + t.TempDir()}
+	cmd.Env = []string{asCommand + "=1", "HOME=" + t.TempDir(), "GOCOVERDIR=" + t.TempDir()} // the last for go test -cover
 	cmd.Stderr = stderr
 	return cmd, stderr
 }
