@@ -73,7 +73,7 @@ func newScanner(ctx context.Context, f *front, after func(last string) *chain) *
 	var plan *scan.Plan
 	var at *scan.Chain
 	if len(f.page) <= maxScanned {
-		plan, at = scan.New(f.page, f.lanes)
+		plan, at = scan.New(f.page)
 	}
 	if plan == nil {
 		f.lanes = 1 // no later page mends it
@@ -95,7 +95,7 @@ func (s *scanner) fill(ctx context.Context) {
 	for s.busy < s.lanes && s.room() && ctx.Err() == nil {
 		p := s.rested()
 		if p == nil {
-			at := s.plan.Cut()
+			at := s.plan.Cut(s.lanes)
 			if at == nil {
 				return
 			}

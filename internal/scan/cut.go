@@ -27,9 +27,10 @@ const (
 	further = 3
 )
 
-// Cut begins another chain where most seems to be left to read. It returns nil
-// where that would not be worth a request.
-func (p *Plan) Cut() *Chain {
+// Cut begins another chain where most seems to be left to read, lanes being how
+// many requests there may be at once. It returns nil where that would not be
+// worth a request.
+func (p *Plan) Cut(lanes int) *Chain {
 	if p.off != None {
 		return nil
 	}
@@ -49,13 +50,13 @@ func (p *Plan) Cut() *Chain {
 	r := p.ruler()
 	average := p.average(r)
 	var best *Chain
-	found := gap{left: worthwhile * float64(active) / float64(p.lanes)}
+	found := gap{left: worthwhile * float64(active) / float64(lanes)}
 	for c := p.front; c != nil; c = c.next {
 		if c.state != reading {
 			continue
 		}
 		g := p.gap(r, c, average)
-		if c.next != nil && c.next.state == asked && p.read >= p.lanes && g.left < againWorthwhile {
+		if c.next != nil && c.next.state == asked && p.read >= lanes && g.left < againWorthwhile {
 			continue
 		}
 		if g.left > found.left {

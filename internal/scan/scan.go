@@ -58,7 +58,6 @@ func (c *Chain) Gone() bool { return c.state == gone }
 
 // A Plan is the reading of one list.
 type Plan struct {
-	lanes  int           // requests at once
 	orders []order.Order // those that the list may have, the likeliest first
 	head   string        // the first tag of the list
 	first  *Chain        // of the list
@@ -94,9 +93,9 @@ const (
 // New begins with the chain that has read the first page of a list, and its
 // tags. There is nothing to plan, and nil is returned, where they are in no
 // known order.
-func New(tags []string, lanes int) (*Plan, *Chain) {
+func New(tags []string) (*Plan, *Chain) {
 	c := &Chain{state: reading}
-	p := &Plan{lanes: lanes, orders: order.Known, first: c, front: c, heads: map[string]*Chain{}}
+	p := &Plan{orders: order.Known, first: c, front: c, heads: map[string]*Chain{}}
 	if len(tags) < 2 || !p.sorted("", tags) {
 		return nil, nil
 	}

@@ -270,7 +270,7 @@ func TestNew(t *testing.T) {
 		false: {nil, {"a"}, {"a", "a"}, {"b", "a"}, {"v1-alpine", "v1", "v10"}},
 	} {
 		for _, page := range tags {
-			p, _ := New(page, 4)
+			p, _ := New(page)
 			assert.Equal(t, want, p != nil, "%q", page)
 		}
 	}
@@ -284,8 +284,8 @@ func TestListsThatChange(t *testing.T) {
 	slices.Sort(list)
 	// plan has read the first page, and cut once; from is what its chain finds.
 	plan := func(t *testing.T) (p *Plan, a, c *Chain, from int) {
-		p, a = New(list[:size], 4)
-		c = p.Cut()
+		p, a = New(list[:size])
+		c = p.Cut(4)
 		require.NotNil(t, c)
 		from, _ = slices.BinarySearch(list, c.Start())
 		require.Greater(t, from, 2*size)
@@ -330,9 +330,9 @@ func TestListsThatChange(t *testing.T) {
 	t.Run("nothing where there was something behind", func(t *testing.T) {
 		p, _, c, from := plan(t)
 		p.Page(c, list[from:from+size], true)
-		between := p.Cut()
+		between := p.Cut(4)
 		for between != nil && p.Next(between) != c {
-			between = p.Cut()
+			between = p.Cut(4)
 		}
 		require.NotNil(t, between)
 		_, on := p.Page(between, nil, false)
@@ -343,7 +343,7 @@ func TestListsThatChange(t *testing.T) {
 	})
 	t.Run("something where there was nothing", func(t *testing.T) {
 		p, a, c, _ := plan(t)
-		other := p.Cut()
+		other := p.Cut(4)
 		require.NotNil(t, other)
 		first, last := c, other
 		if p.Next(first) != last {

@@ -95,7 +95,7 @@ func (s *simulation) scan(k int) (tags []string, off Reason) {
 	if first.next == "" {
 		return first.tags, None
 	}
-	plan, front := New(first.tags, k)
+	plan, front := New(first.tags)
 	if plan == nil {
 		tags = first.tags
 		for cursor := first.next; cursor != ""; {
@@ -120,7 +120,7 @@ func (s *simulation) scan(k int) (tags []string, off Reason) {
 	start(front, first.next)
 	for {
 		for busy < k {
-			c := plan.Cut()
+			c := plan.Cut(k)
 			if c == nil {
 				break
 			}
