@@ -22,6 +22,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/net/publicsuffix"
 
+	"github.com/ocitags/ocitags/internal/bound"
 	"github.com/ocitags/ocitags/internal/repository"
 	"github.com/ocitags/ocitags/internal/taglist"
 )
@@ -307,7 +308,7 @@ func (a *authorization) renew(ctx context.Context, refused string, asked challen
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			return "", ended(ctx)
+			return "", fmt.Errorf("waiting for the token server: %w", ended(ctx))
 		}
 		if f.err == nil && f.header != refused {
 			return f.header, nil
@@ -365,7 +366,7 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	header, asked, stale := auth.current()
 	if stale {
 		var err error
-		if header, err = auth.renew(ctx, "", asked, fetch); err != nil {
+		if header, err = a.renew(ctx, auth, "", asked, fetch); err != nil {
 			return nil, err
 		}
 	}
@@ -373,27 +374,50 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
+	// The token server may be the registry itself, and its request must not wait
+	// for the connection that this answer holds.
+	release(resp)
 	// Once for each 401: a header that was just fetched and is refused again
 	// goes to the caller.
 	asked, err = chooseChallenge(resp.Header.Values("WWW-Authenticate"))
 	if err != nil {
-		discard(resp)
 		return nil, err
 	}
 	if asked.scheme == "" {
 		return resp, nil
 	}
-	renewed, err := auth.renew(ctx, header, asked, fetch)
+	renewed, err := a.renew(ctx, auth, header, asked, fetch)
 	switch {
 	case err != nil:
-		discard(resp)
 		return nil, err
 	case renewed == "" || renewed == header:
 		return resp, nil // nothing better to offer
 	}
-	discard(resp)
 	return a.base.RoundTrip(withAuthorization(req, renewed))
 }
+
+// renew is auth.renew, whose time is not the registry's.
+func (a *authorizer) renew(ctx context.Context, auth *authorization, refused string, asked challenge, fetch func(context.Context, challenge) (string, time.Time, error)) (header string, err error) {
+	renew := func() { header, err = auth.renew(ctx, refused, asked, fetch) }
+	if watch, ok := ctx.Value(watchKey{}).(*bound.Watch); ok {
+		watch.Except(renew)
+	} else {
+		renew()
+	}
+	if err != nil {
+		err = authorizationError{err}
+	}
+	return header, err
+}
+
+// An authorizationError is that no authorization was to be had. It says nothing
+// about the list, and asking the registry again does not mend it.
+type authorizationError struct{ error }
+
+func (e authorizationError) Unwrap() error { return e.error }
+
+// watchKey is the key of a request's *bound.Watch in its context.
+type watchKey struct{}
 
 // atHome reports whether req goes to the registry that the user named, and has
 // not left it on the way: a redirect chain that comes back from elsewhere gets
@@ -567,24 +591,62 @@ func (a *authorizer) token(ctx context.Context, realm *url.URL, form url.Values,
 	return header, time.Now().Add(answer.life()), err
 }
 
-// ask sends a request to a token server and reads its answer. Redirects are not
-// followed: they would carry the credential on.
+// ask sends a request to a token server and reads its answer, with the retries
+// and the bounds of a page.
 func (a *authorizer) ask(req *http.Request, answer *tokenAnswer) (status int, err error) {
+	ctx := req.Context()
+	host := taglist.Quote(req.URL.Host)
+	for attempts := a.attempts(); ; {
+		status, err = a.askOnce(req, answer)
+		if err == nil {
+			return status, nil
+		}
+		if ctx.Err() != nil {
+			return status, fmt.Errorf("asking the token server %s: %w", host, ended(ctx))
+		}
+		if again, err := attempts.next(ctx, err); !again {
+			return status, err
+		}
+		if req.GetBody != nil {
+			if req.Body, err = req.GetBody(); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// askOnce is ask without retries. Redirects are not followed: they would carry
+// the credential on.
+func (a *authorizer) askOnce(req *http.Request, answer *tokenAnswer) (status int, err error) {
 	client := &http.Client{
 		Transport:     a.base,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	ctx, cancel := context.WithCancelCause(req.Context())
+	defer cancel(nil)
+	watch := &bound.Watch{Idle: maxIdle, Total: maxAnswerTime, Cancel: cancel}
+	failed := func(err error) error {
+		if b, ok := errors.AsType[*bound.Error](context.Cause(ctx)); ok {
+			err = b
+		}
+		return fmt.Errorf("asking the token server %s: %w", taglist.Quote(req.URL.Host), stripURL(err))
+	}
 	began := time.Now()
-	resp, err := client.Do(req)
+	var resp *http.Response
+	werr := watch.Wait(func() { resp, err = client.Do(req.WithContext(ctx)) })
+	if err == nil && werr != nil {
+		_ = resp.Body.Close()
+		err = werr
+	}
 	if err != nil {
-		return 0, fmt.Errorf("asking the token server %s: %w", req.URL.Host, stripURL(err))
+		return 0, failed(err)
 	}
 	defer discard(resp)
-	a.log().DebugContext(req.Context(), "token request", "method", req.Method, "url", bareURL(req.URL), "status", resp.StatusCode, "duration", time.Since(began))
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer+1))
+	a.log().DebugContext(ctx, "token request", "method", req.Method, "url", bareURL(req.URL), "status", resp.StatusCode, "duration", time.Since(began))
+	body, err := io.ReadAll(&bound.Body{R: io.LimitReader(resp.Body, maxTokenAnswer+1), Watch: watch, Max: maxTokenAnswer + 1})
 	switch {
 	case err != nil:
-		return resp.StatusCode, fmt.Errorf("reading the token server's answer: %w", err)
+		return resp.StatusCode, failed(err)
 	case resp.StatusCode != http.StatusOK:
 		e := newError(resp, body)
 		e.token = true

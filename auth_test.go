@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -781,5 +784,129 @@ func TestTokensAreLetGo(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		assert.Less(t, len(c.auth.known), 200)
+	})
+}
+
+// Where the token server is the registry itself (Gitea, Forgejo, Keppel, Harbor,
+// ghcr.io over HTTP/1.1), a 401 that still holds its connection must not keep the
+// token request from getting one: whatever its body, however many requests there
+// may be at once, at the first page and in mid-listing.
+func TestTokenServerIsTheRegistry(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		for _, concurrency := range []int{1, 2, 4, 8} {
+			for _, length := range []int{0, 62, 1 << 20} {
+				for _, revoke := range []int{0, 3, 5} { // the request at which all tokens end; 0: none
+					t.Run(fmt.Sprintf("TLS %v, %d at once, a body of %d bytes, revoked at %d", secure, concurrency, length, revoke), func(t *testing.T) {
+						t.Parallel()
+						listAtOwnTokenServer(t, secure, concurrency, length, revoke)
+					})
+				}
+			}
+		}
+	}
+}
+
+func listAtOwnTokenServer(t *testing.T, secure bool, concurrency, length, revoke int) {
+	r := regtest.New(regtest.ByName("dist312")).Push("a/b", pushed(2000)...)
+	r.Auth = &regtest.Auth{}
+	var pages atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasPrefix(req.URL.Path, "/v2/") && pages.Add(1) == int32(revoke) {
+			r.Auth.Revoke()
+		}
+		r.ServeHTTP(&longRefusal{ResponseWriter: w, length: length}, req)
+	}))
+	transport, scheme := NewTransport(), "http://"
+	if secure {
+		server.StartTLS() // HTTP/1.1, as EnableHTTP2 is not set
+		transport.TLSClientConfig, scheme = server.Client().Transport.(*http.Transport).TLSClientConfig, "https://"
+	} else {
+		server.Start()
+	}
+	defer server.Close()
+	defer transport.CloseIdleConnections()
+	c := &Client{Transport: transport, Credentials: Anonymous, PageSize: 200, Concurrency: concurrency}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a hang, however slow the machine
+	defer cancel()
+	tags, err := c.ListTags(ctx, scheme+server.Listener.Addr().String()+"/a/b")
+	require.NoError(t, err)
+	assert.True(t, slices.Equal(want(r, "a/b"), tags))
+}
+
+// A longRefusal has a body of that length where it is a 401.
+type longRefusal struct {
+	http.ResponseWriter
+	length  int
+	refused bool
+}
+
+func (w *longRefusal) WriteHeader(status int) {
+	w.refused = status == http.StatusUnauthorized
+	w.ResponseWriter.WriteHeader(status)
+	if w.refused {
+		_, _ = io.WriteString(w.ResponseWriter, strings.Repeat("x", w.length))
+	}
+}
+
+func (w *longRefusal) Write(p []byte) (int, error) {
+	if w.refused {
+		return len(p), nil
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// A listing that waits for its token server says so, and asks that one again,
+// not the registry.
+func TestTokenServerIsBlamed(t *testing.T) {
+	const list = "/v2/a/b/tags/list"
+	for name, test := range map[string]struct {
+		fault   regtest.Fault
+		timeout time.Duration
+		target  error
+	}{
+		"a deadline of the user": {regtest.Fault{Delay: time.Hour}, 10 * time.Second, context.DeadlineExceeded},
+		"silence":                {regtest.Fault{Delay: time.Hour}, 24 * time.Hour, context.DeadlineExceeded},
+		"500":                    {regtest.Fault{Status: 500}, 24 * time.Hour, nil},
+		"a dropped connection":   {regtest.Fault{Drop: true}, 24 * time.Hour, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, network := locked(t, "gitlab", &regtest.Auth{})
+				r.Fault = func(_ int, req *http.Request) regtest.Fault {
+					if req.URL.Path == "/token" {
+						return test.fault
+					}
+					return regtest.Fault{}
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), test.timeout)
+				defer cancel()
+				_, err := anonymous(network).ListTags(ctx, ref)
+				require.Error(t, err)
+				if test.target != nil {
+					require.ErrorIs(t, err, test.target)
+				}
+				assert.Contains(t, err.Error(), "token server")
+				assert.NotContains(t, err.Error(), list, "the list is not to blame")
+				asked := map[string]int{}
+				for _, req := range r.Requests() {
+					path, _, _ := strings.Cut(req.URL, "?")
+					asked[path]++
+				}
+				assert.Equal(t, 1, asked[list], "the registry is not asked again")
+				if name == "a deadline of the user" {
+					assert.Equal(t, 1, asked["/token"])
+				} else {
+					assert.Equal(t, 5, asked["/token"])
+				}
+			})
+		})
+	}
+	t.Run("500 once", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r, network := locked(t, "gitlab", &regtest.Auth{})
+			r.Fault = faultAt(2, regtest.Fault{Status: 500})
+			mustList(t, anonymous(network), ref, r, "a/b")
+			assert.Equal(t, []string{"401 GET " + list, "500 GET /token", "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}, methods(r))
+		})
 	})
 }

@@ -135,6 +135,9 @@ func failure(ctx context.Context, u *url.URL, err error) error {
 	if b, ok := errors.AsType[*bound.Error](err); ok && b.Err == nil || errors.Is(err, taglist.ErrTooLarge) {
 		return fmt.Errorf("%w: GET %s: %w", ErrTooLarge, bareURL(u), err)
 	}
+	if _, ok := errors.AsType[authorizationError](err); ok {
+		return err
+	}
 	if _, ok := errors.AsType[*Error](err); ok || err == errStopped || err == errRepeat || errors.Is(err, ErrTooLarge) {
 		return err
 	}

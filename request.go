@@ -1,6 +1,7 @@
 package ocitags
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -13,6 +14,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 
 	"github.com/ocitags/ocitags/internal/bound"
 	"github.com/ocitags/ocitags/internal/retry"
@@ -39,50 +42,76 @@ type reply struct {
 // read asks for one page and hands its tags to a taker as they arrive. It tries
 // again, with the whole page, when that may help.
 func (l *listing) read(ctx context.Context, req request, to taker) (reply, error) {
-	tries := l.client.MaxAttempts
-	if tries == 0 {
-		tries = defaultMaxAttempts
-	}
-	waits := retry.Waits()
-	for try := 1; ; try++ {
+	attempts := l.attempts()
+	for {
 		if err := l.rest(ctx); err != nil {
 			return reply{}, err
 		}
-		to.begin(try)
+		to.begin(attempts.made + 1)
 		rep, err := l.attempt(ctx, req, to)
-		rep.attempts = try
+		rep.attempts = attempts.made + 1
 		if err == nil || err == errStopped {
 			return rep, err
+		}
+		if _, ok := errors.AsType[authorizationError](err); ok {
+			return rep, err // it says itself what it waited for, and was tried again
 		}
 		if ctx.Err() != nil {
 			return rep, fmt.Errorf("GET %s: %w", bareURL(req.url), ended(ctx))
 		}
 		wish, ok := retryable(err)
-		switch {
-		case !ok || wish > maxRetryWait:
-			return rep, err
-		case !to.leads() && status(err) == http.StatusTooManyRequests:
-			l.quiet(wish)
-			return rep, err
-		case try >= tries:
-			if try > 1 {
-				err = fmt.Errorf("%w (tried %d times)", err, try)
-			}
-			return rep, err
-		}
 		l.quiet(wish)
-		wait := wish + waits.NextBackOff() // drawn by each, so that they do not come back together
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-			return rep, fmt.Errorf("%w; the next try would be in %v: %w", err, wait.Round(time.Millisecond), context.DeadlineExceeded)
+		if ok && !to.leads() && status(err) == http.StatusTooManyRequests {
+			return rep, err
 		}
-		l.log().DebugContext(ctx, "trying again", "wait", wait, "because", err.Error())
-		if !sleep(ctx, wait) {
-			return rep, fmt.Errorf("%w; while waiting to try again: %w", err, ended(ctx))
+		if again, err := attempts.next(ctx, err); !again {
+			return rep, err
 		}
 		if req.again != nil {
 			req.url = req.again(req.url, err)
 		}
 	}
+}
+
+// attempts counts the tries of one request, and waits between them.
+type attempts struct {
+	log   *slog.Logger
+	most  int
+	made  int
+	waits *backoff.ExponentialBackOff
+}
+
+func (l *listing) attempts() *attempts {
+	a := &attempts{log: l.log(), most: l.client.MaxAttempts, waits: retry.Waits()}
+	if a.most == 0 {
+		a.most = defaultMaxAttempts
+	}
+	return a
+}
+
+// next waits before another try after one that failed with err. It reports false
+// where none is made, with the error to return.
+func (a *attempts) next(ctx context.Context, err error) (again bool, _ error) {
+	a.made++
+	wish, ok := retryable(err)
+	switch {
+	case !ok || wish > maxRetryWait:
+		return false, err
+	case a.made >= a.most:
+		if a.made > 1 {
+			err = fmt.Errorf("%w (tried %d times)", err, a.made)
+		}
+		return false, err
+	}
+	wait := wish + a.waits.NextBackOff() // drawn by each, so that they do not come back together
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+		return false, fmt.Errorf("%w; the next try would be in %v: %w", err, wait.Round(time.Millisecond), context.DeadlineExceeded)
+	}
+	a.log.DebugContext(ctx, "trying again", "wait", wait, "because", err.Error())
+	if !sleep(ctx, wait) {
+		return false, fmt.Errorf("%w; while waiting to try again: %w", err, ended(ctx))
+	}
+	return true, nil
 }
 
 // quiet keeps a registry's wish for all listings of this Client, so that they
@@ -169,6 +198,7 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := &bound.Watch{Idle: maxIdle, Total: maxAnswerTime, Cancel: cancel}
+	ctx = context.WithValue(ctx, watchKey{}, watch)
 	began, status := time.Now(), 0
 	rep.asked = req.url
 	defer func() { l.tellRequest(ctx, req.url, status, rep, time.Since(began), err) }()
@@ -280,6 +310,19 @@ func discard(resp *http.Response) {
 	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody)
 	_ = resp.Body.Close()
 }
+
+// release reads what an answer has, up to a bound, and lets go of its connection:
+// the body is then in memory.
+func release(resp *http.Response) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	_ = resp.Body.Close()
+	resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failingReader{err}))
+}
+
+// A failingReader has nothing, and fails with err or ends.
+type failingReader struct{ err error }
+
+func (r failingReader) Read([]byte) (int, error) { return 0, cmp.Or(r.err, io.EOF) }
 
 func headerSize(h http.Header) (n int) {
 	for name, values := range h {

@@ -24,8 +24,9 @@ type Watch struct {
 	Idle, Total time.Duration
 	Cancel      context.CancelCauseFunc // of the request's context
 
-	timer *time.Timer
-	spent time.Duration
+	timer    *time.Timer
+	spent    time.Duration
+	excepted time.Duration // of the Wait that runs
 }
 
 // Wait runs f, which waits for the server.
@@ -37,13 +38,24 @@ func (w *Watch) Wait(f func()) error {
 		w.timer.Reset(w.Idle)
 	}
 	defer func() { w.timer.Stop() }()
+	w.excepted = 0
 	f()
-	if w.spent += time.Since(began); w.spent > w.Total {
+	if w.spent += time.Since(began) - w.excepted; w.spent > w.Total {
 		err := &Error{fmt.Sprintf("the server took more than %v over one answer", w.Total), context.DeadlineExceeded}
 		w.Cancel(err)
 		return err
 	}
 	return nil
+}
+
+// Except runs f, within the function of a Wait, and does not count its time:
+// what f waits for is not the server.
+func (w *Watch) Except(f func()) {
+	began := time.Now()
+	w.timer.Stop()
+	f()
+	w.excepted += time.Since(began)
+	w.timer.Reset(w.Idle)
 }
 
 func (w *Watch) idle() error {
