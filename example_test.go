@@ -262,6 +262,8 @@ func ExampleClient_logging() {
 	// level=DEBUG msg=dialect is="Link, whose cursor is a tag" because="it names the last tag of the page"
 	// level=DEBUG msg="reading several parts of the list at once" because="its tags are sorted, and the cursor is one of them" order="by bytes"
 	// level=DEBUG msg=request status=200 tags=51 skipped=0
+	// level=DEBUG msg="asking for the list without n" because="the pages do not show whether they are continued in the order in which they are sorted"
+	// level=DEBUG msg=request status=200 tags=100 skipped=0
 	// level=DEBUG msg=complete tags=251 pages=2 because="the last page has no Link"
 }
 

@@ -62,7 +62,7 @@ func TestFaults(t *testing.T) {
 		{8, "a Link to a strange path", links(
 			`</../../admin>; rel="next"`, ErrUnsafeLink, `</v2/%2e%2e/admin>; rel="next"`, ErrUnsafeLink, `<//>; rel="next"`, ErrLoop,
 			"</v2/\x00>; rel=\"next\"", ErrUnsafeLink, "</"+strings.Repeat("x", 64<<10)+`>; rel="next"`, ErrUnsafeLink)},
-		{9, "Links that are not next", noNext(`<?last=b>; rel="prev"`, `<?last=b>; rel="first"`, `<?last=b>`)},
+		{9, "Links that are not next", noNext(`<?last=b>; rel="prev"`, `<?last=b>; rel="first"`, `<?n=2>`)},
 		{10, "a next Link in any dress", links(
 			`</x>; rel="last", <?last=b>; rel="next"`, nil, "</x>; rel=\"last\"\n<?last=b>; rel=\"next\"", nil, `<?last=b>; rel=next`, nil, `<?last=b>; rel="prev next"`, nil,
 			`<?last=b>; REL=NEXT`, nil, `<?last=b>; title="a, b; c"; hreflang=en; rel="next"`, nil, `<?x=1>2,3&last=b>; rel="next"`, nil, `</x>; title="<?last=z>; rel=next, y", <?last=b>; rel=next`, nil)},
@@ -675,7 +675,11 @@ func oddCounts(t *testing.T) {
 				tags, err := anonymous(network).ListTags(t.Context(), ref)
 				require.NoError(t, err, "%s, %s, %d", name, profile, n)
 				require.Equal(t, want(r, "a/b"), tags, "%s, %s, %d", name, profile, n)
-				assert.LessOrEqual(t, len(network.Sent()), n/49+4, "%s, %s, %d", name, profile, n)
+				most := n/49 + 4
+				if name == "ignores last" {
+					most += 3 // with a Link or without, each way of asking is tried once
+				}
+				assert.LessOrEqual(t, len(network.Sent()), most, "%s, %s, %d", name, profile, n)
 			}
 		}
 	}

@@ -26,35 +26,66 @@ const maxLink = 8 << 10
 // page by a cursor in the query; the rest of the target can only be what we
 // know already, or wrong. Artifactory and Nexus lose or add a prefix of the
 // path, Pulp and others behind proxies write http:// or an inner host name, and
-// a hostile server may write anything. aside is such a target, nil for one that
-// leads where it should.
-func nextLink(values []string, at *url.URL) (next, aside *url.URL, err error) {
+// a hostile server may write anything. oddity says what is wrong with a link that
+// is followed all the same; "": nothing.
+//
+// A link to our own list that has a cursor and no relation, or one that cannot be
+// read, counts as next: whoever wrote it meant something by it, and a list that
+// ends there would be short.
+func nextLink(values []string, at *url.URL) (next *url.URL, oddity string, err error) {
+	var unread *url.URL
 	for _, value := range values {
 		links, err := parseLinks(value)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%w: Link header %s: %w", ErrInvalidResponse, taglist.Quote(withoutQuery(value)), err)
+			return nil, "", fmt.Errorf("%w: Link header %s: %w", ErrInvalidResponse, taglist.Quote(withoutQuery(value)), err)
 		}
 		for _, link := range links {
 			if !isNext(link.Rel) {
+				if u, err := resolveNext(link.URL, at); err == nil && !isReadable(link.Rel) && hasCursor(u.Query()) && u.RawQuery != at.RawQuery {
+					unread = queryOf(u, at)
+				}
 				continue
 			}
 			u, err := resolveNext(link.URL, at)
 			if err != nil {
-				return nil, nil, err
+				return nil, "", err
 			}
 			if !samePlace(u, at) {
-				aside = u
+				oddity = "it leads to " + bareURL(u) + ": only its query is followed"
 			}
-			there := *at
-			// Byte for byte, as cursors may be opaque; but a space would end the request line.
-			there.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20")
+			there := queryOf(u, at)
 			if next != nil && next.RawQuery != there.RawQuery {
-				return nil, nil, fmt.Errorf("%w: two Link headers name different next pages", ErrInvalidResponse)
+				return nil, "", fmt.Errorf("%w: two Link headers name different next pages", ErrInvalidResponse)
 			}
-			next = &there
+			next = there
 		}
 	}
-	return next, aside, nil
+	if next == nil && unread != nil {
+		return unread, "its relation is missing or cannot be read", nil
+	}
+	return next, oddity, nil
+}
+
+// queryOf is at with the query of u, byte for byte, as cursors may be opaque; but
+// a space would end the request line.
+func queryOf(u, at *url.URL) *url.URL {
+	there := *at
+	there.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20")
+	return &there
+}
+
+// hasCursor reports whether a query says more than how many tags are wanted.
+func hasCursor(q url.Values) bool { return q.Get("last") != "" || hasOther(q) }
+
+// isReadable reports whether rel is a list of relation types (RFC 8288 §3.3).
+func isReadable(rel string) bool {
+	types := strings.Fields(rel)
+	for _, typ := range types {
+		if strings.Trim(typ, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") != "" && !strings.Contains(typ, ":") {
+			return false
+		}
+	}
+	return len(types) > 0
 }
 
 // isNext reports whether rel, a list of relation types separated by spaces
@@ -170,15 +201,18 @@ func (m *masker) mask() (string, error) {
 			return "", err
 		}
 		value := "<" + m.put(target) + ">"
-		for rel := false; m.take(';'); {
+		var rels []string // one, by RFC 8288 §3.3; but if the second is next, it is meant
+		for m.take(';') {
 			name, text, err := m.param()
 			if err != nil {
 				return "", err
 			}
-			if strings.EqualFold(name, "rel") && !rel {
-				rel = true
-				value += `; rel="` + m.put(text) + `"`
+			if strings.EqualFold(name, "rel") {
+				rels = append(rels, text)
 			}
+		}
+		if rels != nil {
+			value += `; rel="` + m.put(strings.Join(rels, " ")) + `"`
 		}
 		if m.rest != "" && m.rest[0] != ',' {
 			return "", errors.New("unexpected text after a link")

@@ -70,26 +70,31 @@ type quay struct {
 	refused  bool    // it does not serve us
 	back     *cursor // where the ordinary way goes on if it does not
 
-	passes int  // how many did not hold
-	most   int  // entries in a page
-	rigid  bool // limit is not looked at, so that pages cannot overlap
-	lanes  int  // requests that may be in flight
+	owed   map[string]bool // tags of the ordinary answer that it has not sent yet
+	passes int             // how many did not hold
+	most   int             // entries in a page
+	rigid  bool            // limit is not looked at, so that pages cannot overlap
+	lanes  int             // requests that may be in flight
 
 	// Of this pass.
-	ahead  []*fetch     // the pages that follow, as far as they were asked for
-	pages  int          // so far
-	end    int          // entries so far
-	head   string       // the first tag
-	tail   string       // the last one so far
-	tags   maphash.Hash // all of them, in their order
-	former uint64       // what that was in the pass before
+	ahead   []*fetch     // the pages that follow, as far as they were asked for
+	pages   int          // so far
+	end     int          // entries so far
+	head    string       // the first tag
+	opening []string     // the first page
+	tail    string       // the last one so far
+	tags    maphash.Hash // all of them, in their order
+	former  uint64       // what that was in the pass before
 }
 
-// A jsonPage is the part of the list from (number-1)*limit on.
-type jsonPage struct {
-	number, limit int
-	front         bool // read once more, at the end
+// What was read ahead is of the ordinary way.
+func (q *quay) take(ctx context.Context, cur *cursor, rep reply, t *pageTags) (answer, error) {
+	return q.ordinary.take(ctx, cur, rep, t)
 }
+
+func (q *quay) newPage(cur *cursor, to taker) *pageTags { return q.ordinary.newPage(cur, to) }
+
+func (q *quay) unfinished(ctx context.Context) *cursor { return q.ordinary.unfinished(ctx) }
 
 func (q *quay) first() *cursor {
 	if q.begin {
@@ -105,7 +110,7 @@ func (q *quay) start() *cursor {
 	q.pages, q.end, q.head, q.tail = 0, 0, "", ""
 	q.tags.Reset()
 	cur := q.at(jsonPage{number: 1, limit: q.most})
-	cur.reorder = true
+	cur.restart = true
 	return cur
 }
 
@@ -117,7 +122,7 @@ func (q *quay) at(page jsonPage) *cursor {
 		"onlyActiveTags": {"true"},
 		"page":           {strconv.Itoa(page.number)},
 	}.Encode()
-	return &cursor{url: &u, own: page, check: page.front}
+	return &cursor{url: &u, json: &page, restart: page.front}
 }
 
 // following is the page that reaches farthest of those which hold the entry
@@ -207,15 +212,20 @@ func (q *quay) forget() {
 func (q *quay) request(page jsonPage) request { return request{url: q.at(page).url, bare: true} }
 
 func (q *quay) page(ctx context.Context, cur *cursor, to reader) (answer, error) {
-	page, ok := cur.own.(jsonPage)
-	if !ok {
-		ans, err := q.ordinary.page(ctx, cur, to)
+	if cur.json == nil {
+		heard := &hearer{reader: to}
+		ans, err := q.ordinary.page(ctx, cur, heard)
 		if err == nil && ans.more && !q.refused {
 			q.tellDialect(ctx, jsonDialect, "the answer has_additional")
 			q.back, ans.next = ans.next, q.start()
+			q.owed = make(map[string]bool, len(heard.tags))
+			for _, tag := range heard.tags {
+				q.owed[tag] = true
+			}
 		}
 		return ans, err
 	}
+	page := *cur.json
 	f := q.fetch(ctx, page)
 	rep := f.rep
 	switch {
@@ -233,19 +243,58 @@ func (q *quay) page(ctx context.Context, cur *cursor, to reader) (answer, error)
 		return q.giveUp(ctx, rep, fmt.Sprintf("it answered with a page of %d tags", rep.Entries)), nil
 	}
 	to.begin(1)
-	for _, tag := range f.tags {
-		if _, err := to.tag(ctx, tag); err != nil {
+	fresh := make([]bool, len(f.tags))
+	for i, tag := range f.tags {
+		var err error
+		if fresh[i], err = to.tag(ctx, tag); err != nil {
 			return answer{reply: rep}, err
 		}
+		delete(q.owed, tag)
 	}
 	q.pages++
-	return q.next(ctx, page, rep, f.tags), nil
+	ans := q.next(ctx, page, rep, f.tags, fresh)
+	if ans.next == nil && len(q.owed) > 0 {
+		return q.giveUp(ctx, rep, "its list lacks tags that the ordinary answer had"), nil
+	}
+	return ans, nil
+}
+
+// A hearer keeps the tags of an ordinary answer, up to a bound that is more than
+// such pages have: the API has to have them too.
+type hearer struct {
+	reader
+	tags []string
+}
+
+func (h *hearer) begin(try int) {
+	h.tags = h.tags[:0]
+	h.reader.begin(try)
+}
+
+func (h *hearer) tag(ctx context.Context, tag string) (bool, error) {
+	if len(h.tags) < keepRecent {
+		h.tags = append(h.tags, tag)
+	}
+	return h.reader.tag(ctx, tag)
+}
+
+// stands reports whether the front of the list, read once more, shows that each
+// tag was where it was read or has come since: tags that nobody has seen, and then
+// the first page as it was. A tag that is known stands there because it was pushed
+// again, and then others may have been, behind it.
+func (q *quay) stands(tags []string, fresh []bool) bool {
+	at := slices.Index(tags, q.head)
+	if at < 0 || slices.Contains(fresh[:at], false) {
+		return false
+	}
+	rest := tags[at:]
+	return len(rest) <= len(q.opening) && slices.Equal(rest, q.opening[:len(rest)])
 }
 
 // next says what follows a page with those tags.
-func (q *quay) next(ctx context.Context, page jsonPage, rep reply, tags []string) answer {
+func (q *quay) next(ctx context.Context, page jsonPage, rep reply, tags []string, fresh []bool) answer {
 	if page.front {
-		if slices.Contains(tags, q.head) {
+		if q.stands(tags, fresh) {
 			return answer{reply: rep, why: "has_additional is false, no two pages have a gap between them, and the front is where it was"}
 		}
 		return q.anew(ctx, rep)
@@ -266,6 +315,9 @@ func (q *quay) next(ctx context.Context, page jsonPage, rep reply, tags []string
 		page.limit = q.most
 	}
 	q.end = (page.number-1)*page.limit + rep.Entries
+	if opening {
+		q.opening = tags
+	}
 	for _, tag := range tags {
 		q.tail = tag
 		if q.head == "" {
@@ -312,6 +364,6 @@ func (q *quay) giveUp(ctx context.Context, rep reply, why string) answer {
 	q.forget()
 	q.log().DebugContext(ctx, "leaving quay's API for the ordinary way", "because", why)
 	back := *q.back
-	back.reorder = true
+	back.restart = true
 	return answer{reply: rep, next: &back}
 }

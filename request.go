@@ -26,6 +26,7 @@ import (
 type request struct {
 	url   *url.URL
 	bare  bool                                    // without authorization
+	once  bool                                    // without retries
 	again func(u *url.URL, failed error) *url.URL // called before each further try, says where that goes; nil: to the same
 }
 
@@ -37,6 +38,7 @@ type reply struct {
 	links    []string // its Link headers
 	major    int      // version of HTTP
 	attempts int
+	took     time.Duration // of the last attempt
 }
 
 // read asks for one page and hands its tags to a taker as they arrive. It tries
@@ -51,6 +53,15 @@ func (l *listing) read(ctx context.Context, req request, to taker) (reply, error
 		rep, err := l.attempt(ctx, req, to)
 		rep.attempts = attempts.made + 1
 		if err == nil || err == errStopped {
+			return rep, err
+		}
+		if err == errForgotten {
+			if err := l.recall(ctx); err != nil {
+				return rep, err
+			}
+			continue // with what it knows again
+		}
+		if req.once {
 			return rep, err
 		}
 		if _, ok := errors.AsType[authorizationError](err); ok {
@@ -246,15 +257,16 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 		Skip: func(reason taglist.Reason, text string) { l.skipped(ctx, reason, text) },
 		Now:  now,
 	})
+	rep.took = time.Since(began)
+	if stop != nil {
+		return rep, stop
+	}
 	if notList, ok := errors.AsType[*taglist.Error](err); ok {
 		return rep, fmt.Errorf("%w: GET %s: %w (Content-Type %s)", ErrInvalidResponse, bareURL(req.url), notList,
 			taglist.Quote(resp.Header.Get("Content-Type")))
 	}
-	if err != nil && stop == nil {
-		err = cutShort{err}
-	}
 	if err != nil {
-		return rep, failure(ctx, req.url, err)
+		return rep, failure(ctx, req.url, cutShort{err})
 	}
 	return rep, nil
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
+	"strconv"
 	"sync"
 	"time"
 	"unsafe"
@@ -30,8 +32,8 @@ const (
 // where a registry can begin anywhere. internal/scan says where parts begin and
 // where they meet; here is what runs them. A nil scanner does nothing.
 type scanner struct {
-	l     *listing
-	after func(last string) *chain
+	l    *listing
+	seek func(last string) *part
 
 	mu      sync.Mutex
 	plan    *scan.Plan
@@ -42,31 +44,77 @@ type scanner struct {
 	overlap int                   // tags that will come once more, at the start of the next part
 	pages   []Page                // that came ahead, and are not reported yet
 	over    bool                  // no other part will begin
-
-	doubt func(ctx context.Context) *chain // of a page, whatever became of it
-	moot  bool                             // the front has its own reason to begin anew
 }
 
 // A part is a chain that reads ahead. When its turn has come the front goes on
-// with its chain.
+// where it ends.
 type part struct {
 	s     *scanner
 	at    *scan.Chain
-	chain *chain
-	page  []string   // of the try that is being read
-	ready [][]string // pages to be handed out
+	pages plainPages
+	next  *cursor // of the next page; nil: there is none
+	page  []string
+	ready []readPage // pages to be handed out
 	tags  int        // in them
 	bytes int        // of them
-	why   string     // the evidence of its last page
 
 	wanted  bool          // its turn has come
 	resting bool          // it stopped for want of room
 	idle    chan struct{} // closed when it does not read; nil: it never did
 }
 
+// A readPage is a page that was read ahead.
+type readPage struct {
+	cur  *cursor
+	rep  reply
+	tags []string
+	keep int // how many are of this part
+}
+
+// plainPages reads pages without any of the care that the front takes: it follows
+// what names the last tag of its page, and stops at anything else, which the
+// front then meets.
+type plainPages struct {
+	*listing
+	at     *url.URL
+	n      int
+	linked bool
+}
+
+// page reads one page, and says where the next one is; nil: there is none that it
+// knows.
+func (s plainPages) page(ctx context.Context, cur *cursor, to *part) (rep reply, next *cursor, err error) {
+	rep, err = s.read(ctx, request{url: cur.url}, to)
+	if err != nil {
+		return rep, nil, err
+	}
+	link, _, err := nextLink(rep.links, rep.answered)
+	if err != nil {
+		return rep, nil, err
+	}
+	last := ""
+	if len(to.page) > 0 {
+		last = to.page[len(to.page)-1]
+	}
+	switch {
+	case last == "":
+	case link != nil:
+		if q := link.Query(); len(q["last"]) == 1 && q.Get("last") == last && !hasOther(q) && q.Get("n") != "0" {
+			return rep, &cursor{url: link, announced: link, kind: announced, after: last}, nil
+		}
+		return rep, nil, errors.New("the link to the next page does not name the last tag")
+	case !s.linked && isFull(rep) && len(to.page) > 1:
+		u := *s.at
+		after := to.page[len(to.page)-2]
+		u.RawQuery = "n=" + strconv.Itoa(s.n) + "&last=" + url.QueryEscape(after)
+		return rep, &cursor{url: &u, kind: asked, after: after, must: last, step: 1}, nil
+	}
+	return rep, nil, nil
+}
+
 // newScanner begins with the first page whose end a cursor names. It returns nil
 // if that page is in no order which registries sort by.
-func newScanner(ctx context.Context, f *front, after func(last string) *chain) *scanner {
+func newScanner(ctx context.Context, f *front, seek func(last string) *part) *scanner {
 	if f.repo.Host == "quay.io" {
 		f.lanes = min(f.lanes, quayLanes)
 	}
@@ -81,7 +129,7 @@ func newScanner(ctx context.Context, f *front, after func(last string) *chain) *
 		return nil
 	}
 	f.log().DebugContext(ctx, "reading several parts of the list at once", "because", "its tags are sorted, and the cursor is one of them", "order", plan.Order())
-	s := &scanner{l: f.listing, after: after, plan: plan, lanes: f.lanes, busy: 1}
+	s := &scanner{l: f.listing, seek: seek, plan: plan, lanes: f.lanes, busy: 1}
 	s.turn = &part{s: s, at: at}
 	s.parts = map[*scan.Chain]*part{at: s.turn}
 	s.mu.Lock()
@@ -100,7 +148,8 @@ func (s *scanner) fill(ctx context.Context) {
 				return
 			}
 			s.l.log().DebugContext(ctx, "reading another part", "after", at.Start())
-			p = &part{s: s, at: at, chain: s.after(at.Start())}
+			p = s.seek(at.Start())
+			p.s, p.at = s, at
 			s.parts[at] = p
 		}
 		p.start(ctx)
@@ -138,7 +187,7 @@ func (p *part) start(ctx context.Context) {
 	p.resting, p.idle = false, make(chan struct{})
 	s.busy++
 	s.l.wg.Go(func() {
-		err := walk(ctx, p.chain, p)
+		err := p.read(ctx)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err != nil {
@@ -174,12 +223,17 @@ func (p *part) failed(ctx context.Context, err error) {
 // settle forgets the parts that have turned out to be of no use, and keeps in
 // mind what makes all parts so at this registry. s.mu is held.
 func (s *scanner) settle(ctx context.Context) {
-	for at := range s.parts {
+	for at, p := range s.parts {
 		if at.Gone() {
+			if len(p.ready) > 0 {
+				s.l.owe(p.ready[0].tags[0])
+			}
 			delete(s.parts, at)
 		}
 	}
-	if why := s.plan.Off(); why != scan.None && !s.over {
+	if why := s.plan.Off(); why == scan.Over {
+		s.over = true
+	} else if why != scan.None && !s.over {
 		s.over = true
 		s.l.log().DebugContext(ctx, "reading one page after the other", "because", string(why))
 		if why != scan.Disorder {
@@ -188,14 +242,21 @@ func (s *scanner) settle(ctx context.Context) {
 	}
 }
 
-// The methods of a reader.
-
-func (p *part) turn(_ context.Context, cur *cursor) error {
-	if cur.rewind || cur.reorder || cur.check {
-		return errors.New("the list has to begin anew")
+// read reads pages as long as they are wanted.
+func (p *part) read(ctx context.Context) error {
+	for goOn := true; goOn && p.next != nil; {
+		cur, began := p.next, time.Now()
+		rep, next, err := p.pages.page(ctx, cur, p)
+		if err != nil {
+			return err
+		}
+		p.next = next
+		goOn = p.end(ctx, cur, rep, time.Since(began))
 	}
 	return nil
 }
+
+// The methods of a taker.
 
 func (p *part) begin(int) { p.page = nil } // the one before is kept
 
@@ -209,82 +270,56 @@ func (p *part) tag(_ context.Context, tag string) (bool, error) {
 
 func (p *part) leads() bool { return false }
 
-func (p *part) end(ctx context.Context, ans answer, took time.Duration) (news, total int, goOn bool) {
+// end takes a page, and reports whether another one is to be read ahead.
+func (p *part) end(ctx context.Context, cur *cursor, rep reply, took time.Duration) bool {
 	s := p.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if ans.doubt != nil {
-		s.doubt = ans.doubt
+	tags := p.page
+	if cur.must != "" && len(tags) > 0 && tags[0] == cur.must {
+		tags = tags[1:] // it overlaps the one before
 	}
-	keep, goOn := s.plan.Page(p.at, p.page, ans.next != nil)
+	// Only the front ends the list: what a part is not told of may be there.
+	keep, goOn := s.plan.Page(p.at, tags, true)
+	if p.next == nil {
+		s.plan.Edge(p.at)
+		goOn = false
+	}
 	s.settle(ctx)
-	s.pages = append(s.pages, Page{Tags: keep, Skipped: ans.Skipped, Duration: took, Attempts: ans.attempts})
+	s.pages = append(s.pages, Page{Tags: keep, Skipped: rep.Skipped, Duration: took, Attempts: rep.attempts})
 	if p.at.Gone() {
-		return 0, 0, false
+		return false
 	}
-	p.why = ans.why
-	p.ready = append(p.ready, p.page[:keep])
+	whole := keep == len(tags)
+	keep += len(p.page) - len(tags)
+	page := readPage{cur: cur, rep: rep, tags: p.page, keep: keep}
+	if !whole {
+		page.tags = page.tags[:keep+1] // enough to know that it was more
+	}
+	p.ready = append(p.ready, page)
 	p.tags += keep
 	for _, tag := range p.page[:keep] {
 		p.bytes += len(tag) + int(unsafe.Sizeof(tag))
 	}
 	p.resting = goOn && !p.wanted && !s.room()
 	s.fill(ctx)
-	return len(p.page), p.tags, goOn && !p.wanted && !p.resting
+	return goOn && !p.wanted && !p.resting
 }
 
-// lead takes a page that the front has read and handed out, and says whether it
-// goes on.
-func (s *scanner) lead(ctx context.Context, f *front, ans answer) (goOn bool) {
+// lead takes a page that the front has read and handed out, and reports whether
+// it has come to where another part begins.
+func (s *scanner) lead(ctx context.Context, f *front, ans answer) (met bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(f.page) > maxScanned {
 		s.plan.Stop(scan.Disorder)
 		f.page = nil
 	}
-	last := s.turn.at.Last()
 	keep, goOn := s.plan.Page(s.turn.at, f.page, ans.next != nil)
-	if keep > 0 {
-		last = f.page[keep-1]
-	}
-	if s.overlap = len(f.page) - keep; s.overlap > 0 {
-		f.filter.Rewind(last)
-	}
+	s.overlap = len(f.page) - keep
 	s.settle(ctx)
 	s.fill(ctx)
-	return goOn
-}
-
-// next is the chain that goes on where the front has ended, after what was read
-// ahead of it was handed out; nil at the end of the list.
-func (f *front) next(ctx context.Context) (*chain, error) {
-	for f.scan != nil {
-		p := f.scan.follow(ctx)
-		if p == nil {
-			break
-		}
-		f.why = p.why
-		for _, page := range p.ready {
-			for _, tag := range page {
-				if _, err := f.emit(ctx, tag); err != nil {
-					return nil, err
-				}
-			}
-		}
-		if goesOn := f.scan.handedOut(p); goesOn {
-			return p.chain, nil
-		}
-	}
-	for _, page := range f.scan.reports() {
-		f.report(page)
-	}
-	if doubt := f.scan.doubts(); doubt != nil {
-		if ch := doubt(ctx); ch != nil {
-			ch.pass, f.scan, f.lanes = 1, nil, 1
-			return ch, nil
-		}
-	}
-	return nil, nil
+	return !goOn && s.plan.Next(s.turn.at) != nil
 }
 
 // follow waits for the next part to come to rest, and makes it the turn's.
@@ -308,12 +343,13 @@ func (s *scanner) follow(ctx context.Context) *part {
 	return p
 }
 
-// handedOut gives the room of a part free, and reports whether it goes on.
-func (s *scanner) handedOut(p *part) bool {
+// handedOut gives the room of a part free, and reports whether it has come to
+// where another part begins.
+func (s *scanner) handedOut(p *part) (met bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.ready, p.tags, p.bytes, s.overlap = nil, 0, 0, 0
-	return !p.at.Ended()
+	return p.at.Ended() && s.plan.Next(p.at) != nil
 }
 
 // pending is how many tags have been read ahead.
@@ -340,27 +376,13 @@ func (s *scanner) reports() (pages []Page) {
 	return pages
 }
 
-// doubts is the doubt that is left at the end of the list, or nil.
-func (s *scanner) doubts() (doubt func(ctx context.Context) *chain) {
-	if s == nil {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.moot {
-		return nil
-	}
-	return s.doubt
-}
-
-// stop leaves the rest of the list to the front, which is to begin it anew.
+// stop leaves the rest of the list to the front.
 func (s *scanner) stop() {
 	if s == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.moot = true
-	s.plan.Stop(scan.Disorder)
+	s.plan.Stop(scan.Over)
 	s.settle(context.Background())
 }

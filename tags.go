@@ -69,6 +69,7 @@ package ocitags
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -91,6 +92,7 @@ const (
 	maxErrorBody  = 64 << 10         // bytes of one error body
 	maxHeader     = 1 << 20          // bytes of a response's header, Go's own default
 	maxRedirects  = 5                // registry.k8s.io and Harbor use one
+	maxSkipped    = 10_000_000       // entries that are no tags, and ten times the tags
 	maxIdlePages  = 3                // pages in a row without a new tag, while another is announced
 	maxRetryWait  = 60 * time.Second // a Retry-After of more is an error: nobody waits that long unasked
 	maxIdle       = 60 * time.Second // without a byte from the server
@@ -100,6 +102,7 @@ const (
 const (
 	defaultPageSize    = 1000   // the most that no known server refuses at first
 	smallPageSize      = 100    // the next try: quay's and GitLab's own
+	smallestPageSize   = 50     // the last one: Cloudflare's
 	largePageSize      = 10_000 // what is tried once more is known to come; the most that Google's answers
 	defaultMaxTags     = 10_000_000
 	defaultConcurrency = 4
@@ -187,13 +190,24 @@ type Client struct {
 
 // habits is what a Client remembers of a registry.
 type habits struct {
-	pageSize   int  // the n that it accepted after it refused another; 0: nothing known, < 0: none
-	sized      bool // a larger n than at first was tried
-	positional bool // its last is a place in the list, not a value to compare with
-	linear     bool // its list can be read in one way only, from the start
+	pageSize int  // the n that it accepted after it refused another; 0: nothing known, < 0: none
+	sized    bool // a larger n than at first was tried
+	largest  int  // and honoured
+	without  wholeness
+	slow     bool // it took too long for a page of that size
+	linear   bool // its list can be read in one way only, from the start
 
 	quiet time.Time // until then it wants no requests: the Retry-After of its last answer
 }
+
+// A wholeness is what a registry sends where n is absent.
+type wholeness int
+
+const (
+	unknown wholeness = iota
+	everything
+	pagesOnly
+)
 
 // A Page is what one answered request brought. One that was asked for ahead of
 // its turn and turned out to be of no use brought nothing.
@@ -360,14 +374,15 @@ type listing struct {
 
 	connections chan struct{} // to the registry, as many as lanes
 
-	foreign authorizations // of hosts that redirects led to
-	filter  dedup.Filter
-	held    func() []string // nil: nobody keeps what was yielded
-	yield   func(tag string) bool
-	number  int    // pages so far
-	total   int    // tags so far
-	ahead   int    // tags that tries handed out which were cut short
-	dialect string // what was logged of it
+	foreign     authorizations // of hosts that redirects led to
+	filter      dedup.Filter
+	held        func() []string // nil: nobody keeps what was yielded
+	yield       func(tag string) bool
+	number      int             // pages so far
+	total       int             // tags so far
+	redelivered int             // tags that tries handed out which were cut short
+	owed        map[string]bool // tags that parts have read which were dropped
+	dialect     string          // what was logged of it
 
 	wg     sync.WaitGroup // of what reads ahead
 	mu     sync.Mutex
@@ -391,25 +406,47 @@ func (l *listing) readAll(ctx context.Context) (why string, err error) {
 		cancel(errUnneeded)
 		l.wg.Wait()
 	}()
-	src, err := jsonPages(ctx, l, newOrdinary(l))
+	src, err := jsonPages(ctx, l, newTagsList(l))
 	if err != nil {
 		return "", err
 	}
-	f := &front{listing: l}
-	for ch := newChain(src, src.first()); ch != nil; {
-		err := walk(ctx, ch, f)
-		if err == nil {
-			ch, err = f.next(ctx)
-		}
-		switch {
-		case err == errStopped:
-			return "", err
-		case err != nil:
-			return "", fmt.Errorf("page %d: %w", l.number+1, err)
-		}
+	f := &front{listing: l, src: src}
+	switch err := f.run(ctx); {
+	case err == errStopped:
+		return "", err
+	case err != nil:
+		return "", fmt.Errorf("page %d: %w", l.number+1, err)
 	}
 	return f.why, nil
 }
+
+// owe notes a tag that was read ahead and dropped: it exists, so that a list
+// without it is not complete.
+func (l *listing) owe(tag string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.owed == nil {
+		l.owed = make(map[string]bool)
+	}
+	l.owed[tag] = true
+}
+
+// owes reports whether such a tag has not come since.
+func (l *listing) owes() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for tag := range l.owed {
+		if l.filter.Knows(tag) {
+			delete(l.owed, tag)
+		}
+	}
+	return len(l.owed) > 0
+}
+
+// errForgotten is that a tag cannot be told from those that were handed out, and
+// not kept. Nothing is asked before the answer that holds it has let go of its
+// connection.
+var errForgotten = errors.New("the order breaks late")
 
 // emit takes a tag from a page, and reports whether it is news: new, or handed
 // out already by a try that was cut short, from which the listing goes on.
@@ -417,16 +454,17 @@ func (l *listing) emit(ctx context.Context, tag string) (bool, error) {
 	if ctx.Err() != nil { // a page in hand is not a reason to go on
 		return false, ended(ctx)
 	}
-	fresh, forgot := l.filter.Admit(tag)
-	if forgot {
-		if err := l.recall(ctx); err != nil {
-			return false, permanentError{err} // it was tried as often as it may
+	fresh, ok := l.filter.Admit(tag)
+	if !ok {
+		if l.held == nil {
+			return false, errForgotten
 		}
+		l.filter.Set(l.held())
 		fresh, _ = l.filter.Admit(tag)
 	}
 	if !fresh {
-		if l.ahead > 0 {
-			l.ahead--
+		if l.redelivered > 0 {
+			l.redelivered--
 			return true, nil
 		}
 		return false, nil
@@ -446,21 +484,31 @@ func (l *listing) emit(ctx context.Context, tag string) (bool, error) {
 }
 
 // recall gives the filter back the tags that were handed out and not kept,
-// because they ascended. If the consumer did not keep them either, the registry
-// still has them: its list is read again up to where its order broke.
+// because they ascended: the registry still has them, and its list is read again
+// up to where its order broke.
 func (l *listing) recall(ctx context.Context) error {
-	if l.held != nil {
-		l.filter.Recall(l.held())
-		return nil
+	const tries = 3
+	for range tries {
+		l.log().DebugContext(ctx, "the order breaks late: reading the list again up to there", "tags", l.total)
+		tags, err := l.replay(ctx)
+		if err != nil {
+			return fmt.Errorf("reading the list again: %w", err)
+		}
+		if l.filter.Restore(tags) {
+			return nil
+		}
 	}
-	l.log().DebugContext(ctx, "the order breaks late: reading the list again up to there", "tags", l.total)
+	return fmt.Errorf("%w: the list is in no order and changes while it is read, so that it cannot be told which of its tags have come; list it at once", ErrInvalidResponse)
+}
+
+// replay reads the list up to the last tag before its order broke.
+func (l *listing) replay(ctx context.Context) (tags []string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var tags []string
 	again := l.client.newListing(l.repo)
 	again.onPage = nil
 	again.lanes = 1
-	again.filter.Hold = -1
+	again.filter.Set(nil)
 	last, prev := l.filter.Max(), ""
 	again.yield = func(tag string) bool {
 		if tag > last || tag < prev {
@@ -471,10 +519,9 @@ func (l *listing) recall(ctx context.Context) error {
 		return tag != last
 	}
 	if _, err := again.readAll(ctx); err != nil && err != errStopped {
-		return fmt.Errorf("reading the list again: %w", err)
+		return nil, err
 	}
-	l.filter.Recall(tags)
-	return nil
+	return tags, nil
 }
 
 func (l *listing) log() *slog.Logger {

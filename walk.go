@@ -3,6 +3,7 @@ package ocitags
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"net/url"
 	"time"
 )
@@ -14,20 +15,56 @@ type source interface {
 
 	// page asks for the page at cur and hands its tags to the reader.
 	page(ctx context.Context, cur *cursor, to reader) (answer, error)
+
+	// take is page for one that was read ahead: those are its tags.
+	take(ctx context.Context, cur *cursor, rep reply, t *pageTags) (answer, error)
+
+	// newPage is what a page that was read ahead is handed to.
+	newPage(cur *cursor, to taker) *pageTags
+
+	// unfinished is where the list goes on although it came to an end, as other
+	// tags of it are known; nil where it does not.
+	unfinished(ctx context.Context) *cursor
 }
+
+// A kind of cursor says what an answer that brings nothing means.
+type kind int
+
+const (
+	begin     kind = iota // of the list
+	announced             // a Link led here
+	asked                 // a question of our own
+	sought                // a place that nobody has named: a part that is read ahead begins
+	compare               // the list without n, to compare with what has come
+)
 
 // A cursor is the place of a page.
 type cursor struct {
-	url   *url.URL
-	last  string   // the tag after which the page begins; "": none, or not known
-	small *url.URL // the same place, where url asks for more than is known to come; nil: it does not
-	guess bool     // our own, not announced: an answer without news is the end
-	full  bool     // after a page that had the n tags which were asked for
+	url  *url.URL
+	kind kind
 
-	own     any  // what else the source wants to know of the page
-	check   bool // a page that is read once more, to compare
-	rewind  bool // the list begins anew here, in the same order
-	reorder bool // the list begins anew here, in an order of its own
+	after string // the tag after which the page begins; "": none, or not known
+	must  string // the tag that the page has to begin with; "": not known
+	step  int    // how many tags before the end of what was listed after stands
+	place int    // of an offset, the number of tags before the page; 0: it is none
+	entry string // the entry, which is no tag, after which the page begins
+
+	announced *url.URL // what the registry named; nil: nothing
+	wish      *url.URL // the same place, where url asks for more than is known to come; nil: it does not
+	hollow    bool     // the page after the last tag was empty
+	again     bool     // it was asked before, and not answered
+	restart   bool     // the list begins anew here
+	aside     *aside   // what has been read already
+	back      *cursor  // where the pages go on if it is of no use
+	why       string   // the evidence that it is to confirm
+
+	json *jsonPage // where pages are numbered
+}
+
+// A jsonPage is the part of the list from (number-1)*limit on.
+type jsonPage struct {
+	number, limit int
+	front         bool // read once more, at the end
 }
 
 // An answer is what a page brought, beside its tags.
@@ -37,14 +74,9 @@ type answer struct {
 	why  string  // how that is known
 	more bool    // the registry says by has_additional that there is more
 
-	// after is the chain of what comes after any string, tag or not. nil: the
-	// list cannot be read from there.
-	after func(last string) *chain
-
-	// doubt is set where a page that was read ahead shows that tags may be
-	// missing. It finds out, and is the chain that reads the list once more; nil
-	// where none are.
-	doubt func(ctx context.Context) *chain
+	// seek returns what begins to read the list behind any string, tag or not.
+	// nil: the list cannot be read from there.
+	seek func(last string) *part
 }
 
 // A taker takes the tags of one page.
@@ -70,97 +102,67 @@ func (e each) tag(_ context.Context, tag string) (bool, error) { return false, e
 
 func (each) leads() bool { return true }
 
-// A reader is what a chain of pages is read by.
+// A reader is what the list is read by.
 type reader interface {
 	taker
-
-	// turn is told of each page before it is asked for.
-	turn(ctx context.Context, cur *cursor) error
-
-	// end takes the rest of an answer. news is how many of the page's tags
-	// were, total how many there are so far, and goOn says whether the page
-	// after it is wanted.
-	end(ctx context.Context, ans answer, took time.Duration) (news, total int, goOn bool)
 }
 
-// A chain is a part of the list that is read page by page.
-type chain struct {
-	src source
-	cur *cursor // of the next page; nil: none
-	progress
-}
-
-func newChain(src source, cur *cursor) *chain { return &chain{src: src, cur: cur} }
-
-// walk reads a chain of pages to its end, or until its reader has enough: the
-// one paging loop. It knows cursors, not what is behind them.
-func walk(ctx context.Context, ch *chain, to reader) error {
-	for goOn := true; goOn && ch.cur != nil; {
-		cur := ch.cur
-		if err := to.turn(ctx, cur); err != nil {
-			return err
-		}
-		if err := ch.enter(cur); err != nil {
-			return err
-		}
-		began := time.Now()
-		ans, err := ch.src.page(ctx, cur, to)
-		if err != nil {
-			ch.leave(cur)
-			return err
-		}
-		ch.cur = ans.next
-		var news, total int
-		news, total, goOn = to.end(ctx, ans, time.Since(began))
-		if ch.cur != nil {
-			if err := ch.made(news, ans.Entries, total); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// progress sees to it that a chain of pages comes to an end.
+// progress sees to it that the pages come to an end.
 type progress struct {
-	seen    map[string]bool // the URLs asked in this pass
+	seen    map[uint64]bool // hashes of the URLs asked in this pass
 	pass    int             // how often the list was begun anew
 	entries int             // in this pass
 	idle    int             // pages in a row without news
+
+	questions int // of our own, in a row, that brought none
 }
+
+// maxQuestions is how many of our own questions in a row may bring nothing: to go
+// back in the list takes ten, in each of two forms, and again in each pass.
+const maxQuestions = 100
+
+var urlSeed = maphash.MakeSeed()
 
 // enter is told of each page before it is asked for.
 func (p *progress) enter(cur *cursor) error {
-	if p.seen != nil && (cur.check || cur.rewind || cur.reorder) {
+	if p.seen != nil && cur.restart {
 		p.pass++
 		p.seen, p.entries, p.idle = nil, 0, 0
 	}
 	if p.seen == nil {
-		p.seen = make(map[string]bool)
+		p.seen = make(map[uint64]bool)
 	}
-	at := cur.url.String()
-	if p.seen[at] {
+	at := maphash.String(urlSeed, cur.url.String())
+	if p.seen[at] && cur.kind != asked && cur.step == 0 && !cur.again {
 		return fmt.Errorf("%w: the next page is one that was already read", ErrLoop)
 	}
 	p.seen[at] = true
 	return nil
 }
 
-// leave is told of a page that did not come, and may be asked for again.
-func (p *progress) leave(cur *cursor) { delete(p.seen, cur.url.String()) }
-
 // made is told what a page brought when another follows. A list that is read
 // once more brings little that is new, but not many more entries than there
 // are tags.
-func (p *progress) made(news, entries, total int) error {
-	if p.entries += entries; p.pass > 0 {
+func (p *progress) made(cur *cursor, news, entries, total int) error {
+	if cur.step <= 1 {
+		p.entries += entries
+	}
+	if p.pass > 0 {
 		if p.entries > 2*total+smallPageSize {
 			return fmt.Errorf("%w: %d entries so far in a list of %d tags, and another page is announced", ErrLoop, p.entries, total)
 		}
-		news = entries
+		if cur.step <= 1 && entries > 1 {
+			return nil
+		}
 	}
 	if news > 0 {
-		p.idle = 0
+		p.idle, p.questions = 0, 0
+		return nil
+	}
+	if cur.kind == asked || cur.step > 0 {
+		if p.questions++; p.questions > maxQuestions {
+			return fmt.Errorf("%w: %d questions in a row what comes after the last tag brought none", ErrLoop, p.questions)
+		}
 		return nil
 	}
 	if p.idle++; p.idle == maxIdlePages {
@@ -172,39 +174,25 @@ func (p *progress) made(news, entries, total int) error {
 // A front reads the list where it is handed out.
 type front struct {
 	*listing
-	mark   string // where the filter was before this page
-	try    int    // tags of this try that were news
-	news   int    // of this page
-	before int    // tags before it
+	progress
+	src    source
+	try    int // tags of this try that were news
+	news   int // of this page
+	before int // tags before it
 	page   []string
 	why    string // how it is known that the list is complete
+
+	skipped int // entries that are no tags, so far
 
 	scan *scanner // nil: nothing is read ahead
 }
 
-// turn prepares the filter for a list that begins anew.
-func (f *front) turn(ctx context.Context, cur *cursor) error {
-	if cur.rewind || cur.reorder {
-		f.scan.stop()
-	}
-	if cur.rewind {
-		f.filter.Rewind("")
-	}
-	f.news, f.before = 0, f.total
-	if cur.reorder && !f.filter.Unordered() {
-		return f.recall(ctx)
-	}
-	return nil
-}
-
 func (f *front) begin(try int) {
-	if try == 1 {
-		f.mark = f.filter.Mark()
-	} else {
+	f.filter.Page(try)
+	if try > 1 {
 		// They will come once more, perhaps in smaller pages, and are no sign
 		// then that the list has come to its end.
-		f.ahead += f.try
-		f.filter.Rewind(f.mark)
+		f.redelivered += f.try
 	}
 	f.try, f.page = 0, f.page[:0]
 }
@@ -223,21 +211,115 @@ func (f *front) tag(ctx context.Context, tag string) (bool, error) {
 
 func (f *front) leads() bool { return true }
 
-func (f *front) end(ctx context.Context, ans answer, took time.Duration) (news, total int, goOn bool) {
-	f.why = ans.why
-	goOn = true
-	switch {
-	case f.scan != nil:
-		goOn = f.scan.lead(ctx, f, ans)
-	case f.lanes > 1 && ans.next != nil && ans.after != nil:
-		f.scan = newScanner(ctx, f, ans.after)
+// run reads the list to its end: the one paging loop. It knows cursors, not what
+// is behind them.
+func (f *front) run(ctx context.Context) error {
+	for cur := f.src.first(); cur != nil; {
+		next, met, err := f.step(ctx, cur)
+		for err == nil && met {
+			next, met, err = f.takePart(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if cur = next; cur == nil {
+			f.scan.stop() // what others have read behind the end is owed
+			if f.owes() {
+				cur = f.src.unfinished(ctx)
+			}
+		}
 	}
-	f.report(Page{Tags: f.total - f.before, Skipped: ans.Skipped, Duration: took, Attempts: ans.attempts})
 	for _, page := range f.scan.reports() {
 		f.report(page)
 	}
-	return f.news, f.total, goOn
+	return nil
 }
+
+// step reads one page. met says that it has come to where another part of the
+// list begins.
+func (f *front) step(ctx context.Context, cur *cursor) (next *cursor, met bool, err error) {
+	if cur.restart {
+		f.scan.stop()
+		f.scan = nil
+	}
+	if err := f.enter(cur); err != nil {
+		return nil, false, err
+	}
+	f.news, f.before, f.try = 0, f.total, 0
+	began := time.Now()
+	ans, err := f.src.page(ctx, cur, f)
+	if err != nil {
+		return nil, false, err
+	}
+	return f.turnPage(ctx, cur, ans, time.Since(began))
+}
+
+// turnPage takes the rest of a page that was read here.
+func (f *front) turnPage(ctx context.Context, cur *cursor, ans answer, took time.Duration) (next *cursor, met bool, err error) {
+	f.why = ans.why
+	switch {
+	case f.scan != nil && ans.next != nil && ans.next.restart:
+		f.scan.stop()
+		f.scan = nil
+	case f.scan != nil:
+		met = f.scan.lead(ctx, f, ans)
+	case f.lanes > 1 && ans.next != nil && ans.seek != nil:
+		f.scan = newScanner(ctx, f, ans.seek)
+	}
+	if cur.kind != compare || f.news > 0 {
+		f.report(Page{Tags: f.total - f.before, Skipped: ans.Skipped, Duration: took, Attempts: ans.attempts})
+	}
+	for _, page := range f.scan.reports() {
+		f.report(page)
+	}
+	if f.skipped += ans.Skipped; f.skipped > maxSkipped+10*f.total {
+		return nil, false, fmt.Errorf("%w: more than %d entries that are no tags", ErrTooLarge, maxSkipped+10*f.total)
+	}
+	if ans.next != nil && !met {
+		err = f.made(cur, f.news+ans.Skipped, ans.Entries, f.total)
+	}
+	return ans.next, met, err
+}
+
+// takePart hands out what was read ahead of the part that begins here, and says
+// where it goes on.
+func (f *front) takePart(ctx context.Context) (next *cursor, met bool, err error) {
+	p := f.scan.follow(ctx)
+	if p == nil {
+		return nil, false, fmt.Errorf("%w: a part of the list is missing", ErrInvalidResponse)
+	}
+	for i, page := range p.ready {
+		f.news, f.before, f.try = 0, f.total, 0
+		t := f.src.newPage(page.cur, f)
+		t.head = ""
+		t.begin(1)
+		for _, tag := range page.tags[:page.keep] {
+			if _, err := t.tag(ctx, tag); err != nil {
+				return nil, false, err
+			}
+		}
+		if page.keep < len(page.tags) {
+			break // the rest is the next part's
+		}
+		ans, err := f.src.take(ctx, page.cur, page.rep, t)
+		if err != nil {
+			return nil, false, err
+		}
+		f.why, next = ans.why, ans.next
+		if next != nil && i+1 < len(p.ready) && (next.restart || !sameQuery(next.url, p.ready[i+1].cur.url)) {
+			f.scan.stop()
+			f.scan = nil
+			return next, false, nil
+		}
+		if next == nil && i+1 < len(p.ready) {
+			next = p.ready[i+1].cur
+		}
+	}
+	met = f.scan.handedOut(p)
+	return next, met, nil
+}
+
+func sameQuery(a, b *url.URL) bool { return a.RawQuery == b.RawQuery }
 
 // report tells the user of a page.
 func (f *front) report(page Page) {

@@ -2,94 +2,224 @@
 // list while it ascends.
 package dedup
 
-// Keep is how many tags of an ascending list are remembered: a list that is
-// not sorted shows it within its first page, which no registry makes larger
-// than 10,000. Beyond Keep the filter forgets, and asks to be told again.
+import (
+	"hash/maphash"
+	"slices"
+)
+
+// Keep is how many tags of an ascending list are remembered: more than stand in
+// the largest page that is asked for, twice.
 const Keep = 16384
 
-// A Filter admits each tag once. While the tags ascend bytewise a repeat would
-// be out of order, so that the last tag is all it must know; from the first tag
-// out of order on it holds a set. The zero value is ready.
+// A Filter admits each tag once, by its name: not by its place, nor because it
+// is less than another, as the same question may be answered with another list.
+//
+// While the tags ascend it remembers the last of them, and of all the others
+// only their number and the sum of their hashes. That is enough as long as none
+// comes before those that are remembered; when one does, Admit asks for what was
+// forgotten, and Restore checks that it is that. From a tag out of order on the
+// Filter holds a set. The zero value is ready.
 type Filter struct {
-	Hold int // tags of an ascending list to remember; 0: Keep, < 0: all
+	run  []string // the last tags, ascending
+	all  digest   // of all tags
+	old  digest   // of those before run
+	seen map[string]struct{}
 
-	run  []string            // the ascending tags, as far as they are remembered
-	n    int                 // how many there were
-	max  string              // the last of them
-	at   string              // the tag before, which is max unless rewound
-	seen map[string]struct{} // nil while the tags ascend
+	again  digest // of the tags of this try that come before run
+	repeat bool   // the page is read again
+	page   digest // of all tags before the page
+	before string // the greatest of them
+	at     string // the tag of this try that came last
 }
 
-// Admit reports whether tag is new. When forgot is true it cannot tell: the
-// tag is out of order, and those before it are no longer held. Recall then
-// gives them back, and Admit answers.
-func (f *Filter) Admit(tag string) (fresh, forgot bool) {
-	if f.seen == nil {
-		if f.n == 0 || tag > f.max {
-			f.push(tag)
-			return true, false
-		}
-		if tag > f.at { // rewound: this was let through the first time
-			f.at = tag
-			return false, false
-		}
-		if tag == f.at { // a page that begins with the cursor itself
-			return false, false
-		}
-		if !f.Unordered() {
+// A digest is a number of tags, the sum of their hashes, and that of the squares
+// of these.
+type digest struct {
+	n            int
+	sum, squares uint64
+}
+
+var hashSeed = maphash.MakeSeed()
+
+func hash(tag string) uint64 { return maphash.String(hashSeed, tag) }
+
+func (d *digest) add(tag string) {
+	h := hash(tag)
+	d.n++
+	d.sum += h
+	d.squares += h * h
+}
+
+// Page begins a page, at its first try or at another one.
+func (f *Filter) Page(try int) {
+	if try == 1 {
+		f.page, f.before = f.all, f.max()
+	}
+	f.repeat, f.again, f.at = try > 1, f.page, f.before
+}
+
+func (f *Filter) max() string {
+	if len(f.run) == 0 {
+		return ""
+	}
+	return f.run[len(f.run)-1]
+}
+
+// Admit reports whether tag is new, and makes it known. When ok is false it
+// cannot tell: the tag comes before those that are remembered. Restore then has
+// to give back the others, and the page to be read again.
+func (f *Filter) Admit(tag string) (fresh, ok bool) {
+	if f.seen != nil {
+		if _, known := f.seen[tag]; known {
 			return false, true
 		}
+		f.seen[tag] = struct{}{}
+		return true, true
 	}
-	if _, ok := f.seen[tag]; ok {
+	if len(f.run) == 0 || tag > f.max() {
+		return f.push(tag)
+	}
+	if tag == f.before {
+		return false, true // the page begins with the cursor itself
+	}
+	if f.old.n > 0 && tag < f.run[0] {
+		return f.skip(tag)
+	}
+	if f.repeat && f.again != f.old && f.old.n > f.page.n {
+		return false, false // this try has not had all the tags of the one before
+	}
+	f.repeat = false
+	i, known := slices.BinarySearch(f.run, tag)
+	switch {
+	case known:
+		return false, true
+	case f.old.n == 0:
+		f.Set(f.run)
+		f.seen[tag] = struct{}{}
+	default:
+		f.run = slices.Insert(f.run, i, tag)
+		f.all.add(tag)
+	}
+	return true, true
+}
+
+func (f *Filter) push(tag string) (fresh, ok bool) {
+	if len(f.run) == Keep+Keep/8 { // so that they are not moved for each tag
+		for _, old := range f.run[:Keep/8] {
+			f.old.add(old)
+		}
+		f.run = append(f.run[:0], f.run[Keep/8:]...)
+	}
+	f.run = append(f.run, tag)
+	f.all.add(tag)
+	return true, true
+}
+
+// skip takes a tag that comes before those that are remembered. When a long page
+// is read again it is likely to be the same once more, which shows at the first
+// one that is remembered.
+func (f *Filter) skip(tag string) (fresh, ok bool) {
+	if !f.repeat || tag <= f.at {
 		return false, false
 	}
-	f.seen[tag] = struct{}{}
-	return true, false
+	f.at = tag
+	f.again.add(tag)
+	return false, true
 }
 
-func (f *Filter) push(tag string) {
-	if f.Hold < 0 || f.n < f.hold() {
-		f.run = append(f.run, tag)
-	}
-	f.n++
-	f.max, f.at = tag, tag
-}
+// Forgets reports whether there are tags that are not remembered.
+func (f *Filter) Forgets() bool { return f.seen == nil && f.old.n > 0 }
 
-func (f *Filter) hold() int {
-	if f.Hold == 0 {
-		return Keep
-	}
-	return f.Hold
-}
-
-// Rewind says that the list goes on from the tag to again, "" being its start:
-// the same pages in the same order.
-func (f *Filter) Rewind(to string) { f.at = to }
-
-// Mark is the place that Rewind takes to come back here.
-func (f *Filter) Mark() string { return f.at }
-
-// Max is the last of the ascending tags.
-func (f *Filter) Max() string { return f.max }
-
-// Unordered says that the next tags come in another order than those before.
-// It reports false where Recall is needed first.
-func (f *Filter) Unordered() bool {
+// Knows reports whether tag was admitted. Of those that are forgotten it takes
+// all for known that are less than what it remembers.
+func (f *Filter) Knows(tag string) bool {
 	if f.seen != nil {
-		return true
+		_, known := f.seen[tag]
+		return known
 	}
-	if f.n > len(f.run) {
-		return false
-	}
-	f.Recall(f.run)
-	return true
+	_, known := slices.BinarySearch(f.run, tag)
+	return known || f.old.n > 0 && tag < f.run[0]
 }
 
-// Recall gives back the tags that were admitted so far.
-func (f *Filter) Recall(tags []string) {
+// Max is the greatest tag, while all ascend.
+func (f *Filter) Max() string { return f.max() }
+
+// Set says which tags are known, all of them, from someone who holds them.
+func (f *Filter) Set(tags []string) {
 	f.seen = make(map[string]struct{}, len(tags))
 	for _, tag := range tags {
 		f.seen[tag] = struct{}{}
 	}
 	f.run = nil
+}
+
+// Restore takes tags that were read again, up to Max, and finds those among them
+// that are known: all, but for one or two that were not there before, while one of
+// those before may be gone. It reports false where they are not what was forgotten.
+func (f *Filter) Restore(tags []string) bool {
+	var d digest
+	for _, tag := range tags {
+		d.add(tag)
+	}
+	more := digest{d.n - f.all.n, d.sum - f.all.sum, d.squares - f.all.squares}
+	var added []string
+	switch gone := -more.sum; more.n { // the hash of what is gone, if that is all
+	case 0:
+		if more.sum != 0 || more.squares != 0 {
+			added = replaced(tags, more)
+		}
+	case 1:
+		added = oneOf(tags, more)
+	case 2:
+		added = twoOf(tags, more)
+	case -1:
+		if more.squares != -(gone * gone) {
+			return false
+		}
+	default:
+		return false
+	}
+	if added == nil && more.n >= 0 && more != (digest{}) {
+		return false
+	}
+	f.Set(tags)
+	for _, tag := range added {
+		delete(f.seen, tag)
+	}
+	return true
+}
+
+// oneOf is the tag that is all of more.
+func oneOf(tags []string, more digest) []string {
+	for _, tag := range tags {
+		if h := hash(tag); h == more.sum && h*h == more.squares {
+			return []string{tag}
+		}
+	}
+	return nil
+}
+
+// replaced is the tag that, less another one, is all of more.
+func replaced(tags []string, more digest) []string {
+	for _, tag := range tags {
+		h := hash(tag)
+		if gone := h - more.sum; h*h-gone*gone == more.squares {
+			return []string{tag}
+		}
+	}
+	return nil
+}
+
+// twoOf are two tags that are all of more.
+func twoOf(tags []string, more digest) []string {
+	byHash := make(map[uint64]string, len(tags))
+	for _, tag := range tags {
+		h := hash(tag)
+		other := more.sum - h
+		if name, ok := byHash[other]; ok && h*h+other*other == more.squares {
+			return []string{name, tag}
+		}
+		byHash[h] = tag
+	}
+	return nil
 }

@@ -2,6 +2,8 @@ package dedup
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -12,13 +14,21 @@ import (
 func admitted(t *testing.T, f *Filter, tags ...string) (fresh []string) {
 	t.Helper()
 	for _, tag := range tags {
-		ok, forgot := f.Admit(tag)
-		require.False(t, forgot, "%q", tag)
-		if ok {
+		isNew, ok := f.Admit(tag)
+		require.True(t, ok, "%q", tag)
+		if isNew {
 			fresh = append(fresh, tag)
 		}
 	}
 	return fresh
+}
+
+// numbers are tags in the order of their numbers.
+func numbers(from, to int) (tags []string) {
+	for i := from; i < to; i++ {
+		tags = append(tags, fmt.Sprintf("%09d", i))
+	}
+	return tags
 }
 
 func TestAscending(t *testing.T) {
@@ -32,40 +42,110 @@ func TestOutOfOrder(t *testing.T) {
 	assert.Equal(t, []string{"b", "d", "a", "c"}, admitted(t, &f, "b", "d", "a", "b", "c", "d", "a"))
 }
 
-func TestRewind(t *testing.T) {
+// A try that was cut short may be followed by one with other members, in another
+// order: only what was admitted is known.
+func TestAnotherTry(t *testing.T) {
 	var f Filter
+	f.Page(1)
 	admitted(t, &f, "a", "b")
-	mark := f.Mark()
-	admitted(t, &f, "c", "d")
-	f.Rewind(mark) // the page with c and d is read once more
-	assert.Equal(t, []string{"e"}, admitted(t, &f, "c", "d", "e"))
-	assert.Nil(t, f.seen)
-
-	f.Rewind("")
-	assert.Empty(t, admitted(t, &f, "a", "c", "e"), "the list from its start, with a tag deleted")
-	assert.Equal(t, []string{"f"}, admitted(t, &f, "f"))
-
-	f.Rewind("d")
-	assert.Equal(t, []string{"0"}, admitted(t, &f, "0", "a", "e", "f"), "and out of order after all")
+	f.Page(1)
+	admitted(t, &f, "c", "e")
+	f.Page(2)
+	assert.Equal(t, []string{"d", "f"}, admitted(t, &f, "c", "d", "e", "f"))
+	f.Page(3)
+	assert.Equal(t, []string{"bb"}, admitted(t, &f, "f", "bb", "a"))
 }
 
 func TestForgetting(t *testing.T) {
-	f := Filter{Hold: 3}
-	admitted(t, &f, "a", "b", "c", "d")
-	_, forgot := f.Admit("b")
-	require.True(t, forgot)
-	assert.False(t, f.Unordered())
-	f.Recall([]string{"a", "b", "c", "d"})
-	assert.True(t, f.Unordered())
-	assert.Equal(t, []string{"aa", "e"}, admitted(t, &f, "b", "aa", "d", "e"))
+	all := numbers(0, 5*Keep)
+	var f Filter
+	f.Page(1)
+	admitted(t, &f, all...)
+	assert.LessOrEqual(t, len(f.run), 2*Keep)
+	assert.Equal(t, []string{all[len(all)-1] + "a"}, admitted(t, &f, all[len(all)-1], all[len(all)-1]+"a"), "what is remembered")
+	assert.Equal(t, []string{all[len(all)-9] + "a"}, admitted(t, &f, all[len(all)-9]+"a"), "a new one among it")
+	_, ok := f.Admit(all[7])
+	require.False(t, ok, "it cannot tell")
+	assert.True(t, f.Knows(all[7]))
 
-	f = Filter{Hold: -1}
-	for i := range Keep + 10 {
-		admitted(t, &f, fmt.Sprintf("%09d", i))
+	known := append(slices.Clone(all[:len(all)-8]), all[len(all)-9]+"a")
+	known = append(append(known, all[len(all)-8:]...), all[len(all)-1]+"a")
+	slices.Sort(known)
+	assert.False(t, f.Restore(known[2:]), "two are gone")
+	assert.False(t, f.Restore(append(slices.Clone(known[2:]), "x")), "and another one is there")
+	for name, test := range map[string]struct{ now, fresh []string }{
+		"one is gone":                  {known[1:], nil},
+		"and another is there instead": {append(slices.Clone(known[1:]), "x"), []string{"x"}},
+	} {
+		g := f
+		require.True(t, g.Restore(test.now), name)
+		assert.Equal(t, test.fresh, admitted(t, &g, test.now...), name)
 	}
-	assert.Empty(t, admitted(t, &f, "000000000"), "holds all")
+	for _, added := range [][]string{nil, {"x"}, {"x", "y"}} {
+		g := f
+		require.True(t, g.Restore(append(slices.Clone(known), added...)))
+		assert.Equal(t, append(slices.Clone(added), "z"), admitted(t, &g, append(append([]string{all[7]}, added...), "z", all[9])...), "what was not there before is new")
+	}
+	assert.False(t, f.Restore(append(slices.Clone(known), "x", "y", "z")), "too many to tell")
+}
 
-	f = Filter{}
-	assert.True(t, f.Unordered(), "nothing to remember")
-	assert.Equal(t, []string{"b", "a"}, admitted(t, &f, "b", "a", "b"))
+// A long page that is read again is the same, or shows that it is not.
+func TestLongPageAgain(t *testing.T) {
+	before, page := numbers(0, 10), numbers(10, 4*Keep)
+	for name, change := range map[string]func([]string) []string{
+		"the same":          func(tags []string) []string { return tags },
+		"with its cursor":   func(tags []string) []string { return append([]string{before[9]}, tags...) },
+		"one less":          func(tags []string) []string { return slices.Delete(tags, 5, 6) },
+		"one more":          func(tags []string) []string { return slices.Insert(tags, 5, tags[4]+"a") },
+		"one in its place":  func(tags []string) []string { tags[5] += "a"; return tags },
+		"in another order":  func(tags []string) []string { tags[5], tags[6] = tags[6], tags[5]; return tags },
+		"another beginning": func(tags []string) []string { return tags[1:] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var f Filter
+			f.Page(1)
+			admitted(t, &f, before...)
+			f.Page(1)
+			admitted(t, &f, page...)
+			f.Page(2)
+			told := true
+			for _, tag := range change(slices.Clone(page)) {
+				fresh, ok := f.Admit(tag)
+				told = told && ok
+				if !ok {
+					break
+				}
+				assert.False(t, fresh, tag)
+			}
+			assert.Equal(t, name == "the same" || name == "with its cursor", told)
+		})
+	}
+}
+
+// Whatever the tries are, each tag is admitted once.
+func TestRandomTries(t *testing.T) {
+	for seed := range uint64(500) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		var f Filter
+		var all []string
+		seen := map[string]bool{}
+		for page := range 1 + rnd.IntN(5) {
+			for try := 1; try <= 1+rnd.IntN(3); try++ {
+				tags := numbers(page*20, page*20+rnd.IntN(20))
+				if rnd.IntN(3) == 0 {
+					rnd.Shuffle(len(tags), func(i, j int) { tags[i], tags[j] = tags[j], tags[i] })
+				}
+				tags = slices.DeleteFunc(tags, func(string) bool { return rnd.IntN(9) == 0 })
+				f.Page(try)
+				for _, tag := range admitted(t, &f, tags...) {
+					require.False(t, seen[tag], "seed %d: %s twice", seed, tag)
+					seen[tag] = true
+				}
+				all = append(all, tags...)
+			}
+		}
+		for _, tag := range all {
+			require.True(t, seen[tag], "seed %d: %s never", seed, tag)
+		}
+	}
 }

@@ -79,7 +79,7 @@ type Plan struct {
 // A Reason says why a Plan makes no more cuts.
 type Reason string
 
-// The reasons. All but Disorder are habits of the registry, and hold for its
+// The reasons. All but Disorder and Over are habits of the registry, and hold for its
 // other repositories, too.
 const (
 	None      Reason = ""
@@ -88,6 +88,7 @@ const (
 	Ignores   Reason = "last is not compared with"
 	EndsEarly Reason = "an unknown last gives the end of the list"
 	Refuses   Reason = "an unknown last is refused"
+	Over      Reason = "the list has come to its end, or is begun anew"
 )
 
 // New begins with the chain that has read the first page of a list, and its
@@ -160,8 +161,22 @@ func (p *Plan) last(c *Chain, tags []string, more bool) (int, bool) {
 	for c.next != nil && c.next.state == asked {
 		p.drop(c.next)
 	}
+	if c.next != nil { // the list has no end where others have read more
+		p.Stop(EndsEarly)
+		if c.state == gone {
+			return 0, false
+		}
+	}
 	p.finish(c)
 	return len(tags), false
+}
+
+// Edge says that a chain has brought a page behind which nothing is announced.
+// That is no evidence of the end of the list, but a reason to make no cut there.
+func (p *Plan) Edge(c *Chain) {
+	if c.state == reading && !c.beforeOther() && (p.edge == "" || p.compare(c.last, p.edge) > 0) {
+		p.edge = c.last
+	}
 }
 
 // Refused says that the registry answered the first request of a chain with an

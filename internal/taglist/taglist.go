@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -25,6 +26,9 @@ const (
 	// MaxValue bounds what the decoder must hold at once, one string or
 	// number. A tag has at most 128 bytes; the rest is for values to skip.
 	MaxValue = 1 << 20
+
+	// maxTail bounds an element that is no tag and may serve as a cursor.
+	maxTail = 128
 
 	// batchBytes is how many bytes of tags are cut from one string: a tag that
 	// is kept keeps at most this much alive.
@@ -82,6 +86,7 @@ type Summary struct {
 	Skipped int    // those that are no tags
 	More    *bool  // quay's "has_additional"; nil: not there
 	Page    string // quay's "page", as it was written; "": not there
+	Tail    string // the last element, if it is no tag but a string that could be a cursor; "": it is not
 }
 
 // Decode reads one tag list from r, to the end of r. The tags that it hands
@@ -155,7 +160,7 @@ func (d *decoder) body() error {
 		return d.notAnObject(kind)
 	}
 	var tags bool
-	var refusal string
+	var refusal, complaint string
 	err := d.object(func(name string) (err error) {
 		if !tags {
 			d.names = append(d.names, name)
@@ -172,7 +177,15 @@ func (d *decoder) body() error {
 			d.sum.Page, err = d.scalar()
 		case "errors":
 			refusal, err = d.refusal()
+		case "error", "message":
+			var text string
+			if text, err = d.refusal(); text != "" && text != Quote(`""`) && complaint == "" {
+				complaint = name + " " + text
+			}
 		default:
+			if strings.EqualFold(name, "tags") {
+				return &Error{Found: "found " + Quote(name) + ", which some take for tags"}
+			}
 			err = d.skip()
 		}
 		return err
@@ -187,6 +200,8 @@ func (d *decoder) body() error {
 		return d.syntax(err)
 	case refusal != "":
 		return &Error{Found: "found an error body: " + refusal}
+	case complaint != "" && d.sum.Entries == 0:
+		return &Error{Found: "found no tags, and " + complaint}
 	case !tags:
 		return &Error{Found: `found a JSON object without "tags"`}
 	}
@@ -351,7 +366,7 @@ func (d *decoder) object(field func(name string) error) error {
 
 // offer takes an element's text and queues it if it is a tag.
 func (d *decoder) offer(text []byte) error {
-	switch {
+	switch d.sum.Tail = ""; {
 	case Valid(text):
 		d.batch = append(d.batch, text...)
 		d.ends = append(d.ends, len(d.batch))
@@ -384,6 +399,9 @@ func (d *decoder) flush() error {
 
 func (d *decoder) count(reason Reason, text []byte) {
 	d.sum.Skipped++
+	if d.sum.Tail = ""; len(text) <= maxTail {
+		d.sum.Tail = string(text)
+	}
 	if d.h.Skip != nil {
 		d.h.Skip(reason, string(text[:min(len(text), 256)]))
 	}

@@ -1,0 +1,282 @@
+package order
+
+import (
+	"strings"
+	"sync"
+)
+
+// compareKeys compares tags as object keys, <tag>/current/link, by which
+// distribution's S3 driver lists: "-" and "." come before "/", so that u-1 comes
+// before u. No registry compares with last in this order.
+func compareKeys(a, b string) int { return strings.Compare(a+"/", b+"/") }
+
+// A set of orders: bit i is Known[i], and the next one the order of object keys.
+type orders uint8
+
+const (
+	knownOrders orders = 1<<4 - 1
+	keyOrder    orders = 1 << 4
+	anyOrder           = knownOrders | keyOrder
+)
+
+// Seen is what the pages of a list show of two things: of the order that it is
+// in, and of the order by which the registry compares tags with last. Where both
+// may differ, paging may lose tags. Start with New.
+type Seen struct {
+	list orders    // that the list may be in
+	cut  orders    // by which last may be compared with; 0: it is looked up
+	lost [5]orders // lost[i] has the orders that would lose tags of a list in order i
+
+	first byteSet // with which tags began
+	inner byteSet // that stood elsewhere in tags
+
+	prev, after string
+	tags        int  // after after
+	byTag       bool // a page was asked for after a tag, and brought something
+
+	// Inversion is the first pair of neighbours of which the second comes before
+	// the first in every known order; both are "" while there is none.
+	Inversion [2]string
+}
+
+// New has seen nothing.
+func New() Seen { return Seen{list: anyOrder, cut: knownOrders} }
+
+// Page begins a page that was asked for after a tag; "": the first one, or one
+// whose cursor is no tag.
+func (s *Seen) Page(after string) { s.prev, s.after, s.tags = after, after, 0 }
+
+// Add takes the next tag of a page.
+func (s *Seen) Add(tag string) {
+	if s.prev != "" && s.list != 0 && tag != s.prev {
+		before := s.list
+		s.list = s.list.allowing(s.prev, tag)
+		if before != s.list && s.list&knownOrders == 0 && s.Inversion[0] == "" && Below(tag, s.prev) {
+			s.Inversion = [2]string{s.prev, tag}
+		}
+	}
+	s.prev = tag
+	if s.after == "" || s.cut == 0 || tag == s.after {
+		return
+	}
+	// The first tags of a page, and then some of them: each costs as many
+	// comparisons as there are orders.
+	s.byTag = true
+	if s.tags++; s.tags <= 32 || s.tags%16 == 0 {
+		s.cut = s.cut.comparing(s.after, tag)
+	}
+}
+
+// allowing are those of the orders in which b may follow a.
+func (o orders) allowing(a, b string) orders {
+	i := 0
+	for i < len(a) && i < len(b) && a[i] == b[i] {
+		i++
+	}
+	if i < len(a) && i < len(b) && kind(a[i]) != 0 && kind(a[i]) == kind(b[i]) {
+		if a[i] < b[i] { // in every order
+			return o
+		}
+		return 0
+	}
+	if o&keyOrder != 0 && compareKeys(a, b) > 0 {
+		o &^= keyOrder
+	}
+	for i, known := range Known {
+		if o&(1<<i) != 0 && known.Compare(a, b) > 0 {
+			o &^= 1 << i
+		}
+	}
+	return o
+}
+
+// comparing are those of the orders by which a registry may answer tag to the
+// question what comes after last.
+func (o orders) comparing(last, tag string) orders {
+	for i, known := range Known {
+		if o&(1<<i) != 0 && known.Compare(last, tag) > 0 {
+			o &^= 1 << i
+		}
+	}
+	return o
+}
+
+// Sorted reports whether the list may be in a known order.
+func (s *Seen) Sorted() bool { return s.list&knownOrders != 0 }
+
+// ByKeys reports whether the list can only be in the order of object keys.
+func (s *Seen) ByKeys() bool { return s.list == keyOrder }
+
+// LooksUp reports whether the registry has answered tags that are greater than
+// last in no order: it looks for the place of last.
+func (s *Seen) LooksUp() bool { return s.cut == 0 }
+
+// Disagrees reports whether the list is in no order by which the registry may
+// compare.
+func (s *Seen) Disagrees() bool { return s.byTag && s.cut != 0 && s.list&s.cut == 0 }
+
+// Follows reports whether a page which was asked for after a tag may begin with
+// another one: not before it in every order that the list may be in.
+func (s *Seen) Follows(after, first string) bool {
+	return after == first || (s.list&knownOrders).allowing(after, first) != 0
+}
+
+// Rejected takes over what a page shows of the comparison that is no part of the
+// list otherwise.
+func (s *Seen) Rejected(page Seen) { s.cut, s.byTag = page.cut, page.byTag }
+
+// Boundary says that a page ended in a tag, which was the cursor of the next one.
+// before and after are tags of both sides.
+func (s *Seen) Boundary(cursor string, before, after []string) {
+	if s.cut == 0 || s.list == 0 {
+		return
+	}
+	const byKeys = 4 // the bit of keyOrder
+	if s.list&keyOrder != 0 && s.lost[byKeys] != knownOrders && mayHidePrefix(cursor, before) {
+		s.lost[byKeys] = knownOrders
+	}
+	first := s.beginnings(before, after)
+	if s.mixesCases() && strings.ToLower(cursor) != strings.ToUpper(cursor) {
+		// A tag that is the same but for case may come after the cursor in the
+		// list, and not in the comparison, as at Trow.
+		for i := 1; i < len(Known); i++ {
+			s.lost[i] |= knownOrders &^ 1
+		}
+	}
+	var seen []byteSet
+	for i := range s.lost {
+		l := i
+		if i == byKeys {
+			l = 0 // but for such beginnings they are in the order of bytes
+		}
+		for c := range Known {
+			if l == c || s.list&(1<<i) == 0 || s.cut&(1<<c) == 0 || s.lost[i]&(1<<c) != 0 {
+				continue
+			}
+			if seen == nil {
+				seen = bytesAt(cursor, before, after)
+				seen[0] = first
+			}
+			for j, at := range seen {
+				if at.meets(between()[l][c][cursor[j]&127]) {
+					s.lost[i] |= 1 << c
+					break
+				}
+			}
+		}
+	}
+}
+
+// Unproven reports whether tags may be missing in a way that the pages cannot
+// show: the list may be in one order and the registry compare by another, and
+// tags such as have been seen would be lost between two pages.
+func (s *Seen) Unproven() bool {
+	for i, lost := range s.lost {
+		if s.list&(1<<i) != 0 && lost&s.cut != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// mayHidePrefix reports whether a list of object keys may have had a tag behind
+// the cursor that is less than it: its beginning up to a "-" or a ".".
+func mayHidePrefix(cursor string, before []string) bool {
+	for i := 1; i < len(cursor); i++ {
+		if cursor[i] != '-' && cursor[i] != '.' {
+			continue
+		}
+		seen := false
+		for _, tag := range before {
+			seen = seen || tag == cursor[:i]
+		}
+		if !seen {
+			return true
+		}
+	}
+	return false
+}
+
+// A byteSet is a set of ASCII characters.
+type byteSet [2]uint64
+
+func (s *byteSet) add(c byte) { s[c>>6&1] |= 1 << (c & 63) }
+
+func (s byteSet) meets(o byteSet) bool { return s[0]&o[0] != 0 || s[1]&o[1] != 0 }
+
+// bytesAt are the characters that stand at each place of the cursor, in tags that
+// are the same up to there.
+func bytesAt(cursor string, sides ...[]string) []byteSet {
+	at := make([]byteSet, len(cursor))
+	for _, tags := range sides {
+		for _, tag := range tags {
+			for i := 0; i < len(tag) && i < len(cursor); i++ {
+				at[i].add(tag[i])
+				if tag[i] != cursor[i] {
+					break
+				}
+			}
+		}
+	}
+	return at
+}
+
+// beginnings are the characters with which tags may begin: those that were seen
+// there, and in both cases where both are used elsewhere in tags.
+func (s *Seen) beginnings(sides ...[]string) byteSet {
+	for _, tags := range sides {
+		for _, tag := range tags {
+			s.first.add(tag[0])
+			for i := 1; i < len(tag); i++ {
+				s.inner.add(tag[i])
+			}
+		}
+	}
+	both := s.first
+	if s.mixesCases() {
+		seen := s.first[1]&letters | s.first[1]>>toLower&letters
+		both[1] |= seen | seen<<toLower
+	}
+	return both
+}
+
+// The letters of a byteSet are in its second word: upper case, and lower case
+// above it.
+const letters, toLower = 0x07fffffe, 32
+
+// mixesCases reports whether tags have both cases in them.
+func (s *Seen) mixesCases() bool {
+	return s.inner[1]&letters != 0 && s.inner[1]>>toLower&letters != 0
+}
+
+// between has, for two orders and a character, those that come after it in the one
+// order and before it in the other.
+var between = sync.OnceValue(func() (table [4][4][128]byteSet) {
+	const tagBytes = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-."
+	for l := range Known {
+		for c := range Known {
+			for i := range len(tagBytes) {
+				for j := range len(tagBytes) {
+					a, b := "x"+tagBytes[i:i+1]+"0", "x"+tagBytes[j:j+1]+"0"
+					if Known[l].Compare(b, a) > 0 && Known[c].Compare(b, a) < 0 {
+						table[l][c][tagBytes[i]].add(tagBytes[j])
+					}
+				}
+			}
+		}
+	}
+	return table
+})
+
+// kind tells digits, lower case and upper case from each other; 0: none of them.
+func kind(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return '0'
+	case 'a' <= c && c <= 'z':
+		return 'a'
+	case 'A' <= c && c <= 'Z':
+		return 'A'
+	}
+	return 0
+}

@@ -1,0 +1,155 @@
+package order
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// read is what is seen of a list whose pages have n tags, where the registry goes
+// on with what rest says.
+func read(list []string, n int, rest func(last string) []string) *Seen {
+	s := New()
+	last := ""
+	var before []string
+	for rests := list; len(rests) > 0; rests = rest(last) {
+		page := rests[:min(n, len(rests))]
+		s.Page(last)
+		for _, tag := range page {
+			s.Add(tag)
+		}
+		if last != "" {
+			s.Boundary(last, before, page)
+		}
+		before = append(before, page...)
+		last = page[len(page)-1]
+		if len(before) > 10*len(list) {
+			break
+		}
+	}
+	return &s
+}
+
+func greater(list []string, compare func(a, b string) int) func(last string) []string {
+	return func(last string) (rest []string) {
+		for _, tag := range list {
+			if compare(tag, last) > 0 {
+				rest = append(rest, tag)
+			}
+		}
+		return rest
+	}
+}
+
+func behind(list []string) func(last string) []string {
+	return func(last string) []string { return list[slices.Index(list, last)+1:] }
+}
+
+func sorted(list []string, compare func(a, b string) int) []string {
+	return slices.SortedStableFunc(slices.Values(list), compare)
+}
+
+func words(alphabet string, n int) (list []string) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	seen := map[string]bool{}
+	for len(list) < n {
+		b := make([]byte, 1+rnd.IntN(6))
+		for i := range b {
+			b[i] = alphabet[rnd.IntN(len(alphabet))]
+		}
+		if !seen[string(b)] {
+			seen[string(b)] = true
+			list = append(list, string(b))
+		}
+	}
+	return list
+}
+
+const lowerCase = "abcdefghijklmnopqrstuvwxyz"
+
+func TestSeen(t *testing.T) {
+	mixed := words(lowerCase+strings.ToUpper(lowerCase), 1000)
+	lowers := words(lowerCase, 1000)
+	byBytes := Known[0].Compare
+	byFold := func(a, b string) int {
+		if c := Known[1].Compare(a, b); c != 0 {
+			return c
+		}
+		return strings.Compare(a, b)
+	}
+	pairs := []string{"u", "u-1", "v", "v.1", "w", "x-1", "x-2"}
+	hidden := []string{"s", "t", "u-1", "v", "w"}
+	for _, test := range []struct {
+		name                                           string
+		list                                           []string
+		rest                                           func(list []string) func(last string) []string
+		sorted, byKeys, looksUp, disagrees, isUnproven bool
+	}{
+		{"lower case, by bytes", sorted(lowers, byBytes), func(l []string) func(string) []string { return greater(l, byBytes) }, true, false, false, false, false},
+		{"mixed case, by bytes", sorted(mixed, byBytes), func(l []string) func(string) []string { return greater(l, byBytes) }, true, false, false, false, false},
+		{"mixed case, folded", sorted(mixed, byFold), func(l []string) func(string) []string { return greater(l, byFold) }, true, false, false, false, true}, // twins
+		{"sorted folded, cut by bytes", sorted(mixed, byFold), func(l []string) func(string) []string { return greater(l, byBytes) }, false, false, false, true, false},
+		{"sorted by bytes, cut folded", sorted(mixed, byBytes), func(l []string) func(string) []string { return greater(l, byFold) }, false, false, false, true, false},
+		{"by age", mixed, behind, false, false, true, false, false},
+		{"object keys, shown", sorted(append(slices.Clone(pairs), "v-2"), compareKeys), func(l []string) func(string) []string { return greater(l, byBytes) }, false, true, false, true, true},
+		{"object keys, excluded", pairs, func(l []string) func(string) []string { return greater(l, byBytes) }, true, false, false, false, false},
+		{"object keys, hidden", hidden, func(l []string) func(string) []string { return greater(l, byBytes) }, true, false, false, false, true},
+	} {
+		s := read(test.list, max(3, len(test.list)/7), test.rest(test.list))
+		assert.Equal(t, test.sorted, s.Sorted(), "%s: sorted", test.name)
+		assert.Equal(t, test.byKeys, s.ByKeys(), "%s: by keys", test.name)
+		assert.Equal(t, test.looksUp, s.LooksUp(), "%s: looks up", test.name)
+		assert.Equal(t, test.disagrees, s.Disagrees(), "%s: disagrees", test.name)
+		assert.Equal(t, test.isUnproven, s.Unproven(), "%s: unproven", test.name)
+	}
+}
+
+func TestInversion(t *testing.T) {
+	s := New()
+	s.Page("")
+	for _, tag := range []string{"a", "c", "b", "a"} {
+		s.Add(tag)
+	}
+	assert.Equal(t, [2]string{"c", "b"}, s.Inversion)
+	assert.False(t, s.Sorted())
+	assert.False(t, s.Disagrees(), "no page was asked for after a tag")
+}
+
+func TestFollows(t *testing.T) {
+	s := New()
+	s.Page("")
+	for _, tag := range []string{"a", "B", "c"} { // not by bytes
+		s.Add(tag)
+	}
+	assert.True(t, s.Follows("c", "c"))
+	assert.True(t, s.Follows("c", "D"))
+	assert.False(t, s.Follows("c", "B"))
+	page := s
+	page.Page("c")
+	page.Add("A")
+	s.Rejected(page)
+	assert.True(t, s.LooksUp(), "no registry that compares says A")
+}
+
+// The quick comparison of allowing agrees with that of all orders.
+func TestAllowing(t *testing.T) {
+	all := words("abAB019_-.", 120)
+	for _, a := range all {
+		for _, b := range all {
+			want := orders(0)
+			for i, o := range Known {
+				if o.Compare(a, b) <= 0 {
+					want |= 1 << i
+				}
+			}
+			got := anyOrder.allowing(a, b)
+			assert.Equal(t, want, got&knownOrders, "%q, %q", a, b)
+			if got&knownOrders != 0 && got&keyOrder == 0 {
+				assert.Positive(t, compareKeys(a, b), "%q, %q", a, b)
+			}
+		}
+	}
+}

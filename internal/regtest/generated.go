@@ -1,0 +1,555 @@
+package regtest
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// A Generated is a server that nobody has thought of: each of its habits is drawn
+// on its own. It answers GET /v2/<name>/tags/list from memory, as an
+// http.RoundTripper without a wire, so that millions of them can be listed from.
+type Generated struct {
+	Default int    // tags in a page where n is absent; 0: all
+	Max     int    // the largest n; 0: any
+	Over    string // what is done with a larger one
+	Links   string // when a page has a Link
+	Form    string // of the Link
+	Order   string // of the list
+	Cursor  string // what a cursor is
+	Last    string // with which requests last is looked at
+	Null    bool   // an empty page is null
+
+	Host string
+	Name string // of the repository
+
+	mu     sync.Mutex
+	list   []string // in the order of the list
+	asked  int
+	most   int             // requests that are answered; 0: any
+	wrong  int             // the request that goes wrong; 0: none
+	how    string          // it does
+	rnd    *rand.Rand      // of movement and faults
+	moving map[string]bool // tags that are deleted and pushed again
+	away   []string        // those that are deleted now
+	last   string          // the latest page's last tag: the next cursor
+	serial map[string]int  // of each tag, in the order of pushing
+}
+
+// The habits that are drawn, by field. Each list may grow: what a server does
+// that is not here is not tested.
+var (
+	generatedDefaults = []int{0, 0, 50, 50, 64, 100, 100, 200, 1000}
+	generatedMost     = []int{0, 0, 50, 100, 128, 500, 1000, 1002, 1500, 2000, 5000}
+	generatedOver     = []string{"clamp", "clamp", "400", "405", "413", "all", "empty", "null", "default"}
+	generatedLinks    = []string{"more", "more", "asked", "effective", "always", "never"}
+	generatedForms    = []string{"path", "path", "absolute", "query", "n first", "unquoted", "no brackets", "two", "n=0", "prefix", "http", "orderby", "no rel", "odd rel"}
+	generatedOrders   = []string{"bytes", "bytes", "folded", "punctuation first", "keys", "age", "random"}
+	generatedCursors  = []string{"value", "value", "value", "bytes", "folded", "404", "start", "end", "token", "offset"}
+	generatedLast     = []string{"any", "any", "any", "any", "with n", "without n", "never"}
+)
+
+func pick[T any](rnd *rand.Rand, of []T) T { return of[rnd.IntN(len(of))] }
+
+// Generate draws a server.
+func Generate(rnd *rand.Rand) *Generated {
+	g := &Generated{
+		Default: pick(rnd, generatedDefaults), Max: pick(rnd, generatedMost), Over: pick(rnd, generatedOver),
+		Links: pick(rnd, generatedLinks), Form: pick(rnd, generatedForms),
+		Order: pick(rnd, generatedOrders), Cursor: pick(rnd, generatedCursors), Last: pick(rnd, generatedLast),
+		Null: rnd.IntN(2) == 0, Host: "registry.example", Name: "a/b",
+		rnd: rand.New(rand.NewPCG(rnd.Uint64(), 1)),
+	}
+	if (g.Order == "age" || g.Order == "random") && g.Cursor == "value" {
+		g.Cursor = pick(rnd, []string{"404", "start", "end", "token", "bytes"}) // there is no value to compare
+	}
+	if (g.Order == "age" || g.Order == "random") && (g.Cursor == "bytes" || g.Cursor == "folded") && rnd.IntN(10) > 0 {
+		g.Cursor = "end" // few would page so, as nearly all is lost
+	}
+	if g.Order == "keys" && g.Cursor == "value" {
+		g.Cursor = "bytes" // as distribution on S3 does
+	}
+	if g.Order == "keys" && rnd.IntN(10) > 0 {
+		g.Default = 0 // so does it
+	}
+	if g.Form == "n=0" && g.Last == "without n" {
+		g.Last = "any" // the Link's own n=0 counts as one
+	}
+	if g.Last == "never" && g.Cursor != "token" && g.Cursor != "offset" {
+		g.Links = "never" // a Link that its own server does not look at leads nowhere
+	}
+	g.Fill(rnd, g.size(rnd))
+	return g
+}
+
+// size draws the length of a list, mostly one near the ends of its pages.
+func (g *Generated) size(rnd *rand.Rand) int {
+	page := pick(rnd, []int{g.Default, g.Max, 50, 100, 1000})
+	if page == 0 || page > 2000 {
+		page = 100
+	}
+	switch rnd.IntN(8) {
+	case 0:
+		return rnd.IntN(3)
+	case 1:
+		return page - 1
+	case 2:
+		return page
+	case 3:
+		return page + 1
+	case 4:
+		return 2 * page
+	case 5:
+		return rnd.IntN(4 * page)
+	default:
+		return 200 + rnd.IntN(3000)
+	}
+}
+
+// Fill gives the server a list of so many tags.
+func (g *Generated) Fill(rnd *rand.Rand, n int) {
+	g.list, g.serial = GeneratedTags(rnd, n), make(map[string]int, n)
+	for i, tag := range g.list {
+		g.serial[tag] = i
+	}
+	if compare := g.compare(g.Order); compare != nil {
+		slices.SortStableFunc(g.list, compare)
+	}
+}
+
+// GeneratedTags draws n tags of one of several kinds.
+func GeneratedTags(rnd *rand.Rand, n int) []string {
+	kind := rnd.IntN(5)
+	word := func(alphabet string, length int) string {
+		b := make([]byte, length)
+		for i := range b {
+			b[i] = alphabet[rnd.IntN(len(alphabet))]
+		}
+		return string(b)
+	}
+	var names []string
+	seen := map[string]bool{}
+	tags := make([]string, 0, n)
+	for i := 0; len(tags) < n; i++ {
+		var tag string
+		switch kind {
+		case 0: // packages
+			if i%7 == 0 || len(names) == 0 {
+				names = append(names, word("abcdefghijklmnopqrstuvwxyz", 2+rnd.IntN(8)))
+			}
+			tag = fmt.Sprintf("%s-%d.%d-%s", pick(rnd, names), rnd.IntN(10), rnd.IntN(20), word("abcdefghijklmnopqrstuvwxyz234567", 6))
+		case 1: // anything
+			tag = word("abcxyzABCXYZ0189_", 1) + word("abcxyzABCXYZ0189_-.", rnd.IntN(8))
+		case 2: // versions, and what is made of them
+			tag = fmt.Sprintf("%s%d.%d", pick(rnd, []string{"", "v", "V", "release-"}), rnd.IntN(40), rnd.IntN(30)) + pick(rnd, []string{"", "", "-alpine", "-RC1", ".1", "_x"})
+		case 3: // numbers
+			tag = strconv.Itoa(rnd.IntN(20 * (n + 1)))
+		default: // mixed case
+			tag = word("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", 1+rnd.IntN(6))
+		}
+		if i > 20*n+100 {
+			tag += fmt.Sprint("_", i) // the kind has no more
+		}
+		if !seen[tag] {
+			seen[tag] = true
+			tags = append(tags, tag)
+		}
+	}
+	return tags
+}
+
+func (g *Generated) compare(order string) func(a, b string) int {
+	switch order {
+	case "bytes":
+		return strings.Compare
+	case "folded":
+		return func(a, b string) int {
+			if c := fold(a, b); c != 0 {
+				return c
+			}
+			return strings.Compare(a, b)
+		}
+	case "punctuation first":
+		return collate
+	case "keys":
+		return s3Keys
+	}
+	return nil
+}
+
+func (g *Generated) String() string {
+	return fmt.Sprintf("default %d, max %d (%s), Link %s (%s), order %s, cursor %s, last %s, %d tags", g.Default, g.Max, g.Over, g.Links, g.Form, g.Order, g.Cursor, g.Last, len(g.list))
+}
+
+// Stable are the tags that exist throughout, sorted.
+func (g *Generated) Stable() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	tags := slices.DeleteFunc(slices.Clone(g.list), func(tag string) bool { return g.moving[tag] })
+	slices.Sort(tags)
+	return tags
+}
+
+// Reset forgets what was asked.
+func (g *Generated) Reset() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked, g.wrong, g.how, g.last = 0, 0, "", ""
+}
+
+// Asked is how many requests there were.
+func (g *Generated) Asked() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.asked
+}
+
+// Most ends the server after so many requests.
+func (g *Generated) Most(requests int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.most = requests
+}
+
+// Exhausted reports whether more were asked.
+func (g *Generated) Exhausted() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.most > 0 && g.asked > g.most
+}
+
+// GeneratedFaults are the ways in which one request can go wrong.
+var GeneratedFaults = []string{"408", "425", "429", "499", "500", "502", "503", "504", "522", "drop", "cut", "cut", "cut in another order", "cut from a replica that lags"}
+
+// Fail lets the k-th request go wrong.
+func (g *Generated) Fail(k int, how string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.wrong, g.how = k, how
+}
+
+// Move lets tags be deleted and pushed again while the server is asked: a part of
+// those that it has, and mostly the one that is the next cursor.
+func (g *Generated) Move() {
+	g.moving = map[string]bool{}
+	for _, tag := range g.list {
+		if g.rnd.IntN(3) == 0 {
+			g.moving[tag] = true
+		}
+	}
+}
+
+// Settle ends what Move began, and brings back what is away.
+func (g *Generated) Settle() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, tag := range g.away {
+		g.push(tag)
+	}
+	g.away, g.moving = nil, nil
+}
+
+func (g *Generated) push(tag string) {
+	compare := g.compare(g.Order)
+	at := len(g.list)
+	switch {
+	case compare != nil:
+		at, _ = slices.BinarySearchFunc(g.list, tag, compare)
+	case g.Order == "random" && at > 0:
+		at = g.rnd.IntN(at + 1)
+	}
+	g.list = slices.Insert(g.list, at, tag)
+	g.serial[tag] = len(g.serial)
+	g.serial[fmt.Sprint("push ", len(g.serial))] = 0 // the next one is greater
+}
+
+func (g *Generated) move() {
+	if g.moving == nil {
+		return
+	}
+	for range g.rnd.IntN(4) {
+		if len(g.away) > 0 && g.rnd.IntN(2) == 0 {
+			g.push(g.away[0])
+			g.away = g.away[1:]
+			continue
+		}
+		if len(g.list) == 0 {
+			return
+		}
+		i := g.rnd.IntN(len(g.list))
+		if at := slices.Index(g.list, g.last); at >= 0 && g.rnd.IntN(3) > 0 {
+			i = max(0, at-g.rnd.IntN(2)*g.rnd.IntN(3)) // the next cursor, or one before it
+		}
+		if tag := g.list[i]; g.moving[tag] {
+			g.list = slices.Delete(g.list, i, i+1)
+			if g.rnd.IntN(2) == 0 {
+				g.push(tag) // again, at once
+			} else {
+				g.away = append(g.away, tag)
+			}
+		}
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g *Generated) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := req.Context().Err(); err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.asked++; g.most > 0 && g.asked > g.most {
+		return &http.Response{StatusCode: 410, Header: http.Header{}, Request: req, Body: http.NoBody}, nil
+	}
+	g.move()
+	resp := &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Request: req, Body: http.NoBody}
+	if g.asked == g.wrong {
+		if status, err := strconv.Atoi(g.how); err == nil {
+			resp.StatusCode = status
+			return resp, nil
+		}
+		if g.how == "drop" {
+			return nil, errors.New("connection reset by peer")
+		}
+	}
+	if req.URL.Host != g.Host || req.URL.Path != "/v2/"+g.Name+"/tags/list" {
+		resp.StatusCode = 404
+		return resp, nil
+	}
+	list := g.list
+	cut := g.asked == g.wrong
+	if cut {
+		switch g.how {
+		case "cut in another order":
+			list = slices.Clone(list)
+			g.rnd.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+		case "cut from a replica that lags":
+			list = slices.Clone(list)
+			for range min(len(list), 1+g.rnd.IntN(20)) {
+				i := g.rnd.IntN(len(list))
+				list = slices.Delete(list, i, i+1)
+			}
+		}
+	}
+	page, link, status := g.answer(list, req.URL.Query())
+	if status != 200 {
+		resp.StatusCode = status
+		resp.Body = io.NopCloser(strings.NewReader(`{"errors":[{"code":"UNSUPPORTED","message":"no"}]}`))
+		return resp, nil
+	}
+	if link != "" {
+		resp.Header.Set("Link", link)
+	}
+	if len(page) > 0 {
+		g.last = page[len(page)-1]
+	}
+	body := g.body(page)
+	if cut {
+		body = body[:g.rnd.IntN(len(body))]
+		resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{}))
+		return resp, nil
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func (g *Generated) body(page []string) []byte {
+	if len(page) == 0 && g.Null {
+		return []byte(`{"name":"` + g.Name + `","tags":null}`)
+	}
+	b := []byte(`{"name":"` + g.Name + `","tags":[`)
+	for i, tag := range page {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = append(b, tag...)
+		b = append(b, '"')
+	}
+	return append(b, ']', '}')
+}
+
+// answer is the page of list that a query asks for.
+func (g *Generated) answer(list []string, query url.Values) (page []string, link string, status int) {
+	size, asked := g.Default, 0
+	if text := query.Get("n"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, "", 400
+		}
+		if asked = n; n > 0 { // 0 is the default, as at GitLab and ghcr.io
+			size = n
+		}
+		if g.Max > 0 && n > g.Max {
+			switch g.Over {
+			case "clamp":
+				size = g.Max
+			case "all":
+				size = 0
+			case "default":
+				size = g.Default
+			case "empty", "null":
+				return nil, "", 200
+			default:
+				status, _ = strconv.Atoi(g.Over)
+				return nil, "", status
+			}
+		}
+	}
+	rest := list
+	if last := query.Get("last"); last != "" && (g.Last == "any" || g.Last == "with n" && query.Has("n") || g.Last == "without n" && !query.Has("n") || g.cursorOf(last)) {
+		if rest, status = g.rest(list, last); status != 200 {
+			return nil, "", status
+		}
+	}
+	page = rest
+	if size > 0 && size < len(rest) {
+		page = rest[:size]
+	}
+	var has bool
+	switch g.Links {
+	case "more":
+		has = len(page) < len(rest)
+	case "asked":
+		has = len(page) == asked
+	case "effective":
+		has = size > 0 && len(page) == size
+	case "always":
+		has = len(page) > 0
+	}
+	if has && len(page) > 0 {
+		link = g.link(g.cursor(list, len(list)-len(rest)+len(page), page), asked, size)
+	}
+	return page, link, 200
+}
+
+const tokenStart = "an-opaque-token-that-nobody-takes-for-a-tag/"
+
+// cursorOf reports whether a cursor is one that the server made: it is looked at
+// in each request.
+func (g *Generated) cursorOf(last string) bool {
+	if g.Links == "never" {
+		return false
+	}
+	_, offset := strconv.Atoi(last)
+	return (g.Cursor == "token" && strings.Contains(last, "/") || g.Cursor == "offset" && offset == nil)
+}
+
+func (g *Generated) cursor(list []string, place int, page []string) string {
+	switch g.Cursor {
+	case "token":
+		tag := page[len(page)-1]
+		return tokenStart + base64.RawURLEncoding.EncodeToString([]byte(fmt.Sprintf("%s/%d", tag, g.serial[tag])))
+	case "offset":
+		return strconv.Itoa(place)
+	}
+	return page[len(page)-1]
+}
+
+// rest is what comes after a cursor.
+func (g *Generated) rest(list []string, last string) ([]string, int) {
+	kind := g.Cursor
+	switch kind {
+	case "token":
+		text, ok := strings.CutPrefix(last, tokenStart)
+		if !ok {
+			return nil, 405
+		}
+		raw, _ := base64.RawURLEncoding.DecodeString(text)
+		last, age, _ := strings.Cut(string(raw), "/")
+		if i := slices.Index(list, last); i >= 0 && g.Order == "random" {
+			return list[i+1:], 200
+		}
+		serial, _ := strconv.Atoi(age)
+		var rest []string
+		for _, tag := range list {
+			if compare := g.compare(g.Order); compare != nil && compare(tag, last) > 0 || g.Order == "age" && g.serial[tag] > serial {
+				rest = append(rest, tag)
+			}
+		}
+		return rest, 200
+	case "offset":
+		i, _ := strconv.Atoi(last) // what is no number is 0
+		return list[min(max(0, i), len(list)):], 200
+	}
+	if i := slices.Index(list, last); i >= 0 && (kind == "404" || kind == "start" || kind == "end" || kind == "value") {
+		return list[i+1:], 200
+	}
+	switch kind {
+	case "404":
+		return nil, 404
+	case "start":
+		return list, 200
+	case "end":
+		return nil, 200
+	case "value":
+		kind = g.Order
+	}
+	compare := g.compare(kind)
+	var rest []string
+	for _, tag := range list {
+		if compare(tag, last) > 0 {
+			rest = append(rest, tag)
+		}
+	}
+	return rest, 200
+}
+
+func (g *Generated) link(cursor string, asked, size int) string {
+	path := "/v2/" + g.Name + "/tags/list"
+	last, n := "last="+url.QueryEscape(cursor), ""
+	if asked > 0 && g.Last != "without n" || g.Last == "with n" && size > 0 {
+		if size == 0 {
+			size = asked
+		}
+		if g.Max > 0 {
+			size = min(size, g.Max)
+		}
+		n = "&n=" + strconv.Itoa(size)
+	}
+	target, rel := path+"?"+last+n, `>; rel="next"`
+	switch g.Form {
+	case "absolute":
+		target = "https://" + g.Host + target
+	case "http":
+		target = "http://" + g.Host + target
+	case "query":
+		target = "?" + last + n
+	case "n first":
+		if n != "" {
+			target = path + "?" + n[1:] + "&" + last
+		}
+	case "unquoted":
+		rel = ">;rel=next"
+	case "no brackets":
+		return "https://" + g.Host + target + "; rel=next"
+	case "two":
+		return `<` + path + `>; rel="first", <` + target + rel
+	case "n=0":
+		if n == "" {
+			target += "&n=0"
+		}
+	case "prefix":
+		target = "/repository/docker" + target
+	case "orderby":
+		target += "&orderby="
+	case "no rel":
+		rel = ">"
+	case "odd rel":
+		rel = pick(g.rnd, []string{">; rel='next'", ">; rel=“next”", ">; rel:next", ">; rel=next>", `>; "rel"="next"`, ">; rel*=UTF-8''next", `>; rel="prev"; rel="next"`})
+	}
+	return "<" + target + rel
+}

@@ -1,0 +1,155 @@
+package ocitags
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// refusesSize reports whether a status may mean that n is too large.
+func refusesSize(status int) bool { return slices.Contains([]int{400, 405, 413, 416, 422}, status) }
+
+// stepDown chooses a smaller n after the first page was refused for the one
+// that was sent: ECR (405 UNSUPPORTED over 1000), distribution 3.1.0 (400
+// PAGINATION_NUMBER_INVALID over its maxtags), cuelabs (400 UNSUPPORTED), quay
+// for a week in 2024 (413 TOO_MANY_TAGS_REQUESTED over 100).
+func (s *tagsList) stepDown(err error) bool {
+	refusal, ok := errors.AsType[*Error](err)
+	if !ok || s.n == 0 || !refusesSize(status(err)) || refusal.misled {
+		return false
+	}
+	for _, c := range refusal.Codes {
+		if strings.HasPrefix(c.Code, "NAME_") { // it is the name that is wrong
+			return false
+		}
+	}
+	refused := s.n
+	s.n, s.stepped = lower(s.n), true
+	s.warn(context.Background(), "the registry refuses this page size", "n", refused, "status", refusal.StatusCode)
+	s.remember()
+	return true
+}
+
+// lower is the page size to try after n.
+func lower(n int) int {
+	for _, size := range []int{defaultPageSize, smallPageSize, smallestPageSize} {
+		if n > size {
+			return size
+		}
+	}
+	return 0
+}
+
+// remember keeps the page size for the next listing at this registry.
+func (s *tagsList) remember() {
+	n := s.n
+	if n == 0 {
+		n = -1
+	}
+	s.client.learn(s.home.Host, func(h *habits) { h.pageSize = n })
+}
+
+// lighter is where to ask after u took the registry too long: at a page size
+// that takes it less. Docker Hub gives up after 30 seconds on large pages of a
+// repository with a million tags, and answers n=100. Once may be chance, and
+// small pages are slow, too, if they are many.
+func (s *tagsList) lighter(u *url.URL, slow int) *url.URL {
+	n, err := strconv.Atoi(u.Query().Get("n"))
+	switch {
+	case err != nil || n <= smallPageSize || slow == 0:
+		return u
+	case n > defaultPageSize:
+		s.n = defaultPageSize
+	case slow < 2:
+		return u
+	default:
+		s.n = smallPageSize
+	}
+	s.stepped = true
+	s.warn(context.Background(), "the registry takes too long for this page size", "n", n)
+	s.remember()
+	s.client.learn(s.home.Host, func(h *habits) { h.slow = true })
+	return withParam(u, "n", strconv.Itoa(s.n))
+}
+
+// larger is the cursor at a link that asks for more tags than so far, once with
+// each registry: one that honours any n is read with a tenth of the requests.
+// It is nil where that was tried, or where the link gives no hold for it.
+func (s *tagsList) larger(rep reply, link *url.URL) *url.URL {
+	n := strconv.Itoa(defaultPageSize)
+	h := s.client.habits(s.home.Host)
+	if s.client.PageSize != 0 || h.sized && h.largest == 0 || s.repo.Host == "ghcr.io" || rep.Entries != defaultPageSize ||
+		rep.asked.Query().Get("n") != n || link.Query().Get("n") != n {
+		return nil
+	}
+	return withParam(link, "n", strconv.Itoa(largePageSize))
+}
+
+// learnSize takes the answer to what larger asked.
+func (s *tagsList) learnSize(ctx context.Context, rep reply, more bool) {
+	large := rep.asked.Query().Get("n") == strconv.Itoa(largePageSize)
+	if large && rep.Entries <= defaultPageSize && !more {
+		return // so little was left that it tells nothing
+	}
+	honoured := large && rep.Entries > defaultPageSize
+	s.client.learn(s.home.Host, func(h *habits) {
+		h.sized = true
+		if h.largest = 0; honoured {
+			h.largest = largePageSize
+		}
+	})
+	what := "the registry honours larger pages"
+	if !honoured {
+		what = "the registry keeps to its page size"
+	}
+	s.log().DebugContext(ctx, what, "asked", largePageSize, "got", rep.Entries)
+}
+
+// withParam is u with another value of a parameter.
+func withParam(u *url.URL, name, value string) *url.URL {
+	other := *u
+	other.RawQuery = setParam(u.RawQuery, name, value)
+	return &other
+}
+
+// setParam replaces the value of a query parameter and leaves the rest of the
+// query as it is, to the byte.
+func setParam(query, name, value string) string {
+	parts := strings.Split(query, "&")
+	for i, part := range parts {
+		if key, _, _ := strings.Cut(part, "="); key == name {
+			parts[i] = name + "=" + value
+		}
+	}
+	return strings.Join(parts, "&")
+}
+
+// sizeLeft reports whether another n may be answered with more, or with a Link:
+// where the pages were shorter than n, as some send a Link where a page has the n
+// that was asked for, and where n is another one than is asked for at first, by what
+// was seen of another repository.
+func (s *tagsList) sizeLeft() bool { return s.longest > 0 && s.sizeToTry() != s.n }
+
+func (s *tagsList) sizeToTry() int {
+	untried := func(n int) bool { return n != s.n && !slices.Contains(s.tried, n) }
+	switch {
+	case s.recalled && s.n < defaultPageSize && untried(defaultPageSize):
+		return defaultPageSize
+	case s.longest < smallPageSize && s.n > smallPageSize && untried(smallPageSize):
+		return smallPageSize
+	case s.refusedLast && s.longest < s.n && untried(s.longest):
+		return s.longest
+	}
+	return s.n // questions have been asked with the size that came
+}
+
+// otherSize begins the list anew with that n.
+func (s *tagsList) otherSize() *cursor {
+	s.n = s.sizeToTry()
+	s.tried = append(s.tried, s.n)
+	s.longest = 0
+	return s.relist(false)
+}
