@@ -140,7 +140,8 @@ type Client struct {
 
 	// PageSize is the n that is asked for, in tags. 0: chosen by the Client,
 	// 1000 at first, more where a registry honours that, and less where it
-	// refuses. < 0: n is never sent, and the registry chooses.
+	// refuses. < 0: n is not sent, and the registry chooses; only where it does
+	// not look at last without n is it asked with one.
 	PageSize int
 
 	// Concurrency is how many requests of one listing may be in flight.
