@@ -80,6 +80,7 @@ type trial struct {
 	pageSize    int
 	concurrency int
 	trouble     string // "": none
+	twins       int    // tags that are missing, and differ from others in case alone
 }
 
 func (tr trial) String() string {
@@ -87,8 +88,8 @@ func (tr trial) String() string {
 }
 
 // run reports whether a careful client reads the server completely, and what
-// the library made of it.
-func (tr *trial) run(t *testing.T) (possible bool, err error) {
+// the library made of it: an error, or how many of the stable tags are missing.
+func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 	rnd := rand.New(rand.NewPCG(tr.seed, 0))
 	g := regtest.Generate(rnd)
 	tr.server = g
@@ -105,7 +106,7 @@ func (tr *trial) run(t *testing.T) (possible bool, err error) {
 		possible = possible || slices.Equal(all, careful(t, g, max(0, n)))
 	}
 	if !possible {
-		return false, nil
+		return false, 0, nil
 	}
 	c := &Client{Transport: g, Credentials: Anonymous, PageSize: tr.pageSize, Concurrency: tr.concurrency}
 	requests := g.Asked()
@@ -139,20 +140,23 @@ func (tr *trial) run(t *testing.T) (possible bool, err error) {
 	}()
 	tags, err := c.ListTags(t.Context(), "registry.example/a/b")
 	if err != nil {
-		return true, err
+		return true, 0, err
 	}
-	missing := 0
-	have := make(map[string]bool, len(tags))
+	have, folded := make(map[string]bool, len(tags)), make(map[string]bool, len(tags))
 	for _, tag := range tags {
 		have[tag] = true
+		folded[strings.ToLower(tag)] = true
 	}
 	for _, tag := range want {
 		if !have[tag] {
+			if g.Order == "punctuation first" && g.Cursor == "folded" && folded[strings.ToLower(tag)] {
+				tr.twins++ // README, "What cannot be seen"
+				continue
+			}
 			missing++
 		}
 	}
-	assert.Zero(t, missing, "%v: %d of %d stable tags are missing, and there is no error", tr, missing, len(want))
-	return true, nil
+	return true, missing, nil
 }
 
 // twoServers are two repositories of one host.
@@ -174,7 +178,7 @@ func TestGeneratedServers(t *testing.T) {
 		first = 1 // the same in each run: what others find is a case for a soak, not for a change that did not cause it
 	}
 	var mu sync.Mutex
-	possible, failed, listed, troubled := 0, 0, 0, 0
+	possible, failed, listed, troubled, twins := 0, 0, 0, 0, 0
 	reasons := map[string]int{}
 	t.Run("all", func(t *testing.T) {
 		const workers = 4
@@ -184,10 +188,15 @@ func TestGeneratedServers(t *testing.T) {
 				for i := w; i < uint64(*servers); i += workers {
 					tr := &trial{seed: first + i}
 					var could bool
+					var missing int
 					var err error
-					synctest.Test(t, func(t *testing.T) { could, err = tr.run(t) })
+					synctest.Test(t, func(t *testing.T) { could, missing, err = tr.run(t) })
+					if missing > 0 {
+						t.Errorf("%v: %d stable tags are missing, and there is no error; run it again with -run TestGeneratedServers -servers 1 -seed %d", tr, missing, tr.seed)
+					}
 					mu.Lock()
 					listed++
+					twins += tr.twins
 					if could && tr.trouble == "" {
 						possible++
 						if err != nil {
@@ -202,15 +211,11 @@ func TestGeneratedServers(t *testing.T) {
 						troubled++
 					}
 					mu.Unlock()
-					if t.Failed() {
-						t.Errorf("run it again with -run TestGeneratedServers -seed %d -servers 1", tr.seed)
-						return
-					}
 				}
 			})
 		}
 	})
-	t.Logf("first seed %d: %d servers, of which a careful client reads %d without trouble; %d of these failed with an error, and %d listings in trouble", first, listed, possible, failed, troubled)
+	t.Logf("first seed %d: %d servers, of which a careful client reads %d without trouble; %d of these failed with an error, and %d listings in trouble; %d tags were not seen that differ from a cursor in case alone", first, listed, possible, failed, troubled, twins)
 	for reason, n := range reasons {
 		t.Logf("%d: %s", n, reason)
 	}

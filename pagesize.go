@@ -128,28 +128,37 @@ func setParam(query, name, value string) string {
 }
 
 // sizeLeft reports whether another n may be answered with more, or with a Link:
-// where the pages were shorter than n, as some send a Link where a page has the n
-// that was asked for, and where n is another one than is asked for at first, by what
-// was seen of another repository.
-func (s *tagsList) sizeLeft() bool { return s.longest > 0 && s.sizeToTry() != s.n }
+// what has come may be cut, and that n has not been tried.
+func (s *tagsList) sizeLeft() bool { return s.sizeToTry() > 0 }
 
+// sizeToTry is the n with which the list is begun anew: the usual one where a
+// smaller one was recalled, a smaller one as large ones may be answered with
+// less, and the sizes of pages that came, as some send a Link where a page has
+// the n that was asked for. 0: none is left.
 func (s *tagsList) sizeToTry() int {
-	untried := func(n int) bool { return n != s.n && !slices.Contains(s.tried, n) }
+	tried := func(n int) bool { return slices.Contains(s.sizes, n) }
 	switch {
-	case s.recalled && s.n < defaultPageSize && untried(defaultPageSize):
+	case s.recalled && s.longest > 0 && s.n < defaultPageSize && !tried(defaultPageSize):
 		return defaultPageSize
-	case s.longest < smallPageSize && s.n > smallPageSize && untried(smallPageSize):
+	case !round(s.longest):
+		return 0
+	case s.longest < smallPageSize && s.n > smallPageSize && !tried(smallPageSize):
 		return smallPageSize
-	case s.refusedLast && s.longest < s.n && untried(s.longest):
-		return s.longest
 	}
-	return s.n // questions have been asked with the size that came
+	for _, n := range s.lengths {
+		if round(n) && n <= defaultPageSize && !tried(n) {
+			return n
+		}
+	}
+	if (s.whole || s.client.PageSize == 0) && s.longest <= defaultPageSize && !tried(defaultPageSize) {
+		return defaultPageSize
+	}
+	return 0
 }
 
 // otherSize begins the list anew with that n.
 func (s *tagsList) otherSize() *cursor {
 	s.n = s.sizeToTry()
-	s.tried = append(s.tried, s.n)
-	s.longest = 0
+	s.resized = true
 	return s.relist(false)
 }

@@ -446,7 +446,7 @@ func TestLogger(t *testing.T) {
 		`msg="authorization is asked for" repository=registry.example/a/b scheme=bearer as="user \"bob\""`,
 		`msg="asking for a token" repository=registry.example/a/b scope=repository:a/b:pull`,
 		`msg="token request" repository=registry.example/a/b method=GET url=https://registry.example/token status=200`,
-		`level=WARN msg="skipped an entry that is no tag"`, `level=DEBUG msg=complete`, `because="the last page has no Link"`,
+		`level=WARN msg="skipped an entry that is no tag"`, `level=DEBUG msg=complete`, `because="the last page has no Link,`,
 	} {
 		assert.Contains(t, text, part)
 	}

@@ -29,6 +29,7 @@ type tagsList struct {
 	at       *url.URL // where pages are asked: home, or where it redirects to
 	begun    bool     // a page was read
 	linked   [2]bool  // a page had a Link that was asked for without n, or with it
+	heeded   [2]bool  // such a page came after the tag that it was asked for after
 	opaque   bool     // the cursors of its Links are no tags
 	offset   bool     // they are numbers of tags
 	compared bool     // the list without n was asked for, to compare
@@ -39,7 +40,10 @@ type tagsList struct {
 	n         int   // to ask for; 0: none
 	recalled  bool  // it comes from another listing
 	stepped   bool  // a larger one was refused
-	tried     []int // those with which the list was begun anew
+	sizes     []int // those with which the list was begun, in any pass
+	lengths   []int // of the first pages that came
+	roomy     int   // the most entries of a first page that had fewer than its n
+	resized   bool  // it was begun anew with another one
 	overLimit int   // one that was answered with nothing
 	overKnown bool  // and the list without n was not
 	honoured  int   // one that a page has had
@@ -57,6 +61,8 @@ type tagsList struct {
 	answered    bool // one was understood in this pass
 	refusedLast bool // one was refused
 	refusals    int  // how many were
+	repeats     int  // how many were answered with the start of the list
+	strays      bool // one was answered with something else
 
 	// Of the passes, each of which reads the list from its start.
 	passes     int
@@ -64,17 +70,19 @@ type tagsList struct {
 	wholeTried bool     // there was such a one
 	wholeSeen  bool     // it had no other tags
 	finished   bool     // this one came to its end
+	settled    int      // how many tags were known when it was seen to stand still
 	open       bool     // the one before was left before its end
 	tail       []string // the last tags of the one before
 
 	// Of this pass.
-	head    string     // the first tag
-	recent  []string   // the last tags
-	seen    order.Seen // of their order
-	entries int        // so far
-	pages   int
-	covers  bool // the first page had all tags that were known then
-	further bool // a page after the first had more
+	head     string     // the first tag
+	recent   []string   // the last tags
+	seen     order.Seen // of their order
+	entries  int        // so far
+	pages    int
+	covers   bool // the first page had all tags that were known then
+	further  bool // a page after the first had more
+	cutFirst bool // the first page is as long as one that was cut
 }
 
 // A form is a way to ask what comes after a tag. Some registries look at last
@@ -91,7 +99,7 @@ const (
 // moved or is gone, and maxRelists how often a list is begun anew when all have.
 const (
 	keepRecent = 1024
-	maxRelists = 4
+	maxRelists = 6
 )
 
 func newTagsList(l *listing) *tagsList {
@@ -199,6 +207,7 @@ func (s *tagsList) page(ctx context.Context, cur *cursor, to reader) (answer, er
 			return answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ErrInvalidResponse, bareURL(cur.url), s.passes)
 		}
 		s.newPass(cur)
+		s.sizes = append(s.sizes, nOf(cur.url))
 	}
 	t := s.newPage(cur, to)
 	var rep reply
@@ -228,7 +237,7 @@ func (s *tagsList) newPass(cur *cursor) {
 	}
 	s.tail = slices.Clone(s.recent[max(0, len(s.recent)-keepTail):])
 	s.further = false
-	s.was = max(s.was, s.longest)
+	s.was, s.longest = max(s.was, s.longest), 0
 	s.open = !s.finished
 	s.finished = false
 	s.head, s.recent, s.entries, s.pages, s.form, s.answered = "", nil, 0, 0, asBefore, false
@@ -291,13 +300,28 @@ func (s *tagsList) failed(ctx context.Context, cur *cursor, rep reply, err error
 		if ctx.Err() != nil || errors.Is(err, errStopped) || errors.Is(err, ErrTooLarge) && !isBound(err) {
 			break
 		}
-		return answer{reply: rep, next: cur.back, why: cur.why + "; the list without n, asked for to compare, did not come"}, nil
+		why := cur.why + "; the list without n, asked for to compare, did not come"
+		if cur.back == nil {
+			return s.ended(ctx, cur, answer{reply: rep}, why)
+		}
+		return answer{reply: rep, next: cur.back, why: why}, nil
+	case cur.kind == begin && s.resized && refusesSize(code):
+		s.longest = s.was
+		if smaller := lower(nOf(cur.url)); smaller > 0 && !slices.Contains(s.sizes, smaller) {
+			s.n = smaller
+			return answer{reply: rep, next: s.relist(false)}, nil
+		}
+		if s.sizeLeft() {
+			return answer{reply: rep, next: s.otherSize()}, nil
+		}
+		return answer{reply: rep, next: s.relist(true)}, nil
 	case err == errRepeat && len(rep.links) > 0 && s.linked == [2]bool{}:
 		s.n = nOf(rep.asked)
 		return answer{reply: rep, next: s.relist(false)}, nil
 	case err == errRepeat && s.ignored:
 		return s.ended(ctx, cur, answer{reply: rep}, "neither n nor last is looked at")
 	case err == errRepeat:
+		s.repeats++
 		return s.misunderstood(ctx, cur, rep, "asking after its last tag gave the start of the list again")
 	case code == http.StatusNotFound && (cur.kind == announced || cur.step > 0 && s.answered) && cur.after != "":
 		s.warn(ctx, "the tag used as a cursor is gone: going on from one before it")
@@ -317,7 +341,7 @@ func (s *tagsList) refused(ctx context.Context, cur *cursor, rep reply, code int
 	why := fmt.Sprintf("last was refused with %d", code)
 	known := code == http.StatusNotFound || code == http.StatusMethodNotAllowed
 	s.refusals++
-	s.refusedLast = true
+	s.refusedLast, s.strays = true, true
 	switch {
 	case s.refusals == 1 && s.sizeLeft():
 		return answer{reply: rep, next: s.otherSize()}, nil
@@ -325,7 +349,9 @@ func (s *tagsList) refused(ctx context.Context, cur *cursor, rep reply, code int
 		again := *cur
 		again.again = true
 		return answer{reply: rep, next: &again}, nil
-	case known && !s.whole && !s.recalled && (s.tried != nil || !s.full):
+	case known && s.sizeLeft():
+		return answer{reply: rep, next: s.otherSize()}, nil
+	case known && !s.whole && !s.recalled && (s.resized || !s.full):
 		why = "there was no Link, and " + why
 		if s.compared || !s.mayComeWhole(s.repo.String()) {
 			return s.ended(ctx, cur, answer{reply: rep}, why)
@@ -363,7 +389,7 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 		link, endless = s.repair(ctx, link)
 	}
 	if cur.kind == compare {
-		return s.compare(cur, ans, link, t)
+		return s.compare(ctx, cur, ans, link, t)
 	}
 	if cur.kind == asked && !s.answered && s.form > asBefore && t.first == s.head && t.first != cur.must {
 		return s.fromStart(ctx, cur, ans, t)
@@ -374,10 +400,14 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 	if s.displaced(cur, rep, t) {
 		s.seen.Rejected(t.seen)
 		s.further = s.further || t.news > 0
+		if t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.repo.String())) && !s.wholeTried && s.disagrees(ctx) {
+			return answer{reply: rep, next: s.relist(true)}, nil
+		}
 		if cur.step > 0 && t.first == s.head {
 			return s.lost(ctx, cur, rep, t.news) // it begins the list anew, whatever it is asked
 		}
 		if cur.kind == asked && !s.answered && cur.step >= 4 {
+			s.strays = true
 			return s.misunderstood(ctx, cur, rep, "asking after its last tags gave something else")
 		}
 		return s.goBack(ctx, cur, rep)
@@ -390,13 +420,21 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 	}
 	if cur.kind == announced || cur.kind == asked {
 		if cur.after != "" {
+			s.heeded[hasN(rep.asked)] = s.heeded[hasN(rep.asked)] || t.first != "" && t.first != s.head
 			s.seen = t.seen
 			s.seen.Boundary(cur.after, s.recent, t.top)
 			t.seen = s.seen
 		}
 	}
 	if s.pages == 0 {
+		s.lengths = append(s.lengths, rep.Entries)
+		if rep.Entries < nOf(rep.asked) {
+			s.roomy = max(s.roomy, rep.Entries)
+		}
 		s.covers = rep.Entries >= s.total
+		s.cutFirst = isFull(rep) || round(rep.Entries)
+	} else if cur.kind == announced && s.cutFirst {
+		s.further = true // though the page may have had none of them
 	} else if !s.covers || t.news > 0 {
 		s.further = s.further || t.number > 1 || t.number == 1 && t.first != cur.must
 	}
@@ -405,7 +443,10 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 	if cur.step > 0 && cur.must != "" && t.first == cur.must && rep.Entries == 1 && s.longest > 1 {
 		return s.ended(ctx, cur, ans, "nothing comes after its last tag")
 	}
-	if cur.kind == begin && s.tried != nil && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total {
+	if cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total {
+		if s.sizeLeft() {
+			return answer{reply: rep, next: s.otherSize()}, nil
+		}
 		if s.wholeSeen {
 			return s.ended(ctx, cur, ans, "no n and no last make a difference")
 		}
@@ -458,9 +499,6 @@ func (s *tagsList) displaced(cur *cursor, rep reply, t *pageTags) bool {
 		return false
 	case cur.must != "" && t.first == cur.after && len(t.top) > 1 && t.top[1] == cur.must:
 		return false // some begin a page with last itself
-	case cur.must != "" && t.first != "" && s.seen.Sorted():
-		// In a sorted list tags do not move, and what was deleted is missing.
-		return !s.seen.Follows(cur.must, t.first)
 	case cur.must != "":
 		return true
 	case cur.kind == announced && cur.after != "" && t.first != "":
@@ -497,7 +535,7 @@ func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *ur
 		ans.next = s.after(asked)
 	case ans.more:
 		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, but no way to it", ErrInvalidResponse, bareURL(rep.asked))
-	case (cur.kind != announced || !s.opaque) && (rep.Tail != "" && (full || cur.kind == asked) || rep.Entries > 0 && t.number == 0 && (full || cur.kind == asked)):
+	case cur.why == "" && (cur.kind != announced || !s.opaque) && (rep.Tail != "" && (full || cur.kind == asked) || rep.Entries > 0 && t.number == 0 && (full || cur.kind == asked)):
 		return s.afterEntry(ctx, cur, ans)
 	case cur.kind == begin && rep.Entries == 0 && s.overKnown && lower(s.n) > 0:
 		s.n = lower(s.n)
@@ -700,7 +738,13 @@ func (s *tagsList) goBack(ctx context.Context, cur *cursor, rep reply) (answer, 
 
 // lost is what follows where no place of the list is where it was.
 func (s *tagsList) lost(ctx context.Context, cur *cursor, rep reply, news int) (answer, error) {
+	if s.pages > 0 && !s.cutFirst && s.lengths[len(s.lengths)-1] >= s.total {
+		return s.ended(ctx, cur, answer{reply: rep}, "the first page has all tags that are known, and is no page that was cut")
+	}
 	if s.whole && s.pages == 1 && news == 0 && s.entries >= s.total {
+		if s.sizeLeft() {
+			return answer{reply: rep, next: s.otherSize()}, nil
+		}
 		return s.ended(ctx, cur, answer{reply: rep}, "the list without n has all tags that are known, and its Link leads to no other")
 	}
 	s.log().DebugContext(ctx, "listing once more", "because", "no tag stands where it stood when it was listed")
@@ -728,11 +772,15 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, wh
 	switch {
 	case s.form == otherwise:
 		s.log().DebugContext(ctx, "asking in another form", "because", why)
-		ans.next = s.after(asked)
+		ans.next = s.back(max(1, cur.step))
 	case s.recalled && s.sizeLeft():
 		ans.next = s.otherSize()
+	case s.whole && s.entries < s.total && s.ignoresLast():
+		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
 	case s.whole && s.entries < s.total:
 		return ans, s.short(ans, s.entries)
+	case s.sizeLeft() && (s.whole || s.n == 0) && s.client.PageSize >= 0:
+		ans.next = s.otherSize()
 	case s.whole, s.n == 0:
 		return s.ended(ctx, cur, ans, "the list without n has no tag more, and "+why)
 	case s.sizeLeft():
@@ -747,19 +795,22 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, wh
 // fromStart takes an answer that begins the list anew, whatever last was, in the
 // other form: without n where the pages are asked for with it.
 func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
+	s.repeats++
 	switch without := hasN(ans.asked) == 0; {
 	case s.recalled && s.sizeLeft():
 		ans.next = s.otherSize()
-	case !without && (t.news > 0 || len(ans.links) > 0 && !s.linked[1-hasN(ans.asked)] && !s.whole && s.tried == nil): // so it is n that matters
+	case !without && (t.news > 0 || len(ans.links) > 0 && !s.linked[1-hasN(ans.asked)] && !s.whole && !s.resized): // so it is n that matters
 		s.n, s.stepped = nOf(ans.asked), true
 		ans.next = s.relist(false)
 	case without && !s.whole && (ans.Entries < s.total || len(ans.links) > 0):
 		ans.next = s.relist(true)
+	case (ans.Entries < s.total || !without && isFull(ans.reply)) && s.entries < s.total && s.ignoresLast():
+		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
 	case (ans.Entries < s.total || !without && isFull(ans.reply)) && s.entries < s.total:
 		return ans, s.short(ans, s.entries)
-	case !without && s.n == 0 && isFull(ans.reply) && !slices.Contains(s.tried, defaultPageSize):
+	case !without && s.n == 0 && isFull(ans.reply) && !slices.Contains(s.sizes, defaultPageSize):
 		// So many came without n, and with that n: more may come with a larger one.
-		s.n, s.wholeSeen, s.tried = defaultPageSize, true, append(s.tried, defaultPageSize)
+		s.n, s.wholeSeen, s.resized = defaultPageSize, true, true
 		ans.next = s.relist(false)
 	case s.sizeLeft():
 		s.wholeSeen = without
@@ -770,6 +821,13 @@ func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pa
 	return ans, nil
 }
 
+// ignoresLast reports whether each question what comes after a tag was answered
+// with the start of the list, and a page that had room for more has all tags that
+// are known. Then nothing else can be asked for.
+func (s *tagsList) ignoresLast() bool {
+	return s.repeats > 1 && !s.strays && s.roomy >= s.total
+}
+
 // short is that the list without n lacks tags.
 func (s *tagsList) short(ans answer, entries int) error {
 	return fmt.Errorf("%w: GET %s: the list without n has %d entries, and %d tags are known: some are missing", ErrInvalidResponse, bareURL(ans.asked), entries, s.total)
@@ -777,6 +835,10 @@ func (s *tagsList) short(ans answer, entries int) error {
 
 // wholeList takes the list without n, in one page.
 func (s *tagsList) wholeList(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
+	if s.mayBeCut(ans.reply) && s.sizeLeft() {
+		ans.next = s.otherSize()
+		return ans, nil
+	}
 	longer := ans.Entries > max(defaultPageSize, s.was) && ans.Entries%1000 != 0 // than a page
 	if ans.Entries < s.total && !longer && (s.open || !meet(s.tail, t.tags)) {
 		return ans, s.short(ans, ans.Entries)
@@ -788,7 +850,7 @@ func (s *tagsList) wholeList(ctx context.Context, cur *cursor, ans answer, t *pa
 }
 
 // compare takes the list without n that was asked for to compare.
-func (s *tagsList) compare(cur *cursor, ans answer, link *url.URL, t *pageTags) (answer, error) {
+func (s *tagsList) compare(ctx context.Context, cur *cursor, ans answer, link *url.URL, t *pageTags) (answer, error) {
 	switch {
 	case link == nil && !ans.more && (cur.back != nil || t.news == 0 || !round(ans.Entries)) && (ans.Entries >= s.total || ans.Entries > s.longest && meet(s.recent[max(0, len(s.recent)-keepTail):], t.tags)):
 		s.client.learn(s.home.Host, func(h *habits) { h.without = everything })
@@ -800,8 +862,11 @@ func (s *tagsList) compare(cur *cursor, ans answer, link *url.URL, t *pageTags) 
 		}
 	}
 	ans.why, ans.next = cur.why, cur.back
-	if cur.back == nil && t.news > 0 {
+	switch {
+	case cur.back == nil && t.news > 0:
 		ans.next = s.relist(true) // the pages did lack some
+	case cur.back == nil:
+		return s.ended(ctx, cur, ans, cur.why)
 	}
 	return ans, nil
 }
@@ -824,6 +889,9 @@ func meet(a, b []string) bool {
 // show.
 func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why string) (answer, error) {
 	ans.why = why
+	if cur.kind == asked && cur.why != "" {
+		ans.why = cur.why + ", and what comes before it stands where it stood"
+	}
 	s.finished = true
 	switch {
 	case s.more || ans.more:
@@ -836,7 +904,10 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 		s.warn(ctx, "order and cursor disagree: listing once more without n")
 		ans.next = s.relist(true)
 	case s.whole && s.disagrees(ctx):
-		return ans, s.disagreement(ans)
+		if !s.sizeLeft() {
+			return ans, s.disagreement(ans)
+		}
+		ans.next = s.otherSize()
 	case s.seen.Unproven() && s.aside != nil:
 		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why, aside: s.aside}
 		s.aside = nil
@@ -844,8 +915,33 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 		s.compared = true
 		s.log().DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
 		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why}
+	case s.unproven(ctx):
+		s.log().DebugContext(ctx, "the pages do not show whether they are continued in the order in which they are sorted")
+	case s.disagrees(ctx):
+		s.warn(ctx, "order and cursor disagree, and the list without n is a page: listing once more")
+		if s.whole || !s.sizeLeft() {
+			return ans, s.disagreement(ans)
+		}
+		ans.next = s.otherSize()
+	default:
+		ans.next = s.standsStill(cur, ans)
 	}
 	return ans, nil
+}
+
+// standsStill is the last question to a list in no known order: what comes after
+// a tag well before its end. At ghcr.io a tag that is pushed again moves to the
+// end, and so do several that one build pushes one after the other. If the last
+// tags of a page do, then what comes after them is a page that begins as it must,
+// and is the end of the list.
+func (s *tagsList) standsStill(cur *cursor, ans answer) *cursor {
+	if s.settled == s.total || !s.further || s.opaque || s.offset || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < keepTail || ans.more || cur.kind == begin || cur.kind == compare {
+		return nil
+	}
+	next := s.back(min(2*keepTail, len(s.recent)-1))
+	s.settled = s.total
+	next.why = ans.why
+	return next
 }
 
 // mayComeWhole reports whether the list without n may be more than a page. Some
@@ -873,20 +969,12 @@ func (s *tagsList) disagrees(ctx context.Context) bool {
 	if a == "" {
 		return true
 	}
-	s.log().DebugContext(ctx, "asking what comes after a tag", "because", "the list is in no known order: does the registry compare, or look up?")
 	seen := s.seen
 	seen.Page(a)
-	n := s.n
-	if n > 0 {
-		n = 1
-	}
-	enough := errors.New("one tag")
-	_, err := s.read(ctx, request{url: s.query(n, a)}, each(func(tag string) error {
-		if seen.Add(tag); seen.LooksUp() {
-			return enough
-		}
-		return nil
-	}))
+	err := s.one(ctx, a, "the list is in no known order: does the registry compare, or look up?", func(tag string) bool {
+		seen.Add(tag)
+		return !seen.LooksUp()
+	})
 	s.seen.Rejected(seen)
 	if s.seen.LooksUp() {
 		s.log().DebugContext(ctx, "the registry looks for the place of last")
@@ -894,6 +982,42 @@ func (s *tagsList) disagrees(ctx context.Context) bool {
 	}
 	s.log().DebugContext(ctx, "the registry compares with last", "error", err)
 	return true
+}
+
+// unproven reports whether tags may be missing in a way that the pages do not
+// show. Where they are in none of the orders by which the registry may compare,
+// it is asked.
+func (s *tagsList) unproven(ctx context.Context) bool {
+	for s.seen.Unproven() && !s.seen.Disagrees() {
+		doubt, ok := s.seen.Doubt()
+		if !ok {
+			return true
+		}
+		first := ""
+		err := s.one(ctx, doubt.After, "the list is sorted in one order: does the registry compare by another?", func(tag string) bool {
+			first = tag
+			return false
+		})
+		if first == s.head && !s.heeded[hasN(s.query(s.formSize(), ""))] || err != nil || !s.seen.Settle(doubt, first) {
+			return true // it does not look at last, or not so
+		}
+	}
+	return false
+}
+
+// one asks what comes after a tag, for one tag or until add has seen enough.
+func (s *tagsList) one(ctx context.Context, last, why string, add func(tag string) (more bool)) error {
+	s.log().DebugContext(ctx, "asking what comes after a tag", "because", why)
+	_, err := s.read(ctx, request{url: s.query(min(s.formSize(), 1), last)}, each(func(tag string) error {
+		if !add(tag) {
+			return errStopped
+		}
+		return nil
+	}))
+	if errors.Is(err, errStopped) {
+		return nil
+	}
+	return err
 }
 
 func (s *tagsList) disagreement(ans answer) error {

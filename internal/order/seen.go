@@ -34,6 +34,8 @@ type Seen struct {
 	tags        int  // after after
 	byTag       bool // a page was asked for after a tag, and brought something
 
+	pairs [4][2]string // neighbours for which the list is not in order Known[i]
+
 	// Inversion is the first pair of neighbours of which the second comes before
 	// the first in every known order; both are "" while there is none.
 	Inversion [2]string
@@ -51,6 +53,11 @@ func (s *Seen) Add(tag string) {
 	if s.prev != "" && s.list != 0 && tag != s.prev {
 		before := s.list
 		s.list = s.list.allowing(s.prev, tag)
+		for i := range s.pairs {
+			if (before&^s.list)&(1<<i) != 0 {
+				s.pairs[i] = [2]string{s.prev, tag}
+			}
+		}
 		if before != s.list && s.list&knownOrders == 0 && s.Inversion[0] == "" && Below(tag, s.prev) {
 			s.Inversion = [2]string{s.prev, tag}
 		}
@@ -179,6 +186,42 @@ func (s *Seen) Unproven() bool {
 	return false
 }
 
+// A Doubt is whether the registry compares by an order in which the list is not.
+// It is asked what comes after a tag: in that order, another one does that stands
+// before it in the list.
+type Doubt struct {
+	After  string
+	before string
+	order  int
+}
+
+// Doubt returns one; ok is false where there is none.
+func (s *Seen) Doubt() (d Doubt, ok bool) {
+	if s.list&knownOrders == 0 {
+		return d, false
+	}
+	for i, pair := range s.pairs {
+		if s.cut&(1<<i) != 0 && pair[0] != "" {
+			return Doubt{After: pair[1], before: pair[0], order: i}, true
+		}
+	}
+	return d, false
+}
+
+// Settle takes the first tag of the answer, and reports whether that tells
+// anything.
+func (s *Seen) Settle(d Doubt, first string) bool {
+	switch {
+	case first == "":
+		return false
+	case first == d.before || !s.Follows(d.After, first):
+		s.cut &= 1 << d.order
+	default:
+		s.cut &^= 1 << d.order
+	}
+	return true
+}
+
 // mayHidePrefix reports whether a list of object keys may have had a tag behind
 // the cursor that is less than it: its beginning up to a "-" or a ".".
 func mayHidePrefix(cursor string, before []string) bool {
@@ -222,7 +265,7 @@ func bytesAt(cursor string, sides ...[]string) []byteSet {
 }
 
 // beginnings are the characters with which tags may begin: those that were seen
-// there, and in both cases where both are used elsewhere in tags.
+// there, and any letter where tags have both cases in them.
 func (s *Seen) beginnings(sides ...[]string) byteSet {
 	for _, tags := range sides {
 		for _, tag := range tags {
@@ -232,12 +275,11 @@ func (s *Seen) beginnings(sides ...[]string) byteSet {
 			}
 		}
 	}
-	both := s.first
+	may := s.first
 	if s.mixesCases() {
-		seen := s.first[1]&letters | s.first[1]>>toLower&letters
-		both[1] |= seen | seen<<toLower
+		may[1] |= letters | letters<<toLower
 	}
-	return both
+	return may
 }
 
 // The letters of a byteSet are in its second word: upper case, and lower case
