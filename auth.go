@@ -1,7 +1,10 @@
 package ocitags
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -20,9 +23,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"golang.org/x/net/publicsuffix"
-
 	"github.com/ocitags/ocitags/internal/bound"
+	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/repository"
 	"github.com/ocitags/ocitags/internal/taglist"
 )
@@ -37,8 +39,7 @@ const (
 	maxExpiry = 24 * time.Hour
 
 	// expiryMargin is how long before its end a token is no longer used: it
-	// covers the way of a request to a busy registry. A token that lives
-	// shorter than this serves the request it was fetched for.
+	// covers the way of a request to a busy registry.
 	expiryMargin = 10 * time.Second
 
 	// maxTokenAnswer bounds a token server's answer. Tokens have some KiB,
@@ -146,15 +147,15 @@ func readScope(scope, name string) string {
 }
 
 // checkRealm says whether a token server may be asked at all, and whether it
-// may see the credential; origin is the URL whose answer names it.
+// may see the credential; from is the URL whose answer names it. allowed is that
+// the user has said so.
 //
 // Without a credential nothing can leak, and some registries do have their
 // token server elsewhere (lscr.io sends one to ghcr.io); but a registry must
-// not make us knock at doors inside the user's network. inside is false where
-// the address that the realm's name stands for is still to be judged by that.
-func (l *listing) checkRealm(text string, origin *url.URL, cred Credential) (realm *url.URL, inside bool, err error) {
+// not make us knock at doors inside the user's network.
+func (l *listing) checkRealm(text string, from *url.URL, cred Credential) (realm *url.URL, allowed bool, err error) {
 	refuse := func(why string) error {
-		return fmt.Errorf("%w: the token server %s that %s names %s", ErrUnsafeLink, taglist.Quote(withoutQuery(text)), origin.Host, why)
+		return fmt.Errorf("%w: the token server %s that %s names %s", ErrUnsafeLink, taglist.Quote(withoutQuery(text)), from.Host, why)
 	}
 	if len(text) > maxRealm {
 		return nil, false, refuse(fmt.Sprintf("has a URL of more than %d bytes", maxRealm))
@@ -165,92 +166,120 @@ func (l *listing) checkRealm(text string, origin *url.URL, cred Credential) (rea
 		return nil, false, refuse("is empty")
 	case err != nil:
 		return nil, false, refuse("cannot be parsed")
+	}
+	realm = from.ResolveReference(realm)
+	switch {
 	case realm.Scheme != "https" && realm.Scheme != "http" || realm.Hostname() == "" || realm.Opaque != "":
 		return nil, false, refuse("is no http or https URL with a host")
 	case realm.User != nil || strings.Contains(text, "#"):
 		return nil, false, refuse("has user-info or a fragment")
 	}
 	secret, allow := cred != (Credential{}), l.client.AllowRealm
+	here, there := from.Hostname(), realm.Hostname()
+	ours := origin.SameSite(here, there) || origin.SamePrivateSite(here, there)
 	var why string
 	switch {
-	case realm.Scheme == "http" && origin.Scheme != "http":
+	case realm.Scheme == "http" && from.Scheme != "http":
 		why = "would be asked in clear text"
-	case sameDomain(realm.Hostname(), origin.Hostname()):
-		inside = true
+	case ours:
 	case secret:
 		why = "is of another domain, so it does not get the credential; if it may, say so in Client.AllowRealm"
-	case !publicName(realm.Hostname()):
+	case !origin.Public(there):
 		why = "is neither at the registry nor at a public name; if it may be asked, say so in Client.AllowRealm"
 	}
 	if allow != nil && (secret || why != "") {
 		if why = ""; !allow(l.repo.Host, realm) {
 			why = "is refused by Client.AllowRealm"
 		}
-		inside = true
+		allowed = true
 	}
 	if why != "" {
 		return nil, false, refuse(why)
 	}
-	return realm, inside, nil
+	return realm, allowed, nil
 }
 
-// sameDomain reports whether two hosts are the same, or have the same
-// registrable domain. Addresses and names of one label have none.
-func sameDomain(a, b string) bool {
-	a, b = strings.ToLower(strings.TrimSuffix(a, ".")), strings.ToLower(strings.TrimSuffix(b, "."))
-	if a == b {
-		return true
-	}
-	if !publicName(a) || !publicName(b) {
-		return false
-	}
-	da, erra := publicsuffix.EffectiveTLDPlusOne(a)
-	db, errb := publicsuffix.EffectiveTLDPlusOne(b)
-	return erra == nil && errb == nil && da == db
+// A place is where a repository's tags are asked for.
+type place struct{ origin, repository string }
+
+// A holder stands for a credential: a hash of it, so that nothing that is printed
+// with it holds a secret.
+type holder [sha256.Size]byte
+
+// salt makes the hashes good for nothing outside this process.
+var salt = rand.Text()
+
+func holderOf(cred Credential) holder {
+	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q", salt, cred.Username, cred.Password, cred.RefreshToken, cred.AccessToken))
 }
 
-// publicName reports whether host is a name that could be registered: no
-// address in any of the ways that resolvers read (127.0.0.1, 2130706433,
-// 0x7f.1, [::1]), not a single label, and not of a domain for private use
-// (RFC 6761, RFC 6762, RFC 8375).
-func publicName(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
-		return false // also every IPv6 address
-	}
-	labels := strings.Split(host, ".")
-	top := labels[len(labels)-1]
-	if len(labels) < 2 || top == "" || '0' <= top[0] && top[0] <= '9' {
-		return false
-	}
-	return !slices.Contains([]string{"localhost", "local", "internal", "intranet", "lan", "home", "corp", "arpa"}, top)
-}
-
-// An authKey names what an authorization is good for.
-type authKey struct{ origin, repository string }
-
-// authorizations are the tokens and the challenges that a Client knows.
+// authorizations are the tokens and the challenges that a Client knows: by
+// origin, repository and credential.
 type authorizations struct {
-	mu    sync.Mutex
-	known map[authKey]*authorization
+	mu      sync.Mutex
+	known   map[place]map[holder]*authorization
+	n       int
+	rotated map[holder]string // the newest refresh token of a credential
 }
 
-// at returns the authorization for key, made if need be.
-func (as *authorizations) at(key authKey) *authorization {
+// asks reports whether the registry has asked for authorization before.
+func (as *authorizations) asks(at place) bool {
 	as.mu.Lock()
 	defer as.mu.Unlock()
+	return as.known[at] != nil
+}
+
+// at returns the authorization for a place and a credential, made if need be.
+func (as *authorizations) at(at place, cred Credential) *authorization {
+	by := holderOf(cred)
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if a := as.known[at][by]; a != nil {
+		return a
+	}
+	if as.n >= maxAuthorizations {
+		as.clean()
+	}
 	if as.known == nil {
-		as.known = make(map[authKey]*authorization)
+		as.known = make(map[place]map[holder]*authorization)
 	}
-	a := as.known[key]
-	if a == nil {
-		if len(as.known) >= maxAuthorizations {
-			maps.DeleteFunc(as.known, func(_ authKey, a *authorization) bool { return a.idle() })
-		}
-		a = new(authorization)
-		as.known[key] = a
+	if as.known[at] == nil {
+		as.known[at] = make(map[holder]*authorization)
 	}
+	a := new(authorization)
+	as.known[at][by] = a
+	as.n++
 	return a
+}
+
+// clean lets go of those that have ended.
+func (as *authorizations) clean() {
+	as.n = 0
+	for at, all := range as.known {
+		maps.DeleteFunc(all, func(_ holder, a *authorization) bool { return a.idle() })
+		if as.n += len(all); len(all) == 0 {
+			delete(as.known, at)
+		}
+	}
+}
+
+// refreshToken returns the refresh token to use for a credential: an answer may
+// have replaced its own.
+func (as *authorizations) refreshToken(cred Credential) string {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	return cmp.Or(as.rotated[holderOf(cred)], cred.RefreshToken)
+}
+
+// rotate keeps the refresh token that replaces the one of a credential; "": none
+// does any more.
+func (as *authorizations) rotate(cred Credential, token string) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if as.rotated == nil || len(as.rotated) >= maxAuthorizations {
+		as.rotated = make(map[holder]string)
+	}
+	as.rotated[holderOf(cred)] = token
 }
 
 // idle reports whether nobody waits for a, and what it holds has ended or can
@@ -338,53 +367,85 @@ func (a *authorization) renew(ctx context.Context, refused string, asked challen
 // challenges, and keeps what belongs to the registry at the registry.
 type authorizer struct {
 	*listing
-	base http.RoundTripper
 
 	once   sync.Once
 	cred   Credential
 	err    error
 	looked atomic.Bool // for a credential
+	known  atomic.Bool // there is one
 	sent   atomic.Bool // one was used
 	unfit  atomic.Bool // one was known, and could not be
+	probed atomic.Bool // it was asked whether it wants one
 }
 
 // RoundTrip implements http.RoundTripper: it does not modify req, and closes
-// its body (which a GET of ours has not) by leaving it to the base.
+// its body (which a GET of ours has not) by leaving it to the carrier.
 func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	home := a.atHome(req)
-	auth := a.client.auth.at(authKey{origin(req.URL), a.repo.Name})
+	at, all := place{origin.Of(req.URL), a.repo.Name}, &a.client.auth
 	if !home {
 		// What a foreign origin is told must not be what the registry is told,
 		// even if a redirect leads back: it gets its own.
-		auth = a.foreign.at(authKey{origin(req.URL), a.repo.Name})
+		all = &a.foreign
 	}
 	fetch := func(ctx context.Context, asked challenge) (string, time.Time, error) {
 		return a.fetch(ctx, req, home, asked)
 	}
+	authorization := func() (*authorization, error) {
+		if !home {
+			return all.at(at, Credential{}), nil
+		}
+		cred, err := a.credential(ctx)
+		return all.at(at, cred), err
+	}
 
-	header, asked, stale := auth.current()
-	if stale {
-		var err error
-		if header, err = a.renew(ctx, auth, "", asked, fetch); err != nil {
+	header := ""
+	if all.asks(at) {
+		auth, err := authorization()
+		if err != nil {
 			return nil, err
 		}
+		var asked challenge
+		var stale bool
+		if header, asked, stale = auth.current(); stale {
+			if header, err = a.renew(ctx, auth, "", asked, fetch); err != nil {
+				return nil, err
+			}
+		}
 	}
-	resp, err := a.base.RoundTrip(withAuthorization(req, header))
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
-		return resp, err
+	resp, err := carrier{a.listing}.RoundTrip(withAuthorization(req, header))
+	if err != nil {
+		return nil, err
+	}
+	challenges := resp.Header.Values("WWW-Authenticate")
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+	case http.StatusForbidden, http.StatusNotFound:
+		if !home || header != "" {
+			return resp, nil
+		}
+		if challenges, err = a.probe(req, resp); err != nil || challenges == nil {
+			return resp, err
+		}
+	default:
+		return resp, nil
 	}
 	// The token server may be the registry itself, and its request must not wait
 	// for the connection that this answer holds.
 	release(resp)
 	// Once for each 401: a header that was just fetched and is refused again
 	// goes to the caller.
-	asked, err = chooseChallenge(resp.Header.Values("WWW-Authenticate"))
+	asked, err := chooseChallenge(challenges)
 	if err != nil {
 		return nil, err
 	}
 	if asked.scheme == "" {
 		return resp, nil
+	}
+	auth, err := authorization()
+	if err != nil {
+		return nil, err
 	}
 	renewed, err := a.renew(ctx, auth, header, asked, fetch)
 	switch {
@@ -393,7 +454,33 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	case renewed == "" || renewed == header:
 		return resp, nil // nothing better to offer
 	}
-	return a.base.RoundTrip(withAuthorization(req, renewed))
+	return carrier{a.listing}.RoundTrip(withAuthorization(req, renewed))
+}
+
+// probe asks the registry once for its challenge, where the user has a credential
+// and the answer hides what a stranger may not see without asking for it: a 403
+// or a 404. /v2/ is where a registry asks (distribution-spec v1.1.1, "Determining
+// Support").
+func (a *authorizer) probe(req *http.Request, hidden *http.Response) (challenges []string, err error) {
+	ctx := req.Context()
+	if cred, err := a.credential(ctx); err != nil || cred == (Credential{}) || !a.probed.CompareAndSwap(false, true) {
+		return nil, err
+	}
+	release(hidden)
+	ask := req.Clone(ctx)
+	ask.URL = &url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: "/v2/"}
+	ask.Response = nil
+	ask.Header.Del("Authorization")
+	a.log().DebugContext(ctx, "asking for a challenge", "because", "the list is hidden, and a credential is known", "status", hidden.StatusCode)
+	resp, err := carrier{a.listing}.RoundTrip(ask)
+	if err != nil {
+		return nil, nil // the answer that there is tells more
+	}
+	discard(resp)
+	if resp.StatusCode != http.StatusUnauthorized {
+		return nil, nil
+	}
+	return resp.Header.Values("WWW-Authenticate"), nil
 }
 
 // renew is auth.renew, whose time is not the registry's.
@@ -421,10 +508,11 @@ type watchKey struct{}
 
 // atHome reports whether req goes to the registry that the user named, and has
 // not left it on the way: a redirect chain that comes back from elsewhere gets
-// nothing (RFC 9110 §15.4).
+// nothing (RFC 9110 §15.4). One from http to https at the same host does not leave
+// it.
 func (a *authorizer) atHome(req *http.Request) bool {
 	for ; ; req = req.Response.Request {
-		if !sameOrigin(req.URL, a.home) {
+		if !origin.Same(req.URL, a.home) && !upgrades(a.home, req.URL) {
 			return false
 		}
 		if req.Response == nil || req.Response.Request == nil {
@@ -433,17 +521,19 @@ func (a *authorizer) atHome(req *http.Request) bool {
 	}
 }
 
+// upgrades reports whether to is the https of an http origin: at the same port, or
+// both at the scheme's own.
+func upgrades(from, to *url.URL) bool {
+	return from.Scheme == "http" && to.Scheme == "https" && origin.SameHost(from.Hostname(), to.Hostname()) &&
+		(origin.Port(from) == origin.Port(to) || origin.Port(from) == "80" && origin.Port(to) == "443")
+}
+
 func withAuthorization(req *http.Request, header string) *http.Request {
 	clone := req.Clone(req.Context())
 	if clone.Header.Del("Authorization"); header != "" {
 		clone.Header.Set("Authorization", header)
 	}
 	return clone
-}
-
-// origin is the ASCII serialisation of RFC 6454 §6.2.
-func origin(u *url.URL) string {
-	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port(u)
 }
 
 // chooseChallenge picks Bearer before Basic. No challenge at all is none; only
@@ -475,6 +565,7 @@ func (a *authorizer) credential(ctx context.Context) (Credential, error) {
 		if a.cred, a.err = find(ctx, a.repo.Host, a.repo.Name); a.err != nil {
 			a.err = permanentError{fmt.Errorf("finding the credential for %s: %w", a.repo.Host, a.err)}
 		}
+		a.known.Store(a.cred != (Credential{}))
 	})
 	return a.cred, a.err
 }
@@ -504,12 +595,12 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 		header, err := bearer(cred.AccessToken)
 		return header, time.Time{}, err
 	}
-	realm, inside, err := a.checkRealm(asked.params["realm"], req.URL, cred)
+	realm, allowed, err := a.checkRealm(asked.params["realm"], req.URL, cred)
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	if !inside {
-		ctx = publicOnly(ctx, realm.Hostname())
+	if allowed {
+		ctx = context.WithValue(ctx, allowedKey{}, realm.Hostname())
 	}
 	form := url.Values{"scope": {readScope(asked.params["scope"], repositoryOf(req.URL, a.repo.Name))}}
 	if service := asked.params["service"]; service != "" {
@@ -545,47 +636,58 @@ func bearer(token string) (string, error) {
 	return "Bearer " + token, nil
 }
 
+// clientID is what token servers know this library by.
+const clientID = "ocitags"
+
 // token asks a token server: by GET with the password if there is one
 // (distribution's "Token Authentication Specification"), by POST with a refresh
 // token ("OAuth2 Token Authentication"). A server that does not know the POST
-// (404, 405) is asked by GET.
+// (404, 405) is asked by GET. A refresh token of its answer replaces the one that
+// was sent; where that is refused then, the user's own is.
 func (a *authorizer) token(ctx context.Context, realm *url.URL, form url.Values, cred Credential) (string, time.Time, error) {
-	var req *http.Request
-	var err error
-	if cred.RefreshToken != "" {
-		post := url.Values{"grant_type": {"refresh_token"}, "client_id": {"ocitags"}, "refresh_token": {cred.RefreshToken}}
-		for key, values := range form {
-			post[key] = values
-		}
-		req, err = http.NewRequestWithContext(ctx, http.MethodPost, realm.String(), strings.NewReader(post.Encode()))
-		if err == nil {
-			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		}
+	form.Set("client_id", clientID)
+	u := *realm
+	query := u.Query()
+	query.Del("scope") // the registry's, which might be more than ours
+	method, body := http.MethodGet, ""
+	refresh := a.client.auth.refreshToken(cred)
+	if refresh != "" {
+		post := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}
+		maps.Copy(post, form)
+		method, body = http.MethodPost, post.Encode()
 	} else {
-		u := *realm
-		query := u.Query()
-		for key, values := range form {
-			query[key] = values
-		}
-		u.RawQuery = query.Encode()
-		req, err = http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-		if err == nil && (cred.Username != "" || cred.Password != "") {
-			req.Header.Set("Authorization", basic(cred))
+		maps.Copy(query, form)
+		if query.Del("account"); cred.Username != "" {
+			query.Set("account", cred.Username)
 		}
 	}
+	u.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), strings.NewReader(body))
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("%w: the token server's URL cannot be asked", ErrUnsafeLink)
+	}
+	switch {
+	case method == http.MethodPost:
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	case cred.Username != "" || cred.Password != "":
+		req.Header.Set("Authorization", basic(cred))
 	}
 	req.Header.Set("User-Agent", a.client.userAgent())
 
 	var answer tokenAnswer
-	status, err := a.ask(req, &answer)
-	if cred.RefreshToken != "" && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) {
+	status, err := a.ask(req, form.Get("scope"), &answer)
+	switch {
+	case err != nil && refresh != cred.RefreshToken && status/100 == 4:
+		a.client.auth.rotate(cred, "")
+		return a.token(ctx, realm, form, cred)
+	case refresh != "" && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed):
 		cred.RefreshToken = ""
 		return a.token(ctx, realm, form, cred)
-	}
-	if err != nil {
+	case err != nil:
 		return "", time.Time{}, err
+	}
+	if refresh != "" && answer.RefreshToken != "" && answer.RefreshToken != refresh {
+		a.client.auth.rotate(cred, answer.RefreshToken)
 	}
 	header, err := bearer(answer.token())
 	return header, time.Now().Add(answer.life()), err
@@ -593,11 +695,11 @@ func (a *authorizer) token(ctx context.Context, realm *url.URL, form url.Values,
 
 // ask sends a request to a token server and reads its answer, with the retries
 // and the bounds of a page.
-func (a *authorizer) ask(req *http.Request, answer *tokenAnswer) (status int, err error) {
+func (a *authorizer) ask(req *http.Request, scope string, answer *tokenAnswer) (status int, err error) {
 	ctx := req.Context()
 	host := taglist.Quote(req.URL.Host)
 	for attempts := a.attempts(); ; {
-		status, err = a.askOnce(req, answer)
+		status, err = a.askOnce(req, scope, answer)
 		if err == nil {
 			return status, nil
 		}
@@ -615,12 +717,23 @@ func (a *authorizer) ask(req *http.Request, answer *tokenAnswer) (status int, er
 	}
 }
 
-// askOnce is ask without retries. Redirects are not followed: they would carry
-// the credential on.
-func (a *authorizer) askOnce(req *http.Request, answer *tokenAnswer) (status int, err error) {
+// askOnce is ask without retries. Redirects are followed within the origin only,
+// as they would carry the credential on, and ask for no other scope.
+func (a *authorizer) askOnce(req *http.Request, scope string, answer *tokenAnswer) (status int, err error) {
 	client := &http.Client{
-		Transport:     a.base,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: carrier{a.listing},
+		CheckRedirect: func(to *http.Request, via []*http.Request) error {
+			if !origin.Same(to.URL, via[0].URL) || to.URL.User != nil || to.Method != via[0].Method || len(via) > maxRedirects {
+				return http.ErrUseLastResponse
+			}
+			query := to.URL.Query()
+			if query.Del("scope"); to.Method == http.MethodGet {
+				query.Set("scope", scope)
+			}
+			to.URL.RawQuery = query.Encode()
+			to.Header.Del("Referer")
+			return nil
+		},
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
 	defer cancel(nil)
@@ -648,7 +761,7 @@ func (a *authorizer) askOnce(req *http.Request, answer *tokenAnswer) (status int
 	case err != nil:
 		return resp.StatusCode, failed(err)
 	case resp.StatusCode != http.StatusOK:
-		e := newError(resp, body)
+		e := a.newError(resp, body)
 		e.token = true
 		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
 			e.kind, e.hint = ErrUnauthorized, a.whoAsked()
@@ -669,6 +782,8 @@ type tokenAnswer struct {
 	Token       string         `json:"token"`
 	AccessToken string         `json:"access_token"`
 	ExpiresIn   jsontext.Value `json:"expires_in"` // a number of seconds; some send a string
+
+	RefreshToken string `json:"refresh_token"`
 }
 
 func (t tokenAnswer) token() string {
@@ -679,7 +794,8 @@ func (t tokenAnswer) token() string {
 }
 
 // life is how long the token is good for, from now: issued_at is not read, so
-// that a server whose clock is wrong does no harm.
+// that a server whose clock is wrong does no harm. One that ends sooner than the
+// margin is used for as long as that: it may serve, and a 401 tells if not.
 func (t tokenAnswer) life() time.Duration {
 	seconds, err := strconv.ParseFloat(strings.Trim(string(t.ExpiresIn), `"`), 64)
 	switch {
@@ -688,5 +804,5 @@ func (t tokenAnswer) life() time.Duration {
 	case seconds > maxExpiry.Seconds():
 		return maxExpiry
 	}
-	return time.Duration(seconds * float64(time.Second))
+	return max(time.Duration(seconds*float64(time.Second)), 2*expiryMargin)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -16,7 +17,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/ocitags/ocitags/internal/taglist"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 )
 
@@ -45,11 +45,15 @@ type Credential struct {
 	AccessToken        string // a registry token, sent to the registry itself as it is
 }
 
-// String names the parts that are set and hides the secrets.
+// String names the parts that are set, and shows none of them: the user name may
+// be a secret too (DigitalOcean has a token there).
 func (c Credential) String() string {
 	var parts []string
-	if c.Username != "" || c.Password != "" {
-		parts = append(parts, "user "+taglist.Quote(c.Username))
+	if c.Username != "" {
+		parts = append(parts, "user name")
+	}
+	if c.Password != "" {
+		parts = append(parts, "password")
 	}
 	if c.RefreshToken != "" {
 		parts = append(parts, "refresh token")
@@ -63,8 +67,16 @@ func (c Credential) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// GoString is String, so that %#v hides the secrets too.
-func (c Credential) GoString() string { return "ocitags.Credential{" + c.String() + "}" }
+// Format prints String for each verb, and so for a value that holds a Credential
+// in an exported field, a slice or a map. It is not asked about unexported fields,
+// nor for %p and %w, which go vet finds.
+func (c Credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// GoString is String, for %#v of what is no fmt.Formatter's.
+func (c Credential) GoString() string { return c.String() }
+
+// MarshalText is String, so that JSON and the like hide the secrets too.
+func (c Credential) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // LogValue is String, so that a log record hides the secrets too.
 func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }

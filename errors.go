@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -72,7 +73,12 @@ func (e *Error) Error() string {
 	}
 	fmt.Fprintf(&b, "%s %s: %d %s", cmp.Or(e.method, "GET"), e.URL, e.StatusCode, http.StatusText(e.StatusCode))
 	for _, c := range e.Codes {
-		b.WriteString(": ")
+		b.WriteString(":")
+		if c.Code == "" {
+			b.WriteString(" " + taglist.Quote(c.Message))
+			continue
+		}
+		b.WriteString(" ")
 		if len(c.Code) < 64 && strings.Trim(c.Code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == "" {
 			b.WriteString(c.Code)
 		} else {
@@ -97,25 +103,66 @@ func (e *Error) Unwrap() error { return e.kind }
 // maxCodes bounds what an Error keeps of an error body.
 const maxCodes = 10
 
-// newError makes an Error of an answer with another status than 200.
-func newError(resp *http.Response, body []byte) *Error {
+// newError makes an Error of an answer with another status than 200. The
+// authorizer knows what must not be told.
+func (a *authorizer) newError(resp *http.Response, body []byte) *Error {
 	e := &Error{StatusCode: resp.StatusCode, URL: bareURL(resp.Request.URL), method: resp.Request.Method}
-	var reasons struct {
-		Errors []struct {
-			Code    string `json:"code"`
-			Message string `json:"message"`
-		} `json:"errors"`
-	}
-	if json.Unmarshal(body, &reasons) == nil { // anything else has no reasons that we could tell
-		for _, reason := range reasons.Errors[:min(len(reasons.Errors), maxCodes)] {
-			e.Codes = append(e.Codes, ErrorCode(reason))
+	for _, c := range reasons(body) {
+		if a.repeatsSecret(resp.Request, c.Code+" "+c.Message) {
+			c = ErrorCode{Message: "(not told: it repeats a credential)"}
 		}
+		e.Codes = append(e.Codes, c)
 	}
 	e.RetryAfter = retry.After(resp.Header.Get("Retry-After"), time.Now())
 	for _, c := range e.Codes {
 		e.RetryAfter = max(e.RetryAfter, retry.InMessage(c.Message))
 	}
 	return e
+}
+
+// reasons are those of an OCI error body, or what other servers have in their
+// place: one text, in a field of JSON or as a line of plain text.
+func reasons(body []byte) (codes []ErrorCode) {
+	var oci struct {
+		Errors []struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"errors"`
+	}
+	if json.Unmarshal(body, &oci) == nil && len(oci.Errors) > 0 {
+		for _, reason := range oci.Errors[:min(len(oci.Errors), maxCodes)] {
+			codes = append(codes, ErrorCode(reason))
+		}
+		return codes
+	}
+	var fields map[string]any
+	if json.Unmarshal(body, &fields) == nil {
+		for _, name := range []string{"details", "detail", "message", "error_description", "error"} {
+			if text, _ := fields[name].(string); strings.TrimSpace(text) != "" {
+				return []ErrorCode{{Message: strings.TrimSpace(text)}}
+			}
+		}
+		return nil
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
+	if line = strings.TrimSpace(line); line == "" || strings.ContainsAny(line[:1], "<{[\"") {
+		return nil // markup, or JSON that we cannot read
+	}
+	return []ErrorCode{{Message: line}}
+}
+
+// repeatsSecret reports whether a server's text has something in it that it was
+// sent and that nobody else should see.
+func (a *authorizer) repeatsSecret(req *http.Request, text string) bool {
+	_, header, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	secrets := []string{header}
+	if a.known.Load() {
+		secrets = append(secrets, a.cred.Password, a.cred.RefreshToken, a.cred.AccessToken, a.client.auth.refreshToken(a.cred))
+		if len(a.cred.Username) > 2 {
+			secrets = append(secrets, a.cred.Username)
+		}
+	}
+	return slices.ContainsFunc(secrets, func(secret string) bool { return secret != "" && strings.Contains(text, secret) })
 }
 
 // failure says what became of a request that brought no answer, or not all of
@@ -155,10 +202,14 @@ type cutShort struct{ error }
 
 // refusal makes an error of an answer with another status than 200.
 func (l *listing) refusal(resp *http.Response, body []byte, bare bool) error {
-	e := newError(resp, body)
+	e := l.auth.newError(resp, body)
 	switch e.StatusCode {
 	case http.StatusTooManyRequests:
 		e.kind = ErrRateLimited
+	case http.StatusNotFound:
+		if !bare && l.auth.known.Load() {
+			e.hint = l.whoAsked()
+		}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		e.kind = ErrUnauthorized
 		if bare {
@@ -171,7 +222,7 @@ func (l *listing) refusal(resp *http.Response, body []byte, bare bool) error {
 		}
 	case http.StatusBadRequest:
 		// In the words of Go, nginx and Apache.
-		if e.Codes == nil && resp.Request.URL.Scheme == "http" && (bytes.Contains(body, []byte("HTTPS")) || bytes.Contains(body, []byte("SSL-enabled"))) {
+		if resp.Request.URL.Scheme == "http" && (bytes.Contains(body, []byte("HTTPS")) || bytes.Contains(body, []byte("SSL-enabled"))) {
 			e.hint, e.misled = "this port speaks TLS", true
 		}
 	}
@@ -188,6 +239,8 @@ func (l *listing) whoAsked() string {
 		return "the credential for " + l.repo.Host + " was sent"
 	case l.auth.unfit.Load():
 		return "the credential for " + l.repo.Host + " was not sent: it has no password, and Basic authentication is asked for"
+	case l.auth.known.Load():
+		return "the credential for " + l.repo.Host + " was not sent: the registry did not ask for one"
 	case !l.auth.looked.Load():
 		return "no credential was sent: the registry did not ask for one"
 	case l.client.Credentials == nil:

@@ -55,13 +55,13 @@ func TestErrorsGiveAdvice(t *testing.T) {
 		find    CredentialFunc // nil: those of the user, who has none
 		says    []string
 	}{
-		{"no reference", "Foo", alone(nil), nil, []string{"lowercase; write host/name, such as ghcr.io/org/name"}},
+		{"no reference", "Foo", alone(nil), nil, []string{"lowercase; write \"foo\""}},
 		{"a private repository", "", registry(basic(), regtest.Fault{}), nil, []string{"none is known for registry.example; if the repository is private: docker login registry.example"}},
 		{"a private repository, with tokens", "", registry(private(), regtest.Fault{}), nil, []string{"token server: ", "none is known for registry.example; if the repository is private: docker login registry.example"}},
 		{"a private repository, and nobody", "", registry(private(), regtest.Fault{}), Anonymous, []string{"none was given for registry.example; if the repository is private: a credential is needed"}},
 		{"a wrong password", "", registry(private(), regtest.Fault{}), wrong, []string{"the credential for registry.example was sent; check whether it is still good, and may read this repository"}},
 		{"a wrong password, without tokens", "", registry(basic(), regtest.Fault{}), wrong, []string{"the credential for registry.example was sent; check whether"}},
-		{"not allowed", "", registry(private(), status(403)), right, []string{"403 Forbidden", "the registry did not ask for one"}},
+		{"not allowed", "", registry(private(), status(403)), right, []string{"403 Forbidden", "the credential for registry.example was not sent: the registry did not ask for one"}},
 		{"no such repository", "registry.example/a/c", registry(nil, regtest.Fault{}), nil, []string{"NAME_UNKNOWN", "; check the name of the repository"}},
 		{"no such repository for anybody", "registry.example/a/c", registry(&regtest.Auth{}, regtest.Fault{}), nil, []string{"; check the name of the repository; if it is private: docker login registry.example"}},
 		{"no such repository for bob", "registry.example/a/c", registry(private(), regtest.Fault{}), right, []string{"; check the name of the repository, and whether the credential for registry.example may read it"}},

@@ -100,7 +100,7 @@ func TestFaults(t *testing.T) {
 		{29, "a foreign token server, and a password", both(TestRealms, TestAllowRealm)},
 		{30, "a foreign token server, and a refresh token", TestRealms},
 		{31, "a token server in clear text", TestRealms},
-		{32, "a token server inside the network", both(TestRealms, TestPublicAddress)},
+		{32, "a token server inside the network", both(TestRealms, TestDialJudges)},
 		{33, "a token server that is no URL", TestRealms},
 		{34, "a token server that redirects", TestTokenServerRedirects},
 		{35, "hosts of one label", TestRealms},
@@ -115,7 +115,7 @@ func TestFaults(t *testing.T) {
 			_, query, _ := strings.Cut(r.URLs()[1], "?")
 			values, err := url.ParseQuery(query)
 			require.NoError(t, err)
-			assert.Equal(t, url.Values{"service": {service}, "scope": {"repository:a/b:pull"}}, values)
+			assert.Equal(t, url.Values{"service": {service}, "scope": {"repository:a/b:pull"}, "client_id": {"ocitags"}}, values)
 		}},
 		{38, "several challenges in one header", TestParseChallenges},
 		{39, "only challenges that are not known", TestUnauthorized},
@@ -780,7 +780,7 @@ func cancels(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err = dial(context.WithValue(t.Context(), dialFor{}, dialing{gone, &listing{home: &url.URL{Scheme: "http", Host: "registry.example"}}}), "tcp", "127.0.0.1:1")
+		_, err = dial(context.WithValue(t.Context(), dialFor{}, dialing{until: gone}), "tcp", "127.0.0.1:1")
 		require.Error(t, err)
 	})
 	t.Run("the consumer's own code", func(t *testing.T) {

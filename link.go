@@ -9,6 +9,7 @@ import (
 
 	"github.com/tomnomnom/linkheader"
 
+	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/taglist"
 )
 
@@ -122,29 +123,12 @@ func resolveNext(target string, at *url.URL) (*url.URL, error) {
 }
 
 // samePlace reports whether a and b differ in their query at most.
-func samePlace(a, b *url.URL) bool { return sameOrigin(a, b) && a.EscapedPath() == b.EscapedPath() }
+func samePlace(a, b *url.URL) bool { return origin.Same(a, b) && a.EscapedPath() == b.EscapedPath() }
 
 // withoutQuery cuts a URL, well-formed or not, before its query.
 func withoutQuery(s string) string {
 	s, _, _ = strings.Cut(s, "?")
 	return s
-}
-
-// sameOrigin reports whether a and b have the same scheme, host and port, a
-// missing port being the scheme's own (RFC 6454 §4 and §5).
-func sameOrigin(a, b *url.URL) bool {
-	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
-}
-
-func port(u *url.URL) string {
-	switch p := u.Port(); {
-	case p != "":
-		return p
-	case u.Scheme == "http":
-		return "80"
-	default:
-		return "443"
-	}
 }
 
 // parseLinks reads one Link header. linkheader splits at every comma and

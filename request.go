@@ -13,11 +13,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/ocitags/ocitags/internal/bound"
+	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/retry"
 	"github.com/ocitags/ocitags/internal/taglist"
 )
@@ -108,7 +110,7 @@ func (a *attempts) next(ctx context.Context, err error) (again bool, _ error) {
 	switch {
 	case !ok || wish > maxRetryWait:
 		return false, err
-	case a.made >= a.most:
+	case a.made >= a.most, a.made >= maxRefused && errors.Is(err, syscall.ECONNREFUSED):
 		if a.made > 1 {
 			err = fmt.Errorf("%w (tried %d times)", err, a.made)
 		}
@@ -177,7 +179,7 @@ func ended(ctx context.Context) error {
 func retryable(err error) (wish time.Duration, ok bool) {
 	if refusal, ok := errors.AsType[*Error](err); ok {
 		switch refusal.StatusCode {
-		case 408, 425, 429, 500, 502, 503, 504:
+		case 408, 425, 429, 499, 500, 502, 503, 504, 522:
 			return refusal.RetryAfter, true
 		}
 		return 0, false
@@ -205,7 +207,7 @@ func retryable(err error) (wish time.Duration, ok bool) {
 
 // attempt sends one request and reads its answer.
 func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply, err error) {
-	ctx = context.WithValue(ctx, dialFor{}, dialing{ctx, l})
+	ctx = context.WithValue(ctx, dialFor{}, dialing{ctx, net.JoinHostPort(l.home.Hostname(), origin.Port(l.home)), l.connections})
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := &bound.Watch{Idle: maxIdle, Total: maxAnswerTime, Cancel: cancel}
@@ -251,11 +253,17 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 	}
 
 	now, _ := http.ParseTime(resp.Header.Get("Date"))
-	var stop error // of the taker
-	rep.Summary, err = taglist.Decode(body, taglist.Handler{
-		Tag:  func(tag string) error { _, stop = to.tag(ctx, tag); return stop },
-		Skip: func(reason taglist.Reason, text string) { l.skipped(ctx, reason, text) },
-		Now:  now,
+	var stop error // of the taker, or a bound
+	tags, skipped := 0, 0
+	rep.Summary, err = taglist.Decode(stoppable{body, &stop}, taglist.Handler{
+		Tag: func(tag string) error { tags++; _, stop = to.tag(ctx, tag); return stop },
+		Skip: func(reason taglist.Reason, text string) {
+			if skipped++; skipped > maxSkipped+10*tags && stop == nil {
+				stop = fmt.Errorf("%w: GET %s: more than %d entries that are no tags", ErrTooLarge, bareURL(req.url), maxSkipped)
+			}
+			l.skipped(ctx, reason, text)
+		},
+		Now: now,
 	})
 	rep.took = time.Since(began)
 	if stop != nil {
@@ -269,6 +277,19 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 		return rep, failure(ctx, req.url, cutShort{err})
 	}
 	return rep, nil
+}
+
+// A stoppable reader ends with an error once there is one.
+type stoppable struct {
+	io.Reader
+	stop *error
+}
+
+func (r stoppable) Read(p []byte) (int, error) {
+	if *r.stop != nil {
+		return 0, *r.stop
+	}
+	return r.Reader.Read(p)
 }
 
 // tellRequest logs what became of a request.

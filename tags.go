@@ -22,8 +22,8 @@
 //
 // # Errors
 //
-// A page is asked for again after 408, 425, 429, 500, 502, 503, 504, a connection
-// that broke or a body that was cut short, as often as [Client.MaxAttempts] says
+// A page is asked for again after 408, 425, 429, 499, 500, 502, 503, 504, 522, a
+// connection that broke or a body that was cut short, as often as [Client.MaxAttempts] says
 // and not before the registry's Retry-After. What then remains is an error:
 // [ErrNotFound] and [ErrUnauthorized] are about the repository and the user,
 // [ErrRateLimited] is about patience, [ErrInvalidResponse], [ErrLoop] and
@@ -79,6 +79,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ocitags/ocitags/internal/dedup"
@@ -93,6 +94,7 @@ const (
 	maxHeader     = 1 << 20          // bytes of a response's header, Go's own default
 	maxRedirects  = 5                // registry.k8s.io and Harbor use one
 	maxSkipped    = 10_000_000       // entries that are no tags, and ten times the tags
+	maxRefused    = 2                // tries of a connection that is refused
 	maxIdlePages  = 3                // pages in a row without a new tag, while another is announced
 	maxRetryWait  = 60 * time.Second // a Retry-After of more is an error: nobody waits that long unasked
 	maxIdle       = 60 * time.Second // without a byte from the server
@@ -125,6 +127,12 @@ func Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
 type Client struct {
 	// Transport sends the requests. nil: one of NewTransport, which all Clients
 	// share. It must not add credentials or follow redirects by itself.
+	//
+	// Of the hosts that a public registry names, in redirects or as token servers,
+	// the names are judged in any case: they must be public ones. Their addresses
+	// are judged by NewTransport's DialContext only, when they are dialed. With
+	// another one, or with a RoundTripper that is no *http.Transport, a public name
+	// may lead to an address inside the user's network.
 	Transport http.RoundTripper
 
 	// Credentials finds the user's credential for a registry. nil:
@@ -133,8 +141,8 @@ type Client struct {
 	Credentials CredentialFunc
 
 	// PlainHTTP says whether a registry is asked over http. host is as in the
-	// reference, with its port. nil: loopback hosts only, which are localhost,
-	// 127.0.0.0/8 and ::1. A reference that begins with http:// or https:// has
+	// reference, with its port. nil: loopback hosts only, which are localhost and
+	// the names under it, 127.0.0.0/8 and ::1. A reference that begins with http:// or https:// has
 	// its own say.
 	PlainHTTP func(host string) bool
 
@@ -165,7 +173,9 @@ type Client struct {
 	// user has for a registry, which is the host as in the reference. nil: it
 	// may where it is at the registry's own host, at any port, or in its
 	// registrable domain, and is asked over https, or over http where the
-	// listing itself is. Without a credential any public https host may be
+	// listing itself is; of a registry with no public name, where both are names
+	// under one private domain, names of one label, or private addresses. Without
+	// a credential any public https host may be
 	// asked for a token, and AllowRealm about the others.
 	AllowRealm func(registry string, realm *url.URL) bool
 
@@ -183,6 +193,7 @@ type Client struct {
 	auth  authorizations
 	mu    sync.Mutex
 	hosts map[string]habits
+	pools *transports
 
 	// For tests, which have no time for large ones.
 	bodyBound  int64 // in place of maxBody
@@ -230,8 +241,8 @@ type Page struct {
 //
 // ref is what people paste: ubuntu, ghcr.io/org/name, localhost:5000/a/b,
 // [::1]:5000/a; with a :tag or @digest, which do not matter; with oci://,
-// docker:// or https:// in front. http:// in front asks for plain HTTP. Without
-// a host it is a repository at Docker Hub, and ubuntu is
+// docker:// or https:// in front. http:// or oci+http:// in front asks for plain
+// HTTP. Without a host it is a repository at Docker Hub, and ubuntu is
 // docker.io/library/ubuntu.
 //
 // Tags outside the specification's grammar, [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127},
@@ -274,7 +285,11 @@ func (c *Client) list(ctx context.Context, ref string, held func() []string) ite
 	return func(yield func(string, error) bool) {
 		repo, err := repository.Parse(ref)
 		if err != nil {
-			yield("", fmt.Errorf("listing tags of %s: %w: %w; write host/name, such as ghcr.io/org/name", taglist.Quote(ref), ErrInvalidReference, err))
+			instead := "host/name, such as ghcr.io/org/name"
+			if errors.Is(err, repository.ErrUppercase) {
+				instead = taglist.Quote(strings.ToLower(ref))
+			}
+			yield("", fmt.Errorf("listing tags of %s: %w: %w; write %s", taglist.Quote(ref), ErrInvalidReference, err, instead))
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
@@ -305,10 +320,6 @@ func (c *Client) newListing(repo repository.Repository) *listing {
 	if plain {
 		home.Scheme = "http"
 	}
-	base := c.Transport
-	if base == nil {
-		base = defaultTransport()
-	}
 	l := &listing{
 		client: c, repo: repo, home: home, onPage: c.OnPage, lanes: c.Concurrency,
 		warned: map[string]bool{}, skips: map[slog.Level]int{},
@@ -317,10 +328,11 @@ func (c *Client) newListing(repo repository.Repository) *listing {
 		l.lanes = defaultConcurrency
 	}
 	l.lanes = max(1, l.lanes)
-	l.connections = make(chan struct{}, l.lanes)
-	l.auth = &authorizer{listing: l, base: base}
+	l.connections = newQuota(l.lanes)
+	l.base = c.transports()
+	l.auth = &authorizer{listing: l}
 	l.http = &http.Client{Transport: l.auth, CheckRedirect: checkRedirect}
-	l.bare = &http.Client{Transport: base, CheckRedirect: checkRedirect}
+	l.bare = &http.Client{Transport: carrier{l}, CheckRedirect: checkRedirect}
 	return l
 }
 
@@ -373,7 +385,9 @@ type listing struct {
 	onPage func(Page)
 	lanes  int // requests that may be in flight
 
-	connections chan struct{} // to the registry, as many as lanes
+	base        *transports
+	connections *quota      // to the registry, as many as lanes
+	within      atomic.Bool // the registry was reached at an address that is not public
 
 	foreign     authorizations // of hosts that redirects led to
 	filter      dedup.Filter

@@ -900,29 +900,24 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 		return ans, s.short(ans, s.entries)
 	case !s.further:
 		return ans, nil
-	case !s.whole && s.disagrees(ctx):
-		s.warn(ctx, "order and cursor disagree: listing once more without n")
-		ans.next = s.relist(true)
-	case s.whole && s.disagrees(ctx):
-		if !s.sizeLeft() {
-			return ans, s.disagreement(ans)
-		}
-		ans.next = s.otherSize()
-	case s.seen.Unproven() && s.aside != nil:
+	case s.seen.Unproven() && s.aside != nil: // which costs no request
 		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why, aside: s.aside}
 		s.aside = nil
-	case s.seen.Unproven() && !s.compared && s.mayComeWhole(s.repo.String()):
-		s.compared = true
-		s.log().DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
-		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why}
-	case s.unproven(ctx):
-		s.log().DebugContext(ctx, "the pages do not show whether they are continued in the order in which they are sorted")
-	case s.disagrees(ctx):
-		s.warn(ctx, "order and cursor disagree, and the list without n is a page: listing once more")
-		if s.whole || !s.sizeLeft() {
+	case s.disagrees(ctx), s.unproven(ctx):
+		switch {
+		case !s.seen.Disagrees() && !s.compared && s.mayComeWhole(s.repo.String()):
+			s.compared = true
+			s.log().DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
+			ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why}
+		case !s.seen.Disagrees(): // nobody can tell
+		case !s.whole && !s.wholeTried:
+			s.warn(ctx, "order and cursor disagree: listing once more without n")
+			ans.next = s.relist(true)
+		case s.sizeLeft():
+			ans.next = s.otherSize()
+		default:
 			return ans, s.disagreement(ans)
 		}
-		ans.next = s.otherSize()
 	default:
 		ans.next = s.standsStill(cur, ans)
 	}
@@ -985,8 +980,8 @@ func (s *tagsList) disagrees(ctx context.Context) bool {
 }
 
 // unproven reports whether tags may be missing in a way that the pages do not
-// show. Where they are in none of the orders by which the registry may compare,
-// it is asked.
+// show. Where the list is not in an order by which the registry may compare, it
+// is asked about that one; then they may disagree.
 func (s *tagsList) unproven(ctx context.Context) bool {
 	for s.seen.Unproven() && !s.seen.Disagrees() {
 		doubt, ok := s.seen.Doubt()
@@ -1002,7 +997,7 @@ func (s *tagsList) unproven(ctx context.Context) bool {
 			return true // it does not look at last, or not so
 		}
 	}
-	return false
+	return s.seen.Disagrees()
 }
 
 // one asks what comes after a tag, for one tag or until add has seen enough.

@@ -2,24 +2,29 @@ package ocitags
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/taglist"
 )
 
 // NewTransport returns a transport like that of a Client without one: HTTP/2,
 // proxies from the environment, no more connections to a registry than a listing
-// has requests in flight, at most 1 MiB of response headers, and no way into a
-// private network for the redirects and token servers of a public registry. It
-// is there to be changed before its first use, with TLSClientConfig for an
-// authority or a certificate of one's own, say, and then to be the Transport of a
-// Client, or of several.
+// has requests in flight, at most 128 idle ones in all and 64 to a host, at most
+// 1 MiB of response headers, and no way into a private network for the redirects
+// and token servers of a public registry. It is there to be changed before its
+// first use, with TLSClientConfig for an authority or a certificate of one's own,
+// say, and then to be the Transport of a Client, or of several. The last of these
+// goes with its DialContext.
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -27,17 +32,128 @@ func NewTransport() *http.Transport {
 		ForceAttemptHTTP2:      true, // a DialContext of one's own turns it off
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxResponseHeaderBytes: maxHeader,
+		MaxIdleConns:           128,
 		MaxIdleConnsPerHost:    64, // a listing's requests come back to the same host
 		IdleConnTimeout:        90 * time.Second,
 	}
 }
 
-// defaultTransport is shared, so that the package-level functions reuse
+// defaultTransports are shared, so that the package-level functions reuse
 // connections too.
-var defaultTransport = sync.OnceValue(NewTransport)
+var defaultTransports = sync.OnceValue(func() *transports {
+	return &transports{own: NewTransport(), elsewhere: NewTransport()}
+})
 
-// publicOnly marks a request to host, whose name a registry made up: it must
-// not stand for an address inside the user's network.
+// transports are the two of a Client: one to the registries that the user names,
+// and one to the hosts that these name. Each has its connections to itself, so
+// that one which was made for the user is never used on behalf of a registry.
+type transports struct{ own, elsewhere http.RoundTripper }
+
+// transports are made of Client.Transport, once. What is no *http.Transport keeps
+// its connections as it likes.
+func (c *Client) transports() *transports {
+	if c.Transport == nil {
+		return defaultTransports()
+	}
+	own, ok := c.Transport.(*http.Transport)
+	if !ok {
+		return &transports{c.Transport, c.Transport}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pools == nil || c.pools.own != own {
+		c.pools = &transports{own, own.Clone()}
+	}
+	return c.pools
+}
+
+// A carrier sends the requests of one listing: those to the registry's own host,
+// and with care those to hosts that a server has chosen. It is the RoundTripper
+// below the authorizer.
+type carrier struct{ *listing }
+
+// RoundTrip implements http.RoundTripper. It makes up for transports of users
+// that leave parts of a response away.
+func (c carrier) RoundTrip(req *http.Request) (*http.Response, error) {
+	rt := c.base.own
+	if origin.SameHost(req.URL.Hostname(), c.home.Hostname()) {
+		ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: c.gotConn})
+		req = req.WithContext(ctx)
+	} else {
+		guarded, err := c.judge(req)
+		if err != nil {
+			return nil, err
+		}
+		rt = c.base.elsewhere
+		if guarded {
+			req = req.WithContext(publicOnly(req.Context(), req.URL.Hostname()))
+		}
+	}
+	resp, err := rt.RoundTrip(req)
+	switch {
+	case err != nil:
+		return nil, err
+	case resp == nil:
+		return nil, permanentError{errors.New("Client.Transport returned neither a response nor an error")}
+	}
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	if resp.Request == nil {
+		resp.Request = req
+	}
+	return resp, nil
+}
+
+// gotConn is told of a connection to the registry's own host.
+func (c carrier) gotConn(info httptrace.GotConnInfo) {
+	conn := info.Conn
+	if over, ok := conn.(*tls.Conn); ok {
+		conn = over.NetConn()
+	}
+	if ours, ok := conn.(*connection); ok {
+		ours.use(c.connections)
+	}
+	if at, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil && !isPublic(at.Addr()) {
+		c.within.Store(true)
+	}
+}
+
+// isPublic is another one in tests, which have no other addresses than loopback.
+var isPublic = origin.PublicAddress
+
+// judge says whether a request to a host that a server has chosen may be sent, and
+// whether the address is to be judged when it is dialed. A registry out there
+// must not make us knock at doors inside the user's network. One that is inside
+// itself, by its name, may name others; one that is inside by its address may
+// name those of its own domain.
+func (c carrier) judge(req *http.Request) (guarded bool, err error) {
+	home, to := c.home.Hostname(), req.URL.Hostname()
+	switch allowed, _ := req.Context().Value(allowedKey{}).(string); {
+	case allowed == to:
+		return false, nil
+	case !c.outside():
+		return false, nil
+	case origin.SameSite(home, to) && c.within.Load():
+		return false, nil
+	case !origin.Public(to):
+		return false, fmt.Errorf("%w: %s leads to %s, which is no public name", ErrUnsafeLink, c.home.Host, taglist.Quote(to))
+	}
+	return true, nil
+}
+
+// outside reports whether the registry's name is out there on the internet.
+func (l *listing) outside() bool {
+	host := l.home.Hostname()
+	a, err := netip.ParseAddr(host)
+	return origin.Public(host) || err == nil && isPublic(a)
+}
+
+// allowedKey is the key of the host that Client.AllowRealm has allowed.
+type allowedKey struct{}
+
+// publicOnly marks a request to host, whose name a server made up: it must not
+// stand for an address inside the user's network.
 func publicOnly(ctx context.Context, host string) context.Context {
 	return context.WithValue(ctx, publicOnlyKey{}, host)
 }
@@ -46,12 +162,50 @@ type publicOnlyKey struct{}
 
 // A dialing says on whose behalf a connection is made.
 type dialing struct {
-	until   context.Context // of the listing, or of its part that reads
-	listing *listing
+	until context.Context // of the listing, or of its part that reads
+	home  string          // host:port of the registry
+	quota *quota          // of connections to it
 }
 
 // dialFor is the key of a dialing in a context.
 type dialFor struct{}
+
+// A quota is how many connections to its registry a listing may have.
+type quota struct {
+	mu         sync.Mutex
+	most, used int
+	freed      chan struct{} // closed when there are fewer
+}
+
+func newQuota(most int) *quota { return &quota{most: most, freed: make(chan struct{})} }
+
+// acquire waits for a place.
+func (q *quota) acquire(ctx context.Context) error {
+	for {
+		q.mu.Lock()
+		if q.used < q.most {
+			q.used++
+			q.mu.Unlock()
+			return nil
+		}
+		freed := q.freed
+		q.mu.Unlock()
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// add counts a connection that came from another listing, or went.
+func (q *quota) add(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.used += n
+	close(q.freed)
+	q.freed = make(chan struct{})
+}
 
 // dial connects like http.DefaultTransport, but with some care.
 //
@@ -63,37 +217,56 @@ type dialFor struct{}
 // that a name cannot stand for one thing at first and then for another. Behind a
 // proxy it is the proxy that resolves.
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
-	release := func() {}
+	var q *quota
 	if on, ok := ctx.Value(dialFor{}).(dialing); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(on.until, cancel)()
-		if home := on.listing.home; address == net.JoinHostPort(home.Hostname(), port(home)) {
-			select {
-			case on.listing.connections <- struct{}{}:
-				release = sync.OnceFunc(func() { <-on.listing.connections })
-			case <-ctx.Done():
-				return nil, ctx.Err()
+		if address == on.home {
+			q = on.quota
+			if err := q.acquire(ctx); err != nil {
+				return nil, err
 			}
 		}
 	}
 	conn, err := dialJudged(ctx, network, address)
 	if err != nil {
-		release()
+		if q != nil {
+			q.add(-1)
+		}
 		return nil, err
 	}
-	return &connection{conn, release}, nil
+	return &connection{Conn: conn, holder: q}, nil
 }
 
-// A connection counts until it is closed.
+// A connection counts for the listing that used it last, until it is closed. It
+// holds nothing else of it: it may be idle for long.
 type connection struct {
 	net.Conn
-	release func()
+	mu     sync.Mutex
+	holder *quota // nil: it is not counted
+}
+
+// use counts it for another listing: net/http gives a connection to whoever comes
+// first, and the listing that has dialed it may then need another one.
+func (c *connection) use(by *quota) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.holder != nil && c.holder != by {
+		c.holder.add(-1)
+		by.add(1)
+		c.holder = by
+	}
 }
 
 func (c *connection) Close() error {
-	c.release()
+	c.mu.Lock()
+	if c.holder != nil {
+		c.holder.add(-1)
+		c.holder = nil
+	}
+	c.mu.Unlock()
 	return c.Conn.Close()
 }
 
@@ -102,7 +275,7 @@ func dialJudged(ctx context.Context, network, address string) (net.Conn, error) 
 	host, _, err := net.SplitHostPort(address)
 	if err == nil && ctx.Value(publicOnlyKey{}) == host {
 		d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
-			if ap, err := netip.ParseAddrPort(address); err != nil || !publicAddress(ap.Addr()) {
+			if ap, err := netip.ParseAddrPort(address); err != nil || !isPublic(ap.Addr()) {
 				return fmt.Errorf("%w: %s is at the address %s, inside a private network", ErrUnsafeLink, taglist.Quote(host), address)
 			}
 			return nil
@@ -111,30 +284,17 @@ func dialJudged(ctx context.Context, network, address string) (net.Conn, error) 
 	return d.DialContext(ctx, network, address)
 }
 
-// publicAddress reports whether an address is one that everybody reaches.
-func publicAddress(a netip.Addr) bool {
-	a = a.Unmap()
-	shared := netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !shared.Contains(a)
-}
-
-// checkRedirect follows few redirects, never one from https to http, and none
-// from a registry out there into the user's network. What may be sent along is
-// the authorizer's to decide.
+// checkRedirect follows few redirects, and never one from https to http. Where
+// they may lead is the carrier's to decide, and what may be sent along is the
+// authorizer's.
 func checkRedirect(req *http.Request, via []*http.Request) error {
-	from, to := via[0].URL.Hostname(), req.URL.Hostname()
-	outside := publicName(from) && !sameDomain(from, to)
 	switch {
 	case len(via) > maxRedirects:
 		return permanentError{fmt.Errorf("%w: more than %d redirects", ErrInvalidResponse, maxRedirects)}
-	case req.URL.Scheme != "https" && via[0].URL.Scheme == "https":
+	case req.URL.Scheme != "https" && via[len(via)-1].URL.Scheme == "https":
 		return fmt.Errorf("%w: a redirect leads from https to %s", ErrUnsafeLink, taglist.Quote(req.URL.Scheme))
 	case req.URL.User != nil:
 		return fmt.Errorf("%w: a redirect carries user-info", ErrUnsafeLink)
-	case outside && !publicName(to):
-		return fmt.Errorf("%w: a redirect leads to %s, which is no public name", ErrUnsafeLink, taglist.Quote(to))
-	case outside:
-		*req = *req.WithContext(publicOnly(req.Context(), to))
 	}
 	// Set by net/http; it would tell a foreign host what we were looking for.
 	req.Header.Del("Referer")

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
+
+	"github.com/ocitags/ocitags/internal/origin"
 )
 
 // Scheme is what stood in front of a reference.
@@ -42,14 +44,12 @@ func (r Repository) Address() string {
 }
 
 // Loopback reports whether host, with or without a port, is this machine:
-// localhost, 127.0.0.0/8 or ::1.
+// localhost and the names under it, 127.0.0.0/8 or ::1.
 func Loopback(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
+	return origin.Loopback(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
 }
 
 // wholeDomain is distribution's grammar of a host and port, for all of a string.
@@ -64,12 +64,12 @@ func Parse(ref string) (Repository, error) {
 	if before, after, ok := strings.Cut(ref, "://"); ok {
 		switch strings.ToLower(before) {
 		case "oci", "docker":
-		case "https":
+		case "https", "oci+https":
 			repo.Scheme = HTTPS
-		case "http":
+		case "http", "oci+http":
 			repo.Scheme = HTTP
 		default:
-			return Repository{}, errors.New("the scheme is none of oci, docker, https, http")
+			return Repository{}, errors.New("the scheme is none of oci, docker, https, http, oci+https, oci+http")
 		}
 		rest = after
 	}
@@ -85,6 +85,8 @@ func Parse(ref string) (Repository, error) {
 			return Repository{}, errFormat
 		}
 		repo.Host, rest = host, "host.invalid/"+name
+	} else if host, name, ok := strings.Cut(rest, "/"); ok && strings.Contains(host, ".") {
+		rest = hostOf(host) + "/" + name // distribution takes no dot at the end
 	}
 	named, err := reference.ParseNormalizedNamed(rest)
 	if err != nil {
@@ -93,14 +95,43 @@ func Parse(ref string) (Repository, error) {
 	if repo.Host == "" {
 		repo.Host = reference.Domain(named)
 	}
-	repo.Host, repo.Name = strings.ToLower(repo.Host), reference.Path(named)
-	if repo.Host == "index.docker.io" || repo.Host == "registry-1.docker.io" {
-		repo.Host = "docker.io"
+	repo.Host, repo.Name = hostOf(repo.Host), reference.Path(named)
+	if hub[repo.Host] {
+		if repo.Host = "docker.io"; !strings.Contains(repo.Name, "/") {
+			repo.Name = "library/" + repo.Name
+		}
+	}
+	if err := checkAddress(repo.Host); err != nil {
+		return Repository{}, err
 	}
 	if err := checkPort(repo.Host); err != nil {
 		return Repository{}, err
 	}
 	return repo, nil
+}
+
+// hub are the names of Docker Hub.
+var hub = map[string]bool{"docker.io": true, "index.docker.io": true, "registry-1.docker.io": true, "registry.hub.docker.com": true}
+
+// hostOf is a host as it is asked: in lower case, and without the dot at the end
+// by which a name says that it is complete.
+func hostOf(host string) string {
+	name, port, err := net.SplitHostPort(host)
+	if err != nil || strings.HasPrefix(host, "[") {
+		return strings.ToLower(strings.TrimSuffix(host, "."))
+	}
+	return strings.ToLower(strings.TrimSuffix(name, ".")) + ":" + port
+}
+
+// checkAddress finds what looks like an IPv6 address and is none.
+func checkAddress(host string) error {
+	if !strings.HasPrefix(host, "[") {
+		return nil
+	}
+	if _, err := netip.ParseAddr(host[1:strings.IndexByte(host, ']')]); err != nil {
+		return errors.New("what stands in brackets is no IPv6 address")
+	}
+	return nil
 }
 
 func checkPort(host string) error {
@@ -114,19 +145,22 @@ func checkPort(host string) error {
 	return nil
 }
 
+// ErrUppercase is that a name has capitals, which no repository has.
+var ErrUppercase = reference.ErrNameContainsUppercase
+
 // cause keeps the reasons that distribution gives a name for; its other texts
 // repeat the reference unquoted.
 func cause(err error) error {
 	for _, known := range []error{
 		reference.ErrTagInvalidFormat, reference.ErrDigestInvalidFormat,
-		reference.ErrNameContainsUppercase, reference.ErrNameEmpty, reference.ErrNameTooLong,
+		ErrUppercase, reference.ErrNameEmpty, reference.ErrNameTooLong,
 	} {
 		if errors.Is(err, known) {
 			return known
 		}
 	}
 	if strings.Contains(err.Error(), "must be lowercase") {
-		return reference.ErrNameContainsUppercase
+		return ErrUppercase
 	}
 	return errFormat
 }
