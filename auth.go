@@ -368,14 +368,15 @@ func (a *authorization) renew(ctx context.Context, refused string, asked challen
 type authorizer struct {
 	*listing
 
-	once   sync.Once
-	cred   Credential
-	err    error
-	looked atomic.Bool // for a credential
-	known  atomic.Bool // there is one
-	sent   atomic.Bool // one was used
-	unfit  atomic.Bool // one was known, and could not be
-	probed atomic.Bool // it was asked whether it wants one
+	once    sync.Once
+	cred    Credential
+	err     error
+	missing error       // a helper is not installed that might know one
+	looked  atomic.Bool // for a credential
+	known   atomic.Bool // there is one
+	sent    atomic.Bool // one was used
+	unfit   atomic.Bool // one was known, and could not be
+	probed  atomic.Bool // it was asked whether it wants one
 }
 
 // RoundTrip implements http.RoundTripper: it does not modify req, and closes
@@ -436,16 +437,17 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	release(resp)
 	// Once for each 401: a header that was just fetched and is refused again
 	// goes to the caller.
-	asked, err := chooseChallenge(challenges)
-	if err != nil {
+	asked, unknown := chooseChallenge(challenges)
+	auth, err := authorization() // looked for in any case, so that a refusal can tell what became of it
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if asked.scheme == "" {
+	case unknown != nil && a.known.Load():
+		return nil, fmt.Errorf("%w; the credential for %s was not sent", unknown, a.repo.Host)
+	case unknown != nil:
+		return nil, fmt.Errorf("%w; no credential was sent", unknown)
+	case asked.scheme == "":
 		return resp, nil
-	}
-	auth, err := authorization()
-	if err != nil {
-		return nil, err
 	}
 	renewed, err := a.renew(ctx, auth, header, asked, fetch)
 	switch {
@@ -562,7 +564,11 @@ func (a *authorizer) credential(ctx context.Context) (Credential, error) {
 		if find == nil {
 			find = DefaultCredentials
 		}
-		if a.cred, a.err = find(ctx, a.repo.Host, a.repo.Name); a.err != nil {
+		a.cred, a.err = find(ctx, a.repo.Host, a.repo.Name)
+		if _, ok := errors.AsType[missingHelperError](a.err); ok {
+			a.missing, a.err = a.err, nil
+		}
+		if a.err != nil {
 			a.err = permanentError{fmt.Errorf("finding the credential for %s: %w", a.repo.Host, a.err)}
 		}
 		a.known.Store(a.cred != (Credential{}))

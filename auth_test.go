@@ -341,7 +341,7 @@ func TestUnauthorized(t *testing.T) {
 		requests int
 	}{
 		{"Negotiate only", always("Negotiate", "Digest realm=x"), user, `asks for "negotiate" authentication`, 1},
-		{"no challenge", always(), user, "no credential was sent: the registry did not ask for one", 1},
+		{"no challenge", always(), user, "the credential for registry.example was not sent: the registry did not ask for one", 1},
 		{"good tokens for ever", always(bearer), user, "the credential for registry.example was sent", 3},
 		{"an anonymous token", always(bearer), Credential{}, "no credential was sent", 3},
 		{"Basic, with a password", always("Basic realm=x"), user, "the credential for registry.example was sent", 2},

@@ -2,15 +2,18 @@ package ocitags
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -114,47 +117,86 @@ func StaticCredential(host string, cred Credential) CredentialFunc {
 // has an entry:
 //
 //   - $REGISTRY_AUTH_FILE
+//   - $DOCKER_AUTH_CONFIG, which is the content of such a file
 //   - $DOCKER_CONFIG/config.json, or ~/.docker/config.json
-//   - $XDG_RUNTIME_DIR/containers/auth.json
-//   - ~/.config/containers/auth.json
+//   - $XDG_RUNTIME_DIR/containers/auth.json, or without that variable
+//     /run/containers/<uid>/auth.json
+//   - $XDG_CONFIG_HOME/containers/auth.json, or ~/.config/containers/auth.json
 //
-// In each file a helper for the host (credHelpers) comes first, then an entry
+// In each a helper for the host (credHelpers) comes first, then an entry
 // (auths), of which the longest key wins, host/org/name, host/org or host, then
-// the helper for all hosts (credsStore). The entry for Docker Hub may be called
-// docker.io, index.docker.io, registry-1.docker.io or, as docker login does,
-// https://index.docker.io/v1/. Files that do not exist or are empty are passed
-// over, those that cannot be read are errors. A helper is given 30 seconds.
-// Errors hold nothing of what a file or a helper said.
+// the helper for all hosts (credsStore). A helper whose name is empty stands for
+// the file. The entry for Docker Hub may be called docker.io, index.docker.io,
+// registry-1.docker.io or, as docker login does, https://index.docker.io/v1/.
+// Files that do not exist, are empty or are directories are passed over, those
+// that cannot be read are errors. A helper is given 30 seconds. One that is not
+// installed is an error where nothing else has an entry; a listing goes on as a
+// stranger then, and tells of it if that is refused. Errors hold nothing of what
+// a file or a helper said.
 func DefaultCredentials(ctx context.Context, host, repository string) (Credential, error) {
-	for _, path := range credentialFiles() {
-		cred, err := readCredential(ctx, path, host, repository)
+	var missing error
+	for _, source := range credentialSources() {
+		cred, err := source.credential(ctx, host, repository)
+		if notInstalled, ok := errors.AsType[missingHelperError](err); ok {
+			missing = cmp.Or(missing, error(notInstalled))
+			continue
+		}
 		if err != nil || cred != (Credential{}) {
 			return cred, err
 		}
 	}
-	return Credential{}, nil
+	return Credential{}, missing
 }
 
-// credentialFiles is the order of containers-auth.json(5), with Docker's file
-// before Podman's defaults.
-func credentialFiles() []string {
-	var files []string
+// A missingHelperError is that a credential helper is not installed.
+type missingHelperError struct{ error }
+
+// A credentialSource is a file of credentials, or the content of one.
+type credentialSource struct {
+	name string // as errors call it
+	path string // "": there is only the content
+	text string
+}
+
+// credentialSources is the order of containers-auth.json(5), with Docker's before
+// Podman's defaults.
+func credentialSources() []credentialSource {
+	var sources []credentialSource
 	add := func(dir string, elem ...string) {
 		if dir != "" {
-			files = append(files, filepath.Join(append([]string{dir}, elem...)...))
+			path := filepath.Join(append([]string{dir}, elem...)...)
+			sources = append(sources, fileSource(path))
 		}
 	}
 	home, _ := os.UserHomeDir()
 	add(os.Getenv("REGISTRY_AUTH_FILE"))
+	if text := os.Getenv("DOCKER_AUTH_CONFIG"); strings.TrimSpace(text) != "" {
+		sources = append(sources, credentialSource{name: "$DOCKER_AUTH_CONFIG", text: text})
+	}
 	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" {
 		add(dir, "config.json")
 	} else {
 		add(home, ".docker", "config.json")
 	}
-	add(os.Getenv("XDG_RUNTIME_DIR"), "containers", "auth.json")
-	add(home, ".config", "containers", "auth.json")
-	return files
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		add(dir, "containers", "auth.json")
+	} else {
+		add(filepath.Join(runContainers, strconv.Itoa(os.Getuid())), "auth.json")
+	}
+	if dir := os.Getenv("XDG_CONFIG_HOME"); dir != "" {
+		add(dir, "containers", "auth.json")
+	} else {
+		add(home, ".config", "containers", "auth.json")
+	}
+	return sources
 }
+
+func fileSource(path string) credentialSource {
+	return credentialSource{name: "credential file " + strconv.Quote(path), path: path}
+}
+
+// runContainers is another one in tests.
+var runContainers = "/run/containers"
 
 // A credentialFile is what is read of a file to choose the entry, or the helper,
 // that is then asked for a credential.
@@ -164,64 +206,83 @@ type credentialFile struct {
 	CredsStore  string                    `json:"credsStore"`
 }
 
-// readCredential asks one file, and through it the helpers that it names. An
-// error may be made of what was decoded, so only our own words go on.
-func readCredential(ctx context.Context, path, host, repository string) (Credential, error) {
-	broken := func(what string) error {
-		return fmt.Errorf("credential file %s %s", strconv.Quote(path), what)
-	}
-	file, err := openCredentialFile(path)
+// hubKeys are the names of Docker Hub in such files. The one that docker login
+// writes is also what helpers know it by.
+var hubKeys = []string{"docker.io", hubServer, "index.docker.io", "registry-1.docker.io"}
+
+const hubServer = "https://index.docker.io/v1/"
+
+// credential asks one source, and through it the helpers that it names. An error
+// may be made of what was decoded, so only our own words go on.
+func (s credentialSource) credential(ctx context.Context, host, repository string) (Credential, error) {
+	broken := func(what string) error { return fmt.Errorf("%s %s", s.name, what) }
+	file, err := s.read()
 	if err != nil {
 		return Credential{}, broken(err.Error())
 	}
-	hosts := []string{host}
+	keys, server := []string{host}, host
 	if host == "docker.io" {
-		hosts = []string{"https://index.docker.io/v1/", "docker.io", "index.docker.io", "registry-1.docker.io"}
+		keys, server = hubKeys, hubServer
 	}
-	for _, key := range hosts {
-		if helper, ok := file.CredHelpers[key]; ok {
-			return runHelper(ctx, helperTimeout, path, helper, key)
+	helper, at, ok := file.helper(keys)
+	if ok && helper != "" {
+		if at == "docker.io" {
+			at = server
 		}
+		return runHelper(ctx, helperTimeout, s.name, helper, at)
 	}
-	key, err := file.find(hosts, host+"/"+repository)
+	key, err := file.find(keys, host+"/"+repository)
 	if err != nil {
 		return Credential{}, broken(err.Error())
 	}
 	if key != "" {
-		store, err := credentials.NewFileStore(path)
-		if err != nil {
-			return Credential{}, broken("cannot be read")
-		}
-		cred, err := store.Get(ctx, key)
+		cred, err := decodeEntry(ctx, file.Auths[key])
 		if err != nil {
 			return Credential{}, broken("has a broken entry for " + strconv.Quote(key))
 		}
-		if c := Credential(cred); c != (Credential{}) {
-			return c, nil
+		if cred != (Credential{}) {
+			return cred, nil
 		}
 	}
-	if file.CredsStore != "" {
-		return runHelper(ctx, helperTimeout, path, file.CredsStore, hosts[0])
+	if file.CredsStore != "" && !ok {
+		return runHelper(ctx, helperTimeout, s.name, file.CredsStore, server)
 	}
 	return Credential{}, nil
 }
 
-// openCredentialFile reads a file of a reasonable size, and nothing that is no
-// file: a pipe would not end. Its errors continue "credential file …".
-func openCredentialFile(path string) (credentialFile, error) {
-	var file credentialFile
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return file, nil
-	case err != nil || !info.Mode().IsRegular():
-		return file, errors.New("is no readable file")
-	case info.Size() > maxCredentialFile:
-		return file, fmt.Errorf("has more than %d bytes", maxCredentialFile)
-	}
-	text, err := os.ReadFile(path)
+// decodeEntry decodes one entry of auths.
+func decodeEntry(ctx context.Context, text jsontext.Value) (Credential, error) {
+	const key = "x"
+	store, err := credentials.NewMemoryStoreFromDockerConfig(fmt.Appendf(nil, `{"auths":{%q:%s}}`, key, text))
 	if err != nil {
-		return file, errors.New("is no readable file")
+		return Credential{}, err
+	}
+	cred, err := store.Get(ctx, key)
+	if err != nil {
+		return Credential{}, err
+	}
+	c := Credential(cred)
+	c.Password = strings.TrimRight(c.Password, "\x00") // as Docker cuts it
+	return c, nil
+}
+
+// read reads a file of a reasonable size, and nothing that is no file: a pipe
+// would not end. Its errors continue the source's name.
+func (s credentialSource) read() (file credentialFile, err error) {
+	text := []byte(s.text)
+	if s.path != "" {
+		info, err := os.Stat(s.path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), err == nil && info.IsDir(): // what Kubernetes makes of an optional secret
+			return file, nil
+		case err != nil || !info.Mode().IsRegular():
+			return file, errors.New("is no readable file")
+		case info.Size() > maxCredentialFile:
+			return file, fmt.Errorf("has more than %d bytes", maxCredentialFile)
+		}
+		if text, err = os.ReadFile(s.path); err != nil {
+			return file, errors.New("is no readable file")
+		}
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
 		return file, nil
@@ -232,9 +293,28 @@ func openCredentialFile(path string) (credentialFile, error) {
 	return file, nil
 }
 
+// helper returns the helper of credHelpers for a registry, by any of its keys, and
+// the key. Its name may be empty.
+func (f credentialFile) helper(keys []string) (name, at string, ok bool) {
+	for _, key := range keys {
+		if name, ok := f.CredHelpers[key]; ok {
+			return name, key, true
+		}
+	}
+	for _, key := range keys {
+		for _, written := range slices.Sorted(maps.Keys(f.CredHelpers)) {
+			if plainKey(written) == plainKey(key) {
+				return f.CredHelpers[written], key, true
+			}
+		}
+	}
+	return "", "", false
+}
+
 // find returns the key of auths that is best for a repository: the longest
-// part of its name, and then the host by any of its names. Keys may be written
-// as URLs, as docker login once did.
+// part of its name, then the host by any of its names, and then a URL at the
+// host, whose path Docker does not look at. Keys may be written as URLs, as docker
+// login once did.
 func (f credentialFile) find(hosts []string, repository string) (string, error) {
 	var wanted []string
 	for name := repository; strings.Contains(name, "/"); name = name[:strings.LastIndexByte(name, '/')] {
@@ -244,20 +324,45 @@ func (f credentialFile) find(hosts []string, repository string) (string, error) 
 		if _, ok := f.Auths[name]; ok {
 			return name, nil
 		}
-		var found []string
-		for key := range f.Auths {
-			if plainKey(key) == plainKey(name) {
-				found = append(found, key)
-			}
+		key, err := f.only(name, plainKey)
+		if err != nil || key != "" {
+			return key, err
 		}
-		if len(found) > 1 {
-			return "", fmt.Errorf("has more than one entry for %s", strconv.Quote(name))
-		}
-		if len(found) == 1 {
-			return found[0], nil
+	}
+	for _, host := range hosts {
+		key, err := f.only(host, hostOfURL)
+		if err != nil || key != "" {
+			return key, err
 		}
 	}
 	return "", nil
+}
+
+// only returns the one key of auths that means name.
+func (f credentialFile) only(name string, meaning func(key string) string) (string, error) {
+	var found []string
+	for key := range f.Auths {
+		if meaning(key) == plainKey(name) {
+			found = append(found, key)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", nil
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("has more than one entry for %s", strconv.Quote(name))
+}
+
+// hostOfURL is the host of a key that is a URL; "": it is none.
+func hostOfURL(key string) string {
+	_, rest, ok := strings.Cut(key, "://")
+	if !ok {
+		return ""
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	return strings.ToLower(host)
 }
 
 // plainKey is a key of auths without what it may be dressed in: a scheme, the
@@ -279,13 +384,13 @@ func plainKey(key string) string {
 // its standard input, JSON on its standard output (docker-credential-helpers).
 // What it prints is bounded, its standard error goes nowhere, and what it has
 // left running is not waited for.
-func runHelper(parent context.Context, within time.Duration, path, helper, host string) (Credential, error) {
+func runHelper(parent context.Context, within time.Duration, source, helper, host string) (Credential, error) {
 	if strings.Trim(helper, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" || helper == "" {
-		return Credential{}, fmt.Errorf("credential file %s names a helper that is no plain word", strconv.Quote(path))
+		return Credential{}, fmt.Errorf("%s names a helper that is no plain word", source)
 	}
 	name := "docker-credential-" + helper
 	failed := func(how string) error {
-		return fmt.Errorf("%s, which credential file %s names, %s; try: echo %s | %s get", name, strconv.Quote(path), how, host, name)
+		return fmt.Errorf("%s, which %s names, %s; try: echo %s | %s get", name, source, how, host, name)
 	}
 	ctx, cancel := context.WithTimeout(parent, within)
 	defer cancel()
@@ -295,6 +400,8 @@ func runHelper(parent context.Context, within time.Duration, path, helper, host 
 	cmd.WaitDelay = helperPatience
 	err := cmd.Run()
 	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return Credential{}, missingHelperError{fmt.Errorf("%s, which %s names, is not installed", name, source)}
 	case parent.Err() != nil:
 		return Credential{}, fmt.Errorf("while %s was asked: %w", name, ended(parent))
 	case ctx.Err() != nil:
@@ -316,7 +423,7 @@ func runHelper(parent context.Context, within time.Duration, path, helper, host 
 	if answer.Username == "<token>" { // an identity token, by convention
 		return Credential{RefreshToken: answer.Secret}, nil
 	}
-	return Credential{Username: answer.Username, Password: answer.Secret}, nil
+	return Credential{Username: answer.Username, Password: strings.TrimRight(answer.Secret, "\x00")}, nil
 }
 
 // output holds what a helper prints, up to maxHelperOutput.

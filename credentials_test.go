@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -89,9 +90,12 @@ func files(t *testing.T, contents map[string]string) string {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o700))
 	}
-	for _, name := range []string{"REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"} {
+	for _, name := range []string{"REGISTRY_AUTH_FILE", "DOCKER_AUTH_CONFIG", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"} {
 		t.Setenv(name, "")
 	}
+	before := runContainers
+	runContainers = filepath.Join(home, "run-containers")
+	t.Cleanup(func() { runContainers = before })
 	t.Setenv("HOME", home)
 	return home
 }
@@ -178,10 +182,86 @@ func TestDefaultCredentials(t *testing.T) {
 		files(t, map[string]string{".docker/config.json": " \n", ".config/containers/auth.json": entry("ghcr.io", "5")})
 		assert.Equal(t, "5", password(t, "ghcr.io", "a/b"))
 	})
+	t.Run("a directory, as Kubernetes makes of an optional secret", func(t *testing.T) {
+		files(t, map[string]string{".docker/config.json/x": "", ".config/containers/auth.json": entry("ghcr.io", "5")})
+		assert.Equal(t, "5", password(t, "ghcr.io", "a/b"))
+	})
 	t.Run("no file", func(t *testing.T) {
-		files(t, map[string]string{".docker/config.json/x": ""})
+		t.Setenv("REGISTRY_AUTH_FILE", os.DevNull)
 		_, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
 		require.ErrorContains(t, err, "no readable file")
+	})
+	t.Run("where podman looks", func(t *testing.T) {
+		home := files(t, map[string]string{
+			"containers/" + strconv.Itoa(os.Getuid()) + "/auth.json": entry("ghcr.io", "run"), "xdg/containers/auth.json": entry("ghcr.io", "xdg"), ".config/containers/auth.json": entry("ghcr.io", "home"),
+		})
+		assert.Equal(t, "home", password(t, "ghcr.io", "a/b"))
+		t.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "xdg"))
+		assert.Equal(t, "xdg", password(t, "ghcr.io", "a/b"))
+		runContainers = filepath.Join(home, "containers")
+		assert.Equal(t, "run", password(t, "ghcr.io", "a/b"))
+		t.Setenv("XDG_RUNTIME_DIR", filepath.Join(home, "nowhere"))
+		assert.Equal(t, "xdg", password(t, "ghcr.io", "a/b"), "which is another place then")
+	})
+	t.Run("the content in a variable", func(t *testing.T) {
+		home := files(t, map[string]string{"explicit.json": entry("ghcr.io", "1"), ".docker/config.json": entry("ghcr.io", "3")})
+		t.Setenv("DOCKER_AUTH_CONFIG", entry("ghcr.io", "2"))
+		assert.Equal(t, "2", password(t, "ghcr.io", "a/b"))
+		t.Setenv("REGISTRY_AUTH_FILE", filepath.Join(home, "explicit.json"))
+		assert.Equal(t, "1", password(t, "ghcr.io", "a/b"))
+		t.Setenv("REGISTRY_AUTH_FILE", "")
+		t.Setenv("DOCKER_AUTH_CONFIG", `{"auths":"`+secret+`"}`)
+		_, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+		require.ErrorContains(t, err, "$DOCKER_AUTH_CONFIG is not the JSON of a credential file")
+		assert.NotContains(t, err.Error(), secret)
+	})
+	t.Run("docker.io before index.docker.io", func(t *testing.T) {
+		two := func(other string) string {
+			return strings.TrimSuffix(entry("docker.io", "docker.io"), "}}") + "," + strings.TrimPrefix(entry(other, other), `{"auths":{`)
+		}
+		for _, other := range []string{"index.docker.io", "https://index.docker.io/v1/", "registry-1.docker.io"} {
+			files(t, map[string]string{".docker/config.json": two(other)})
+			assert.Equal(t, "docker.io", password(t, "docker.io", "library/ubuntu"), other)
+		}
+	})
+	t.Run("a URL with a path counts for its host, after namespaces", func(t *testing.T) {
+		files(t, map[string]string{".docker/config.json": entry("https://reg.example/some/path", "x")})
+		assert.Equal(t, "x", password(t, "reg.example", "a/b"))
+		assert.Empty(t, password(t, "other.example", "some/path"))
+		files(t, map[string]string{".docker/config.json": strings.TrimSuffix(entry("https://reg.example/some/path", "x"), "}}") + "," + strings.TrimPrefix(entry("reg.example/a", "a"), `{"auths":{`)})
+		assert.Equal(t, "a", password(t, "reg.example", "a/b"))
+		assert.Equal(t, "x", password(t, "reg.example", "c/d"))
+		files(t, map[string]string{".docker/config.json": entry("reg.example/other", "x")})
+		assert.Empty(t, password(t, "reg.example", "a/b"), "a namespace is no host")
+	})
+	t.Run("NULs after a password", func(t *testing.T) {
+		files(t, map[string]string{".docker/config.json": entry("ghcr.io", "pw\x00\x00")})
+		assert.Equal(t, "pw", password(t, "ghcr.io", "a/b"))
+	})
+	t.Run("a helper without a name stands for the file", func(t *testing.T) {
+		files(t, map[string]string{".docker/config.json": `{"credHelpers":{"ghcr.io":""},"credsStore":"none","auths":{"ghcr.io":{"username":"u","password":"p"}}}`})
+		cred, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
+		require.NoError(t, err)
+		assert.Equal(t, Credential{Username: "u", Password: "p"}, cred)
+	})
+	t.Run("a helper that is not installed", func(t *testing.T) {
+		for _, text := range []string{`{"credsStore":"is-not-there"}`, `{"credHelpers":{"https://REGISTRY.example/":"is-not-there"}}`} {
+			files(t, map[string]string{".docker/config.json": text})
+			_, err := DefaultCredentials(t.Context(), "registry.example", "a/b")
+			require.ErrorContains(t, err, "docker-credential-is-not-there")
+			require.ErrorContains(t, err, "is not installed")
+
+			// A public list goes on without it, and a refusal names it.
+			r, network := locked(t, "gitlab", &regtest.Auth{})
+			mustList(t, &Client{Transport: network}, ref, r, "a/b")
+			_, network = locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
+			_, err = (&Client{Transport: network}).ListTags(t.Context(), ref)
+			require.ErrorIs(t, err, ErrUnauthorized)
+			require.ErrorContains(t, err, "docker-credential-is-not-there")
+
+			files(t, map[string]string{".docker/config.json": text, ".config/containers/auth.json": entry("registry.example", "5")})
+			assert.Equal(t, "5", password(t, "registry.example", "a/b"), "another file has it")
+		}
 	})
 	t.Run("a huge file", func(t *testing.T) {
 		files(t, map[string]string{".docker/config.json": strings.Repeat(" ", maxCredentialFile+1)})
@@ -233,7 +313,7 @@ func TestCredentialHelpers(t *testing.T) {
 		assert.Equal(t, "ghcr.io\nhttps://index.docker.io/v1/\n", string(asked))
 	})
 	t.Run("with a name that is none", func(t *testing.T) {
-		for _, name := range []string{"../test", "a b", "x;rm", "", "/bin/true", ".."} {
+		for _, name := range []string{"../test", "a b", "x;rm", "/bin/true", ".."} {
 			helper(t, fmt.Sprintf(`{"credHelpers":{"ghcr.io":%q}}`, name), "echo '{}'")
 			_, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
 			require.ErrorContains(t, err, "no plain word", name)
@@ -292,11 +372,12 @@ func FuzzCredentialFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		path := filepath.Join(t.TempDir(), "config.json")
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		file, err := openCredentialFile(path)
+		source := fileSource(path)
+		file, err := source.read()
 		if err != nil || len(file.CredHelpers) > 0 || file.CredsStore != "" {
 			return // helpers are programs: not here
 		}
-		cred, err := readCredential(t.Context(), path, "ghcr.io", "a/b")
+		cred, err := source.credential(t.Context(), "ghcr.io", "a/b")
 		if err != nil {
 			require.Equal(t, Credential{}, cred)
 			require.NotContains(t, err.Error(), secret)
