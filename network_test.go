@@ -578,3 +578,36 @@ func TestRetriesOfProxies(t *testing.T) {
 	require.ErrorContains(t, err, "(tried 2 times)")
 	assert.Equal(t, 2, n)
 }
+
+// FAULTS 121: what is remembered of a URL is a hash of it.
+func TestFault121LongCursors(t *testing.T) {
+	const pages, long = 10_000, 7 << 10
+	filler := strings.Repeat("c", long)
+	c := &Client{Credentials: Anonymous, Concurrency: 1, Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+		var k int
+		_, _ = fmt.Sscanf(req.URL.Query().Get("next"), "%d-", &k)
+		resp := &http.Response{StatusCode: 200, Header: http.Header{}, Request: req, Body: io.NopCloser(strings.NewReader(fmt.Sprintf(`{"tags":["%06d"]}`, k)))}
+		if k < pages {
+			resp.Header.Set("Link", fmt.Sprintf(`<?next=%d-%s>; rel="next"`, k+1, filler))
+		}
+		return resp, nil
+	})}
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	n := 0
+	var before uint64
+	for _, err := range c.Tags(t.Context(), ref) {
+		require.NoError(t, err)
+		if n++; n == 100 {
+			before = heap()
+		}
+		if n == pages {
+			assert.Less(t, int64(heap())-int64(before), int64(pages*long/8))
+		}
+	}
+	assert.Equal(t, pages+1, n)
+}

@@ -31,7 +31,18 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)   // a second one ends it even where nobody reads what it writes
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of Write, after which there is still to be cleaned up
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	var stdout io.Writer = os.Stdout
+	if isClosed(os.Stdout) {
+		stdout = closedOutput{}
+	}
+	os.Exit(run(ctx, os.Args[1:], stdout, os.Stderr))
+}
+
+// closedOutput is a standard output that is closed.
+type closedOutput struct{}
+
+func (closedOutput) Write([]byte) (int, error) {
+	return 0, errors.New("standard output is closed; to print nothing, write >/dev/null")
 }
 
 const usage = `usage: ocitags [flags] REFERENCE

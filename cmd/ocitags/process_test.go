@@ -84,3 +84,17 @@ func TestPipeThatIsClosed(t *testing.T) {
 	assert.Equal(t, 1, cmd.ProcessState.ExitCode(), "and not killed by SIGPIPE")
 	assert.Empty(t, stderr.String())
 }
+
+// FAULTS 125: ocitags … >&-, a standard output that is closed, is an error.
+func TestStandardOutputThatIsClosed(t *testing.T) {
+	_, host := serve(t, "gitlab-c")
+	for _, args := range [][]string{{host + "/a/b"}, {"-json", host + "/a/b"}, {"-count", host + "/a/b"}, {"-version"}, {"-demo"}} {
+		inner, stderr := process(t, args...)
+		cmd := exec.CommandContext(t.Context(), "sh", append([]string{"-c", `exec "$0" "$@" >&-`}, inner.Args...)...)
+		cmd.Env, cmd.Stderr = inner.Env, stderr
+		_ = cmd.Run()
+		assert.Equal(t, 1, cmd.ProcessState.ExitCode(), "%v", args)
+		assert.Len(t, lines(stderr.String()), 1, "%v", args)
+		assert.Contains(t, stderr.String(), "ocitags: ", "%v", args)
+	}
+}

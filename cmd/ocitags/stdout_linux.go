@@ -1,0 +1,27 @@
+package main
+
+import (
+	"os"
+	"syscall"
+)
+
+// isClosed reports whether a standard stream was closed when the process began.
+// The runtime then puts /dev/null in its place, open for reading and writing, so
+// that no other file gets its number; a shell's >/dev/null is open for writing
+// only. Where all three are so, that is what a daemon is started with.
+func isClosed(f *os.File) bool {
+	return isFullNull(f) && !(isFullNull(os.Stdin) && isFullNull(os.Stdout) && isFullNull(os.Stderr))
+}
+
+func isFullNull(f *os.File) bool {
+	null, err := os.Stat(os.DevNull)
+	if err != nil {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil || !os.SameFile(info, null) {
+		return false
+	}
+	flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, f.Fd(), syscall.F_GETFL, 0)
+	return errno == 0 && flags&syscall.O_ACCMODE == syscall.O_RDWR
+}
