@@ -377,6 +377,8 @@ type authorizer struct {
 	sent    atomic.Bool // one was used
 	unfit   atomic.Bool // one was known, and could not be
 	probed  atomic.Bool // it was asked whether it wants one
+
+	away atomic.Pointer[string] // the host where a redirect led, which did not get one; nil: none
 }
 
 // RoundTrip implements http.RoundTripper: it does not modify req, and closes
@@ -420,6 +422,11 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	challenges := resp.Header.Values("WWW-Authenticate")
+	if code := resp.StatusCode; !home && (code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusNotFound) {
+		if cred, err := a.credential(ctx); err == nil && cred != (Credential{}) { // so that a refusal can tell of it
+			a.away.Store(&req.URL.Host)
+		}
+	}
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
 	case http.StatusForbidden, http.StatusNotFound:

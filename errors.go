@@ -235,6 +235,8 @@ func (l *listing) refusal(resp *http.Response, body []byte, bare bool) error {
 // whoAsked says whether a credential was sent.
 func (l *listing) whoAsked() string {
 	switch {
+	case l.auth.away.Load() != nil:
+		return "the credential for " + l.repo.Host + " was not sent to " + taglist.Quote(*l.auth.away.Load()) + ", where a redirect led"
 	case l.auth.sent.Load():
 		return "the credential for " + l.repo.Host + " was sent"
 	case l.auth.unfit.Load():

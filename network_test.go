@@ -449,11 +449,33 @@ func TestRefusalsTellOfTheCredential(t *testing.T) {
 		require.ErrorContains(t, err, "the credential for registry.example was not sent: the registry did not ask for one", "%d", status)
 		assert.NotContains(t, err.Error(), secret)
 	}
-	network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	for _, status := range []int{401, 403, 404} {
+		network := wire(t).Handle("elsewhere.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		network.Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			http.Redirect(w, req, "https://elsewhere.example/v2/a/b/tags/list", http.StatusTemporaryRedirect)
+		}))
+		_, err := withCredentials(network, StaticCredential("registry.example", user)).ListTags(t.Context(), ref)
+		require.ErrorContains(t, err, `the credential for registry.example was not sent to "elsewhere.example", where a redirect led`, "%d", status)
+	}
+	network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if _, _, ok := req.BasicAuth(); ok {
+			w.WriteHeader(403)
+			return
+		}
+		if req.URL.Scheme == "http" {
+			http.Redirect(w, req, "https://registry.example"+req.URL.RequestURI(), http.StatusMovedPermanently)
+			return
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+		w.WriteHeader(401)
+	}))
+	_, err := withCredentials(network, StaticCredential("registry.example", user)).ListTags(t.Context(), "http://registry.example/a/b")
+	require.ErrorContains(t, err, "the credential for registry.example was sent", "after an upgrade")
+	network = wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("WWW-Authenticate", "Negotiate")
 		w.WriteHeader(401)
 	}))
-	_, err := withCredentials(network, StaticCredential("registry.example", user)).ListTags(t.Context(), ref)
+	_, err = withCredentials(network, StaticCredential("registry.example", user)).ListTags(t.Context(), ref)
 	require.ErrorIs(t, err, ErrUnauthorized)
 	require.ErrorContains(t, err, `asks for "negotiate" authentication; only Bearer and Basic are supported; the credential for registry.example was not sent`)
 	_, err = withCredentials(network, Anonymous).ListTags(t.Context(), ref)
