@@ -80,6 +80,7 @@ type trial struct {
 	pageSize    int
 	concurrency int
 	trouble     string // "": none
+	always      bool   // the careful client reads it completely with each n that it tries
 	twins       int    // tags that are missing, and differ from others in case alone
 }
 
@@ -102,8 +103,10 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 		sizes = []int{0, 1000, 100, 50}
 	}
 	all := g.Stable()
+	tr.always = true
 	for _, n := range sizes {
-		possible = possible || slices.Equal(all, careful(t, g, max(0, n)))
+		complete := slices.Equal(all, careful(t, g, max(0, n)))
+		possible, tr.always = possible || complete, tr.always && complete
 	}
 	if !possible {
 		return false, 0, nil
@@ -178,7 +181,7 @@ func TestGeneratedServers(t *testing.T) {
 		first = 1 // the same in each run: what others find is a case for a soak, not for a change that did not cause it
 	}
 	var mu sync.Mutex
-	possible, failed, listed, troubled, twins := 0, 0, 0, 0, 0
+	possible, failed, surely, surelyFailed, listed, troubled, twins := 0, 0, 0, 0, 0, 0, 0
 	reasons := map[string]int{}
 	t.Run("all", func(t *testing.T) {
 		const workers = 4
@@ -199,8 +202,14 @@ func TestGeneratedServers(t *testing.T) {
 					twins += tr.twins
 					if could && tr.trouble == "" {
 						possible++
+						if tr.always {
+							surely++
+						}
 						if err != nil {
 							failed++
+							if tr.always {
+								surelyFailed++
+							}
 							reasons[digits.ReplaceAllString(err.Error(), "#")]++
 							if failed < 20 && testing.Verbose() {
 								t.Logf("%v: %v", tr, err)
@@ -215,11 +224,15 @@ func TestGeneratedServers(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("first seed %d: %d servers, of which a careful client reads %d without trouble; %d of these failed with an error, and %d listings in trouble; %d tags were not seen that differ from a cursor in case alone", first, listed, possible, failed, troubled, twins)
+	t.Logf("first seed %d: %d servers, of which a careful client reads %d without trouble, and %d with each n; %d and %d of these failed with an error, and %d listings in trouble; %d tags were not seen that differ from a cursor in case alone",
+		first, listed, possible, surely, failed, surelyFailed, troubled, twins)
 	for reason, n := range reasons {
 		t.Logf("%d: %s", n, reason)
 	}
-	assert.Less(t, float64(failed), max(1, 0.01*float64(possible)), "errors are rare")
+	// Where it reads a server with one n and not with another, it is the place of
+	// its pages that decides whether tags are lost, and an error is right.
+	assert.Less(t, float64(surelyFailed), max(1, 0.01*float64(surely)), "errors are rare")
+	assert.Less(t, float64(failed), max(1, 0.015*float64(possible)), "errors are rare")
 }
 
 var digits = regexp.MustCompile(`[0-9]+`)

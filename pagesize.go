@@ -150,6 +150,9 @@ func (s *tagsList) sizeToTry() int {
 			return n
 		}
 	}
+	if s.repeats > 0 && s.whole && s.entries < s.total && s.was == defaultPageSize && !tried(largePageSize) {
+		return largePageSize // last is not looked at: only a larger n tells whether there is more
+	}
 	if (s.whole || s.client.PageSize == 0) && s.longest <= defaultPageSize && !tried(defaultPageSize) {
 		return defaultPageSize
 	}

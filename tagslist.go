@@ -203,6 +203,9 @@ func keep(recent []string, tags ...string) []string {
 // page implements source.
 func (s *tagsList) page(ctx context.Context, cur *cursor, to reader) (answer, error) {
 	if cur.kind == begin {
+		if s.passes >= maxRelists && s.hadRoom() {
+			return answer{why: roomyPage}, nil
+		}
 		if s.passes >= maxRelists {
 			return answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ErrInvalidResponse, bareURL(cur.url), s.passes)
 		}
@@ -351,7 +354,7 @@ func (s *tagsList) refused(ctx context.Context, cur *cursor, rep reply, code int
 		return answer{reply: rep, next: &again}, nil
 	case known && s.sizeLeft():
 		return answer{reply: rep, next: s.otherSize()}, nil
-	case known && !s.whole && !s.recalled && (s.resized || !s.full):
+	case known && s.linked == [2]bool{} && !s.whole && !s.recalled && (s.resized || !s.full):
 		why = "there was no Link, and " + why
 		if s.compared || !s.mayComeWhole(s.repo.String()) {
 			return s.ended(ctx, cur, answer{reply: rep}, why)
@@ -707,7 +710,7 @@ func (s *tagsList) formSize() int {
 	if s.n > 0 && !s.whole {
 		return 0
 	}
-	return max(1, min(s.longest, defaultPageSize))
+	return max(1, min(s.longest, smallestPageSize)) // which none is known to refuse
 }
 
 // goBack asks again from 1, 2, 4, … tags before, until a page begins with the
@@ -775,9 +778,11 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, wh
 		ans.next = s.back(max(1, cur.step))
 	case s.recalled && s.sizeLeft():
 		ans.next = s.otherSize()
+	case s.whole && s.entries < s.total && s.hadRoom():
+		return answer{reply: rep, why: roomyPage}, nil
 	case s.whole && s.entries < s.total && s.ignoresLast():
 		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
-	case s.whole && s.entries < s.total:
+	case s.whole && s.entries < s.total && s.sizeToTry() != largePageSize:
 		return ans, s.short(ans, s.entries)
 	case s.sizeLeft() && (s.whole || s.n == 0) && s.client.PageSize >= 0:
 		ans.next = s.otherSize()
@@ -827,6 +832,12 @@ func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pa
 func (s *tagsList) ignoresLast() bool {
 	return s.repeats > 1 && !s.strays && s.roomy >= s.total
 }
+
+// hadRoom reports whether a first page that was shorter than its n, and no number
+// at which lists are cut, has all tags that are known: then there are no more.
+func (s *tagsList) hadRoom() bool { return s.roomy >= s.total && !round(s.roomy) }
+
+const roomyPage = "a page that had room for more has all tags that are known"
 
 // short is that the list without n lacks tags.
 func (s *tagsList) short(ans answer, entries int) error {
@@ -896,9 +907,12 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 	switch {
 	case s.more || ans.more:
 		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, and no question brings it", ErrLoop, bareURL(ans.asked))
+	case s.whole && s.entries < s.total && s.hadRoom():
+		ans.why = roomyPage
+		return ans, nil
 	case s.whole && s.pages > 1 && s.entries < s.total:
 		return ans, s.short(ans, s.entries)
-	case !s.further:
+	case !s.further && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
 		return ans, nil
 	case s.seen.Unproven() && s.aside != nil: // which costs no request
 		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why, aside: s.aside}
@@ -915,7 +929,9 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 			ans.next = s.relist(true)
 		case s.sizeLeft():
 			ans.next = s.otherSize()
-		default:
+		case s.hadRoom():
+			ans.why = roomyPage
+		case s.further:
 			return ans, s.disagreement(ans)
 		}
 	default:
@@ -930,7 +946,7 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 // tags of a page do, then what comes after them is a page that begins as it must,
 // and is the end of the list.
 func (s *tagsList) standsStill(cur *cursor, ans answer) *cursor {
-	if s.settled == s.total || !s.further || s.opaque || s.offset || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < keepTail || ans.more || cur.kind == begin || cur.kind == compare {
+	if s.settled == s.total || s.repeats > 0 || s.opaque || s.offset || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < keepTail || ans.more || cur.kind == begin || cur.kind == compare {
 		return nil
 	}
 	next := s.back(min(2*keepTail, len(s.recent)-1))

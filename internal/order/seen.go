@@ -162,6 +162,11 @@ func (s *Seen) Boundary(cursor string, before, after []string) {
 			}
 			if seen == nil {
 				seen = bytesAt(cursor, before, after)
+				for j, at := range seen {
+					if (at[1]|at[1]>>toLower)&letters != 0 && s.mixesCases() {
+						seen[j] = at.anyLetter()
+					}
+				}
 				seen[0] = first
 			}
 			for j, at := range seen {
@@ -275,16 +280,20 @@ func (s *Seen) beginnings(sides ...[]string) byteSet {
 			}
 		}
 	}
-	may := s.first
 	if s.mixesCases() {
-		may[1] |= letters | letters<<toLower
+		return s.first.anyLetter()
 	}
-	return may
+	return s.first
 }
 
 // The letters of a byteSet are in its second word: upper case, and lower case
 // above it.
 const letters, toLower = 0x07fffffe, 32
+
+func (s byteSet) anyLetter() byteSet {
+	s[1] |= letters | letters<<toLower
+	return s
+}
 
 // mixesCases reports whether tags have both cases in them.
 func (s *Seen) mixesCases() bool {
