@@ -368,17 +368,17 @@ func (a *authorization) renew(ctx context.Context, refused string, asked challen
 type authorizer struct {
 	*listing
 
-	once    sync.Once
-	cred    Credential
-	err     error
-	missing error       // a helper is not installed that might know one
-	looked  atomic.Bool // for a credential
-	known   atomic.Bool // there is one
-	sent    atomic.Bool // one was used
-	unfit   atomic.Bool // one was known, and could not be
-	probed  atomic.Bool // it was asked whether it wants one
+	once   sync.Once
+	cred   Credential
+	err    error
+	looked atomic.Bool // for a credential
+	known  atomic.Bool // there is one
+	sent   atomic.Bool // one was used
+	unfit  atomic.Bool // one was known, and could not be
+	probed atomic.Bool // it was asked whether it wants one
 
-	away atomic.Pointer[string] // the host where a redirect led, which did not get one; nil: none
+	missing atomic.Pointer[missingHelperError] // a helper is not installed that might know one
+	away    atomic.Pointer[string]             // the host where a redirect led, which did not get one; nil: none
 }
 
 // RoundTrip implements http.RoundTripper: it does not modify req, and closes
@@ -572,8 +572,9 @@ func (a *authorizer) credential(ctx context.Context) (Credential, error) {
 			find = DefaultCredentials
 		}
 		a.cred, a.err = find(ctx, a.repo.Host, a.repo.Name)
-		if _, ok := errors.AsType[missingHelperError](a.err); ok {
-			a.missing, a.err = a.err, nil
+		if missing, ok := errors.AsType[missingHelperError](a.err); ok {
+			a.missing.Store(&missing)
+			a.err = nil
 		}
 		if a.err != nil {
 			a.err = permanentError{fmt.Errorf("finding the credential for %s: %w", a.repo.Host, a.err)}

@@ -245,8 +245,8 @@ func (l *listing) whoAsked() string {
 		return "the credential for " + l.repo.Host + " was not sent: the registry did not ask for one"
 	case !l.auth.looked.Load():
 		return "no credential was sent: the registry did not ask for one"
-	case l.auth.missing != nil:
-		return "no credential was sent: " + l.auth.missing.Error()
+	case l.auth.missing.Load() != nil:
+		return "no credential was sent: " + l.auth.missing.Load().Error()
 	case l.client.Credentials == nil:
 		return "no credential was sent: none is known for " + l.repo.Host
 	default:

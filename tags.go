@@ -23,7 +23,8 @@
 // # Errors
 //
 // A page is asked for again after 408, 425, 429, 499, 500, 502, 503, 504, 522, a
-// connection that broke or a body that was cut short, as often as [Client.MaxAttempts] says
+// connection that broke or a body that was cut short, as often as
+// [Client.MaxAttempts] says (twice where the connection is refused)
 // and not before the registry's Retry-After. What then remains is an error:
 // [ErrNotFound] and [ErrUnauthorized] are about the repository and the user,
 // [ErrRateLimited] is about patience, [ErrInvalidResponse], [ErrLoop] and
@@ -142,8 +143,8 @@ type Client struct {
 
 	// PlainHTTP says whether a registry is asked over http. host is as in the
 	// reference, with its port. nil: loopback hosts only, which are localhost and
-	// the names under it, 127.0.0.0/8 and ::1. A reference that begins with http:// or https:// has
-	// its own say.
+	// the names under it, 127.0.0.0/8 and ::1. A reference that begins with
+	// http:// or https:// has its own say.
 	PlainHTTP func(host string) bool
 
 	// PageSize is the n that is asked for, in tags. 0: chosen by the Client,
@@ -175,8 +176,8 @@ type Client struct {
 	// registrable domain, and is asked over https, or over http where the
 	// listing itself is; of a registry with no public name, where both are names
 	// under one private domain, names of one label, or private addresses. Without
-	// a credential any public https host may be
-	// asked for a token, and AllowRealm about the others.
+	// a credential any public https host may be asked for a token, and AllowRealm
+	// about the others.
 	AllowRealm func(registry string, realm *url.URL) bool
 
 	// OnPage is called after each page, for progress and metrics. A listing

@@ -322,6 +322,7 @@ func (s *tagsList) failed(ctx context.Context, cur *cursor, rep reply, err error
 		s.n = nOf(rep.asked)
 		return answer{reply: rep, next: s.relist(false)}, nil
 	case err == errRepeat && s.ignored:
+		s.repeats++
 		return s.ended(ctx, cur, answer{reply: rep}, "neither n nor last is looked at")
 	case err == errRepeat:
 		s.repeats++
