@@ -153,6 +153,13 @@ func (s *tagsList) sizeToTry() int {
 	if s.repeats > 0 && s.whole && s.entries < s.total && s.was == defaultPageSize && !tried(largePageSize) {
 		return largePageSize // last is not looked at: only a larger n tells whether there is more
 	}
+	if s.strays && !s.refusedLast && !s.whole {
+		for n := lower(s.n); n > 0; n = lower(n) { // a smaller one may be what it takes
+			if !tried(n) {
+				return n
+			}
+		}
+	}
 	if (s.whole || s.client.PageSize == 0) && s.longest <= defaultPageSize && !tried(defaultPageSize) {
 		return defaultPageSize
 	}

@@ -80,9 +80,10 @@ type tagsList struct {
 	seen     order.Seen // of their order
 	entries  int        // so far
 	pages    int
-	covers   bool // the first page had all tags that were known then
-	further  bool // a page after the first had more
-	cutFirst bool // the first page is as long as one that was cut
+	link     *url.URL // the latest next link whose cursor is a tag
+	covers   bool     // the first page had all tags that were known then
+	further  bool     // a page after the first had more
+	cutFirst bool     // the first page is as long as one that was cut
 }
 
 // A form is a way to ask what comes after a tag. Some registries look at last
@@ -244,6 +245,7 @@ func (s *tagsList) newPass(cur *cursor) {
 	s.open = !s.finished
 	s.finished = false
 	s.head, s.recent, s.entries, s.pages, s.form, s.answered = "", nil, 0, 0, asBefore, false
+	s.link = nil
 	cut := s.seen
 	s.seen = order.New()
 	s.seen.Rejected(cut) // what last is to the registry stays as it is
@@ -390,7 +392,7 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 	endless := false // the link leads to the start
 	if link != nil {
 		s.linked[hasN(rep.asked)] = true
-		link, endless = s.repair(ctx, link)
+		link, endless = s.repair(ctx, link, nOf(rep.asked))
 	}
 	if cur.kind == compare {
 		return s.compare(ctx, cur, ans, link, t)
@@ -633,6 +635,7 @@ func (s *tagsList) announce(ctx context.Context, cur *cursor, ans answer, link *
 	byTag := namesLast(link, t)
 	if byTag {
 		next.after = last
+		s.link = link
 	}
 	s.opaque = !byTag
 	defer func() { s.speaks(ctx, link, ans, false) }()
@@ -685,7 +688,7 @@ func namesLast(link *url.URL, t *pageTags) bool {
 func (s *tagsList) after(k kind) *cursor {
 	if s.latest(1) == "" || s.longest == 1 || s.formSize() == 1 {
 		last := s.latest(0)
-		return &cursor{url: s.query(s.formSize(), last), kind: k, after: last}
+		return &cursor{url: s.question(last), kind: k, after: last}
 	}
 	return s.back(1)
 }
@@ -694,7 +697,16 @@ func (s *tagsList) after(k kind) *cursor {
 // the last one.
 func (s *tagsList) back(step int) *cursor {
 	after := s.latest(step)
-	return &cursor{url: s.query(s.formSize(), after), kind: asked, after: after, must: s.latest(step - 1), step: step}
+	return &cursor{url: s.question(after), kind: asked, after: after, must: s.latest(step - 1), step: step}
+}
+
+// question is the URL of what comes after a tag: as the registry's own links ask,
+// where it has sent such, or in the form in which we do.
+func (s *tagsList) question(last string) *url.URL {
+	if s.form == asBefore && s.link != nil {
+		return withParam(s.link, "last", url.QueryEscape(last))
+	}
+	return s.query(s.formSize(), last)
 }
 
 // formSize is the n of the form in which we ask.
@@ -930,9 +942,9 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 			ans.next = s.relist(true)
 		case s.sizeLeft():
 			ans.next = s.otherSize()
-		case s.hadRoom():
+		case s.hadRoom() || !s.further && s.roomy >= s.total:
 			ans.why = roomyPage
-		case s.further:
+		default:
 			return ans, s.disagreement(ans)
 		}
 	default:
@@ -1010,7 +1022,7 @@ func (s *tagsList) unproven(ctx context.Context) bool {
 			first = tag
 			return false
 		})
-		if first == s.head && !s.heeded[hasN(s.query(s.formSize(), ""))] || err != nil || !s.seen.Settle(doubt, first) {
+		if first == s.head && !s.heeded[hasN(s.question(""))] || err != nil || !s.seen.Settle(doubt, first) {
 			return true // it does not look at last, or not so
 		}
 	}
@@ -1020,7 +1032,7 @@ func (s *tagsList) unproven(ctx context.Context) bool {
 // one asks what comes after a tag, for one tag or until add has seen enough.
 func (s *tagsList) one(ctx context.Context, last, why string, add func(tag string) (more bool)) error {
 	s.log().DebugContext(ctx, "asking what comes after a tag", "because", why)
-	_, err := s.read(ctx, request{url: s.query(min(s.formSize(), 1), last)}, each(func(tag string) error {
+	_, err := s.read(ctx, request{url: withParam(s.question(last), "n", "1")}, each(func(tag string) error {
 		if !add(tag) {
 			return errStopped
 		}
@@ -1109,19 +1121,19 @@ func (s *tagsList) seek(next *url.URL) func(last string) *part {
 }
 
 // repair mends the query of a next link. endless says that it leads to the start
-// of the list; link is then nil.
-func (s *tagsList) repair(ctx context.Context, link *url.URL) (_ *url.URL, endless bool) {
+// of the list; link is then nil. asked is the n of the page that has it.
+func (s *tagsList) repair(ctx context.Context, link *url.URL, asked int) (_ *url.URL, endless bool) {
 	q := link.Query()
 	if last, ok := q["last"]; ok && strings.Join(last, "") == "" && !hasOther(q) {
 		// Cloudflare's serverless-registry: after the end it names the start.
 		s.warn(ctx, "ignored a next link with an empty last")
 		return nil, true
 	}
-	if q.Get("n") == "0" && s.n > 0 {
+	if q.Get("n") == "0" && asked > 0 {
 		// ghcr.io: n=0 stands for its default there, and for an empty page in
 		// the specification.
-		s.warn(ctx, "replaced n=0 in a next link", "n", s.n)
-		return withParam(link, "n", strconv.Itoa(s.n)), false
+		s.warn(ctx, "replaced n=0 in a next link", "n", asked)
+		return withParam(link, "n", strconv.Itoa(asked)), false
 	}
 	return link, false
 }
