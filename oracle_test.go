@@ -152,11 +152,10 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 	}
 	for _, tag := range want {
 		if !have[tag] {
-			if g.Order == "punctuation first" && g.Cursor == "folded" && folded[strings.ToLower(tag)] {
-				tr.twins++ // README, "What cannot be seen"
-				continue
-			}
 			missing++
+			if folded[strings.ToLower(tag)] {
+				tr.twins++ // README, "What cannot be seen"
+			}
 		}
 	}
 	return true, missing, nil
@@ -224,15 +223,12 @@ func TestGeneratedServers(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("first seed %d: %d servers, of which a careful client reads %d without trouble, and %d with each n; %d and %d of these failed with an error, and %d listings in trouble; %d tags were not seen that differ from a cursor in case alone",
+	t.Logf("first seed %d: %d servers, of which a careful client reads %d without trouble, and %d with each n; %d and %d of these failed with an error, and %d listings in trouble; %d of the missing tags differ from another one in case alone",
 		first, listed, possible, surely, failed, surelyFailed, troubled, twins)
 	for reason, n := range reasons {
 		t.Logf("%d: %s", n, reason)
 	}
-	// Where it reads a server with one n and not with another, it is the place of
-	// its pages that decides whether tags are lost, and an error is right.
-	assert.Less(t, float64(surelyFailed), max(1, 0.01*float64(surely)), "errors are rare")
-	assert.Less(t, float64(failed), max(1, 0.015*float64(possible)), "errors are rare")
+	assert.Less(t, float64(failed), max(1, 0.01*float64(possible)), "errors are rare")
 }
 
 var digits = regexp.MustCompile(`[0-9]+`)

@@ -406,6 +406,10 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 	if s.displaced(cur, rep, t) {
 		s.seen.Rejected(t.seen)
 		s.further = s.further || t.news > 0
+		if t.news == 0 && s.hadRoom() && !s.more {
+			ans.why = roomyPage // some send a Link with each page
+			return ans, nil
+		}
 		if t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.repo.String())) && !s.wholeTried && s.disagrees(ctx) {
 			return answer{reply: rep, next: s.relist(true)}, nil
 		}
