@@ -47,6 +47,8 @@ type tagsList struct {
 	overLimit int   // one that was answered with nothing
 	overKnown bool  // and the list without n was not
 	honoured  int   // one that a page has had
+	accepted  int   // the largest that was answered with tags
+	most      int   // to be asked for with last; 0: any
 	longest   int   // the most entries in one page
 	was       int   // the same in the passes before
 
@@ -75,7 +77,7 @@ type tagsList struct {
 	tail       []string // the last tags of the one before
 
 	// Of this pass.
-	head     string     // the first tag
+	start    []string   // the first tags
 	recent   []string   // the last tags
 	seen     order.Seen // of their order
 	entries  int        // so far
@@ -142,7 +144,7 @@ type pageTags struct {
 	taker
 	before order.Seen // the page
 	after  string     // the tag that it was asked for after; "": none, or not known
-	head   string     // a page that begins with it begins the list anew; "": none does
+	start  []string   // of the list: a page that repeats it brings nothing; nil: none does
 
 	seen   order.Seen
 	first  string
@@ -150,6 +152,7 @@ type pageTags struct {
 	top    []string // the first ones
 	number int
 	news   int // how many were new
+	again  repetition
 }
 
 const keepTop = 256
@@ -157,17 +160,20 @@ const keepTop = 256
 func (t *pageTags) begin(try int) {
 	t.seen, t.first, t.tags, t.top, t.number, t.news = t.before, "", t.tags[:0], t.top[:0], 0, 0
 	t.seen.Page(t.after)
+	t.again = repetition{start: t.start}
 	t.taker.begin(try)
 }
 
 func (t *pageTags) tag(ctx context.Context, tag string) (bool, error) {
 	if t.number == 0 {
-		if tag == t.head {
-			return false, errRepeat
-		}
 		t.first = tag
 	}
-	news, err := t.taker.tag(ctx, tag)
+	news, err := false, error(nil)
+	if !t.again.goesOn(tag) {
+		news, err = t.taker.tag(ctx, tag)
+	} else if t.again.isComplete() {
+		return false, errRepeat
+	}
 	t.number++
 	t.tags = keep(t.tags, tag)
 	if len(t.top) < keepTop {
@@ -191,6 +197,53 @@ func (t *pageTags) last() string {
 // start of the list, as distribution 2, Google and others do that do not know
 // last. The rest of it need not be read.
 var errRepeat = errors.New("the list from its start")
+
+// A repetition compares a page with the start of the list. That it begins with
+// the same tag is not enough: where the registry compares with last by another
+// order than that of the list, so does a page of which others are missing. But
+// the list may have changed a little since.
+type repetition struct {
+	start []string
+	at    int // how much of it the page has
+	odd   int // how many tags it has not, or has in between
+}
+
+// goesOn takes the next tag, and reports whether it is known from the start of the
+// list, which the page may still repeat.
+func (r *repetition) goesOn(tag string) bool {
+	if len(r.start) == 0 || r.at == 0 && tag != r.start[0] || r.isOther() {
+		r.start = nil
+		return false
+	}
+	i := slices.Index(r.start[r.at:], tag)
+	if i < 0 {
+		r.odd++
+		return false
+	}
+	r.odd += i
+	r.at += i + 1
+	return true
+}
+
+func (r *repetition) isOther() bool { return r.odd > max(1, min(keepTail, len(r.start)/8)) }
+
+func (r *repetition) isComplete() bool { return r.at == len(r.start) && !r.isOther() }
+
+// isRepeat reports whether a page is the start of the list once more: as much of
+// it as an answer of n tags has.
+func (s *tagsList) isRepeat(t *pageTags, n int) bool {
+	r := repetition{start: s.start}
+	if n > 0 {
+		r.start = s.start[:min(n, len(s.start))]
+	}
+	for _, tag := range t.top[:min(len(t.top), len(r.start))] {
+		r.goesOn(tag)
+	}
+	if n > 0 {
+		r.odd += len(r.start) - r.at
+	}
+	return len(r.start) > 0 && r.at > 0 && !r.isOther()
+}
 
 // keep appends to the last tags, of which it keeps keepRecent or some more.
 func keep(recent []string, tags ...string) []string {
@@ -221,6 +274,9 @@ func (s *tagsList) page(ctx context.Context, cur *cursor, to reader) (answer, er
 	} else {
 		rep, err = s.fetch(ctx, cur, t)
 	}
+	if err == nil && len(t.start) > 0 && s.isRepeat(t, len(t.start)) {
+		err = errRepeat
+	}
 	if err != nil {
 		return s.failed(ctx, cur, rep, err)
 	}
@@ -230,7 +286,7 @@ func (s *tagsList) page(ctx context.Context, cur *cursor, to reader) (answer, er
 func (s *tagsList) newPage(cur *cursor, to taker) *pageTags {
 	t := &pageTags{taker: to, before: s.seen, after: cur.after}
 	if cur.kind == asked && !s.answered && s.form == asBefore {
-		t.head = s.head
+		t.start = s.start
 	}
 	return t
 }
@@ -244,7 +300,7 @@ func (s *tagsList) newPass(cur *cursor) {
 	s.was, s.longest = max(s.was, s.longest), 0
 	s.open = !s.finished
 	s.finished = false
-	s.head, s.recent, s.entries, s.pages, s.form, s.answered = "", nil, 0, 0, asBefore, false
+	s.start, s.recent, s.entries, s.pages, s.form, s.answered = nil, nil, 0, 0, asBefore, false
 	s.link = nil
 	cut := s.seen
 	s.seen = order.New()
@@ -264,7 +320,7 @@ func (s *tagsList) fetch(ctx context.Context, cur *cursor, t *pageTags) (reply, 
 			}
 			return s.lighter(u, slow)
 		}
-		return s.read(ctx, request{url: u, again: again, once: cur.kind == compare}, t)
+		return s.read(ctx, request{url: u, again: again, once: cur.kind == compare && cur.back != nil}, t)
 	}
 	rep, err := read(cur.url)
 	for !s.begun && s.stepDown(err) {
@@ -305,11 +361,16 @@ func (s *tagsList) failed(ctx context.Context, cur *cursor, rep reply, err error
 		if ctx.Err() != nil || errors.Is(err, errStopped) || errors.Is(err, ErrTooLarge) && !isBound(err) {
 			break
 		}
-		why := cur.why + "; the list without n, asked for to compare, did not come"
-		if cur.back == nil {
+		switch why := cur.why + "; the list without n, asked for to compare, did not come"; {
+		case cur.back != nil:
+			return answer{reply: rep, next: cur.back, why: why}, nil
+		case cur.aside != nil: // which was tried once
+			again := *cur
+			again.aside, again.again = nil, true
+			return answer{reply: rep, next: &again}, nil
+		case !s.refusedLast || refusesSize(code) || code == http.StatusNotFound:
 			return s.ended(ctx, cur, answer{reply: rep}, why)
 		}
-		return answer{reply: rep, next: cur.back, why: why}, nil
 	case cur.kind == begin && s.resized && refusesSize(code):
 		s.longest = s.was
 		if smaller := lower(nOf(cur.url)); smaller > 0 && !slices.Contains(s.sizes, smaller) {
@@ -397,11 +458,18 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 	if cur.kind == compare {
 		return s.compare(ctx, cur, ans, link, t)
 	}
-	if cur.kind == asked && !s.answered && s.form > asBefore && t.first == s.head && t.first != cur.must {
+	if cur.kind == asked && !s.answered && s.form > asBefore && t.first != cur.must && s.isRepeat(t, nOf(rep.asked)) {
 		return s.fromStart(ctx, cur, ans, t)
 	}
 	if cur.kind == asked && !s.answered && rep.Entries == 0 && s.ignored {
 		return s.ended(ctx, cur, ans, "n is not looked at, and nothing comes after its last tag")
+	}
+	if cur.kind == asked && !s.answered && rep.Entries == 0 && nOf(rep.asked) > max(s.accepted, smallestPageSize) {
+		// An n over its limit may be answered with nothing, whatever last is.
+		s.most = smallestPageSize
+		smaller := *cur
+		smaller.url = withParam(cur.url, "n", strconv.Itoa(s.most))
+		return answer{reply: rep, next: &smaller}, nil
 	}
 	if s.displaced(cur, rep, t) {
 		s.seen.Rejected(t.seen)
@@ -413,7 +481,7 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 		if t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.repo.String())) && !s.wholeTried && s.disagrees(ctx) {
 			return answer{reply: rep, next: s.relist(true)}, nil
 		}
-		if cur.step > 0 && t.first == s.head {
+		if cur.step > 0 && s.isRepeat(t, nOf(rep.asked)) {
 			return s.lost(ctx, cur, rep, t.news) // it begins the list anew, whatever it is asked
 		}
 		if cur.kind == asked && !s.answered && cur.step >= 4 {
@@ -430,7 +498,7 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 	}
 	if cur.kind == announced || cur.kind == asked {
 		if cur.after != "" {
-			s.heeded[hasN(rep.asked)] = s.heeded[hasN(rep.asked)] || t.first != "" && t.first != s.head
+			s.heeded[hasN(rep.asked)] = s.heeded[hasN(rep.asked)] || t.first != "" && !s.isRepeat(t, 0)
 			s.seen = t.seen
 			s.seen.Boundary(cur.after, s.recent, t.top)
 			t.seen = s.seen
@@ -471,7 +539,7 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 // carry keeps what the next page is judged by.
 func (s *tagsList) carry(t *pageTags, rep reply) {
 	if s.pages == 0 {
-		s.head = t.first
+		s.start = slices.Clone(t.top)
 	}
 	s.begun = true
 	s.pages++
@@ -480,6 +548,7 @@ func (s *tagsList) carry(t *pageTags, rep reply) {
 		if s.before = rep.Entries; nOf(rep.asked) == rep.Entries {
 			s.honoured = rep.Entries
 		}
+		s.accepted = max(s.accepted, nOf(rep.asked))
 	}
 	s.ignored = nOf(rep.asked) > 0 && rep.Entries > nOf(rep.asked)+1
 	s.entries += rep.Entries
@@ -719,10 +788,14 @@ func (s *tagsList) formSize() int {
 		if s.whole {
 			return 0
 		}
+		n := s.n
 		if s.longest > 0 && s.linked == [2]bool{} {
-			return min(s.n, s.longest) // some send a Link where a page has the n that was asked for
+			n = min(n, s.longest) // some send a Link where a page has the n that was asked for
 		}
-		return s.n
+		if s.most > 0 {
+			n = min(n, s.most)
+		}
+		return n
 	}
 	if s.n > 0 && !s.whole {
 		return 0
@@ -963,7 +1036,7 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 // tags of a page do, then what comes after them is a page that begins as it must,
 // and is the end of the list.
 func (s *tagsList) standsStill(cur *cursor, ans answer) *cursor {
-	if s.settled == s.total || s.repeats > 0 || s.opaque || s.offset || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < keepTail || ans.more || cur.kind == begin || cur.kind == compare {
+	if s.settled == s.total || s.repeats > 0 && !s.answered || s.opaque || s.offset || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < keepTail || ans.more || cur.kind == begin || cur.kind == compare {
 		return nil
 	}
 	next := s.back(min(2*keepTail, len(s.recent)-1))
@@ -1026,7 +1099,7 @@ func (s *tagsList) unproven(ctx context.Context) bool {
 			first = tag
 			return false
 		})
-		if first == s.head && !s.heeded[hasN(s.question(""))] || err != nil || !s.seen.Settle(doubt, first) {
+		if len(s.start) > 0 && first == s.start[0] && !s.heeded[hasN(s.question(""))] || err != nil || !s.seen.Settle(doubt, first) {
 			return true // it does not look at last, or not so
 		}
 	}

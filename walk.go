@@ -291,7 +291,7 @@ func (f *front) takePart(ctx context.Context) (next *cursor, met bool, err error
 	for i, page := range p.ready {
 		f.news, f.before, f.try = 0, f.total, 0
 		t := f.src.newPage(page.cur, f)
-		t.head = ""
+		t.start = nil
 		t.begin(1)
 		for _, tag := range page.tags[:page.keep] {
 			if _, err := t.tag(ctx, tag); err != nil {

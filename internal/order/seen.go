@@ -58,9 +58,9 @@ func (s *Seen) Add(tag string) {
 				s.pairs[i] = [2]string{s.prev, tag}
 			}
 		}
-		if before != s.list && s.list&knownOrders == 0 && s.Inversion[0] == "" && Below(tag, s.prev) {
-			s.Inversion = [2]string{s.prev, tag}
-		}
+	}
+	if s.Inversion[0] == "" && s.list&knownOrders == 0 && s.prev != "" && Below(tag, s.prev) {
+		s.Inversion = [2]string{s.prev, tag}
 	}
 	s.prev = tag
 	if s.after == "" || s.cut == 0 || tag == s.after {
