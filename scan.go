@@ -11,6 +11,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/ocitags/ocitags/internal/order"
 	"github.com/ocitags/ocitags/internal/scan"
 )
 
@@ -79,6 +80,7 @@ type plainPages struct {
 	at     *url.URL
 	n      int
 	linked bool
+	folds  bool // tags may be the same to the registry that differ in case alone
 }
 
 // page reads one page, and says where the next one is; nil: there is none that it
@@ -100,16 +102,27 @@ func (s plainPages) page(ctx context.Context, cur *cursor, to *part) (rep reply,
 	case last == "":
 	case link != nil:
 		if q := link.Query(); len(q["last"]) == 1 && q.Get("last") == last && !hasOther(q) && q.Get("n") != "0" {
+			if step := order.Apart(to.page); step > 0 && len(to.page) > step+1 && s.folds {
+				next = overlapping(to.page, step, link)
+				next.kind, next.announced = announced, next.url
+				return rep, next, nil
+			}
 			return rep, &cursor{url: link, announced: link, kind: announced, after: last}, nil
 		}
 		return rep, nil, errors.New("the link to the next page does not name the last tag")
 	case !s.linked && isFull(rep) && len(to.page) > 1:
 		u := *s.at
-		after := to.page[len(to.page)-2]
-		u.RawQuery = "n=" + strconv.Itoa(s.n) + "&last=" + url.QueryEscape(after)
-		return rep, &cursor{url: &u, kind: asked, after: after, must: last, step: 1}, nil
+		u.RawQuery = "n=" + strconv.Itoa(s.n) + "&last="
+		return rep, overlapping(to.page, max(1, order.Apart(to.page)), &u), nil
 	}
 	return rep, nil, nil
+}
+
+// overlapping is the place of a page that begins with the last tags of the one
+// before, step of them.
+func overlapping(tags []string, step int, at *url.URL) *cursor {
+	after, must := tags[len(tags)-1-step], tags[len(tags)-step]
+	return &cursor{url: withParam(at, "last", url.QueryEscape(after)), kind: asked, after: after, must: must, step: step}
 }
 
 // newScanner begins with the first page whose end a cursor names. It returns nil
@@ -275,10 +288,7 @@ func (p *part) end(ctx context.Context, cur *cursor, rep reply, took time.Durati
 	s := p.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	tags := p.page
-	if cur.must != "" && len(tags) > 0 && tags[0] == cur.must {
-		tags = tags[1:] // it overlaps the one before
-	}
+	tags := cur.beyond(p.page)
 	// Only the front ends the list: what a part is not told of may be there.
 	keep, goOn := s.plan.Page(p.at, tags, true)
 	if p.next == nil {
@@ -308,15 +318,16 @@ func (p *part) end(ctx context.Context, cur *cursor, rep reply, took time.Durati
 
 // lead takes a page that the front has read and handed out, and reports whether
 // it has come to where another part begins.
-func (s *scanner) lead(ctx context.Context, f *front, ans answer) (met bool) {
+func (s *scanner) lead(ctx context.Context, f *front, cur *cursor, ans answer) (met bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(f.page) > maxScanned {
 		s.plan.Stop(scan.Disorder)
 		f.page = nil
 	}
-	keep, goOn := s.plan.Page(s.turn.at, f.page, ans.next != nil)
-	s.overlap = len(f.page) - keep
+	tags := cur.beyond(f.page)
+	keep, goOn := s.plan.Page(s.turn.at, tags, ans.next != nil)
+	s.overlap = len(tags) - keep
 	s.settle(ctx)
 	s.fill(ctx)
 	return !goOn && s.plan.Next(s.turn.at) != nil

@@ -563,6 +563,8 @@ func (s *tagsList) carry(t *pageTags, rep reply) {
 		s.recent = append(s.recent, tag)
 	}
 	s.recent = keep(s.recent)
+	s.seen.Note(t.top)
+	s.seen.Note(t.tags)
 }
 
 // someTags is how many tags show an order.
@@ -711,7 +713,15 @@ func (s *tagsList) announce(ctx context.Context, cur *cursor, ans answer, link *
 		s.link = link
 	}
 	s.opaque = !byTag
-	defer func() { s.speaks(ctx, link, ans, false) }()
+	defer func(link *url.URL) { s.speaks(ctx, link, ans, false) }(link)
+	if step := order.Apart(s.recent); byTag && step > 0 && t.number > step+1 && t.news > 0 && s.seen.MayFold() {
+		// Trow takes tags for the same that differ in case alone, and so may what
+		// sorts in that way. A page then begins before them.
+		next.after, next.must, next.step = s.latest(step), s.latest(step-1), step
+		next.url = withParam(link, "last", url.QueryEscape(next.after))
+		next.announced = next.url
+		link = next.url
+	}
 	switch place, err := strconv.Atoi(q.Get("last")); {
 	case byTag && !s.seen.Sorted() && s.latest(1) != "" && t.number > 2:
 		// ghcr.io lists by age: a tag that is pushed again moves to the end, and
@@ -1013,6 +1023,8 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 			s.compared = true
 			s.log().DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
 			ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why}
+		case !s.seen.Disagrees() && s.recalled && s.sizeLeft():
+			ans.next = s.otherSize()
 		case !s.seen.Disagrees(): // nobody can tell
 		case !s.whole && !s.wholeTried:
 			s.warn(ctx, "order and cursor disagree: listing once more without n")
@@ -1191,9 +1203,9 @@ func (s *tagsList) seek(next *url.URL) func(last string) *part {
 	if s.repo.Host == "ghcr.io" || s.whole || hasOther(next.Query()) || !s.seen.Sorted() || s.seen.LooksUp() || s.client.habits(s.home.Host).linear {
 		return nil
 	}
-	as := *s
+	as, n := *s, s.formSize()
 	return func(last string) *part {
-		return &part{pages: plainPages{listing: as.listing, at: as.at, n: as.n, linked: as.linked != [2]bool{}}, next: &cursor{url: as.query(as.n, last), kind: sought}}
+		return &part{pages: plainPages{listing: as.listing, at: as.at, n: n, linked: as.linked != [2]bool{}, folds: as.seen.MayFold()}, next: &cursor{url: as.query(n, last), kind: sought}}
 	}
 }
 

@@ -61,6 +61,14 @@ type cursor struct {
 	json *jsonPage // where pages are numbered
 }
 
+// beyond returns the tags of a page without those that overlap the page before.
+func (c *cursor) beyond(tags []string) []string {
+	if c.must != "" && len(tags) > 0 && tags[0] == c.must {
+		return tags[min(c.step, len(tags)):]
+	}
+	return tags
+}
+
 // A jsonPage is the part of the list from (number-1)*limit on.
 type jsonPage struct {
 	number, limit int
@@ -262,7 +270,7 @@ func (f *front) turnPage(ctx context.Context, cur *cursor, ans answer, took time
 		f.scan.stop()
 		f.scan = nil
 	case f.scan != nil:
-		met = f.scan.lead(ctx, f, ans)
+		met = f.scan.lead(ctx, f, cur, ans)
 	case f.lanes > 1 && ans.next != nil && ans.seek != nil:
 		f.scan = newScanner(ctx, f, ans.seek)
 	}

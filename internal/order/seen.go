@@ -1,6 +1,7 @@
 package order
 
 import (
+	"slices"
 	"strings"
 	"sync"
 )
@@ -143,7 +144,7 @@ func (s *Seen) Boundary(cursor string, before, after []string) {
 		s.lost[byKeys] = knownOrders
 	}
 	first := s.beginnings(before, after)
-	if s.mixesCases() && strings.ToLower(cursor) != strings.ToUpper(cursor) {
+	if s.mixesCases() && strings.ToLower(cursor) != strings.ToUpper(cursor) && (len(after) == 0 || !slices.Contains(before[max(0, len(before)-maxTwins):], after[0])) {
 		// A tag that is the same but for case may come after the cursor in the
 		// list, and not in the comparison, as at Trow.
 		for i := 1; i < len(Known); i++ {
@@ -293,6 +294,29 @@ const letters, toLower = 0x07fffffe, 32
 func (s byteSet) anyLetter() byteSet {
 	s[1] |= letters | letters<<toLower
 	return s
+}
+
+// Note takes tags of a page for what they are made of.
+func (s *Seen) Note(tags []string) { s.beginnings(tags) }
+
+// MayFold reports whether the list is in an order that does not look at case, and
+// has both: then the registry may take tags for the same that differ in case
+// alone, and what comes after one of them is not the other, although that is the
+// next of the list.
+func (s *Seen) MayFold() bool { return s.list&(1<<0|1<<1) == 1<<1 && s.mixesCases() }
+
+// maxTwins is how many tags may differ in case alone.
+const maxTwins = 32
+
+// Apart returns how many tags stand behind the last one that differs from the
+// last of all in more than its case; 0: there is none.
+func Apart(tags []string) int {
+	for i := 1; i < min(len(tags), maxTwins); i++ {
+		if Known[1].Compare(tags[len(tags)-1-i], tags[len(tags)-1]) != 0 {
+			return i
+		}
+	}
+	return 0
 }
 
 // mixesCases reports whether tags have both cases in them.
