@@ -37,20 +37,21 @@ type tagsList struct {
 	aside    *aside   // the list without n, read beside the pages; nil: it is not
 
 	// Of the size of pages.
-	n         int   // to ask for; 0: none
-	recalled  bool  // it comes from another listing
-	stepped   bool  // a larger one was refused
-	sizes     []int // those with which the list was begun, in any pass
-	lengths   []int // of the first pages that came
-	roomy     int   // the most entries of a first page that had fewer than its n
-	resized   bool  // it was begun anew with another one
-	overLimit int   // one that was answered with nothing
-	overKnown bool  // and the list without n was not
-	honoured  int   // one that a page has had
-	accepted  int   // the largest that was answered with tags
-	most      int   // to be asked for with last; 0: any
-	longest   int   // the most entries in one page
-	was       int   // the same in the passes before
+	n          int   // to ask for; 0: none
+	recalled   bool  // it comes from another listing
+	stepped    bool  // a larger one was refused
+	sizes      []int // those with which the list was begun, in any pass
+	lengths    []int // of the first pages that came
+	roomy      int   // the most entries of a first page that had fewer than its n
+	resized    bool  // it was begun anew with another one
+	lastResort bool  // as the pages did not fit together
+	overLimit  int   // one that was answered with nothing
+	overKnown  bool  // and the list without n was not
+	honoured   int   // one that a page has had
+	accepted   int   // the largest that was answered with tags
+	most       int   // to be asked for with last; 0: any
+	longest    int   // the most entries in one page
+	was        int   // the same in the passes before
 
 	// Of the latest page.
 	before  int  // its entries; of the latest one that had any
@@ -260,8 +261,12 @@ func (s *tagsList) page(ctx context.Context, cur *cursor, to reader) (answer, er
 		if s.passes >= maxRelists && s.hadRoom() {
 			return answer{why: roomyPage}, nil
 		}
-		if s.passes >= maxRelists {
-			return answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ErrInvalidResponse, bareURL(cur.url), s.passes)
+		if s.passes >= maxRelists && !s.inRoom() {
+			ans, err := s.orRoom(answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ErrInvalidResponse, bareURL(cur.url), s.passes))
+			if err != nil {
+				return ans, err
+			}
+			cur = ans.next
 		}
 		s.newPass(cur)
 		s.sizes = append(s.sizes, nOf(cur.url))
@@ -301,7 +306,7 @@ func (s *tagsList) newPass(cur *cursor) {
 	s.open = !s.finished
 	s.finished = false
 	s.start, s.recent, s.entries, s.pages, s.form, s.answered = nil, nil, 0, 0, asBefore, false
-	s.link = nil
+	s.link, s.settled = nil, 0
 	cut := s.seen
 	s.seen = order.New()
 	s.seen.Rejected(cut) // what last is to the registry stays as it is
@@ -511,6 +516,11 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 		}
 		s.covers = rep.Entries >= s.total
 		s.cutFirst = isFull(rep) || round(rep.Entries)
+		if s.inRoom() && s.hadRoom() && !s.more {
+			s.carry(t, rep)
+			ans.why = roomyPage
+			return ans, nil
+		}
 	} else if cur.kind == announced && s.cutFirst {
 		s.further = true // though the page may have had none of them
 	} else if !s.covers || t.news > 0 {
@@ -609,7 +619,7 @@ func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *ur
 		s.warn(ctx, "order and cursor disagree: listing once more without n")
 		ans.next = s.relist(true)
 	case link != nil && s.whole && s.seen.ByKeys() && namesLast(link, t) && s.disagrees(ctx):
-		return ans, s.disagreement(ans)
+		return s.orRoom(ans, s.disagreement(ans))
 	case link != nil:
 		return s.announce(ctx, cur, ans, link, t), nil
 	case ans.more && t.number > 0:
@@ -883,7 +893,7 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, wh
 	case s.whole && s.entries < s.total && s.ignoresLast():
 		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
 	case s.whole && s.entries < s.total && s.sizeToTry() != largePageSize:
-		return ans, s.short(ans, s.entries)
+		return s.orRoom(ans, s.short(ans, s.entries))
 	case s.sizeLeft() && (s.whole || s.n == 0) && s.client.PageSize >= 0:
 		ans.next = s.otherSize()
 	case s.whole, s.n == 0:
@@ -912,7 +922,7 @@ func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pa
 	case (ans.Entries < s.total || !without && isFull(ans.reply)) && s.entries < s.total && s.ignoresLast():
 		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
 	case (ans.Entries < s.total || !without && isFull(ans.reply)) && s.entries < s.total:
-		return ans, s.short(ans, s.entries)
+		return s.orRoom(ans, s.short(ans, s.entries))
 	case !without && s.n == 0 && isFull(ans.reply) && !slices.Contains(s.sizes, defaultPageSize):
 		// So many came without n, and with that n: more may come with a larger one.
 		s.n, s.wholeSeen, s.resized = defaultPageSize, true, true
@@ -937,6 +947,20 @@ func (s *tagsList) ignoresLast() bool {
 // at which lists are cut, has all tags that are known: then there are no more.
 func (s *tagsList) hadRoom() bool { return s.roomy >= s.total && !round(s.roomy) }
 
+// inRoom reports whether the list is read in the way of orRoom.
+func (s *tagsList) inRoom() bool { return s.lastResort && s.n == defaultPageSize }
+
+// orRoom is what is done before a listing fails because the pages do not fit
+// together: the list may have room in one page.
+func (s *tagsList) orRoom(ans answer, err error) (answer, error) {
+	if s.lastResort || s.total >= defaultPageSize || slices.Contains(s.sizes, defaultPageSize) {
+		return ans, err
+	}
+	s.n, s.resized, s.lastResort = defaultPageSize, true, true
+	ans.next = s.relist(false)
+	return ans, nil
+}
+
 const roomyPage = "a page that had room for more has all tags that are known"
 
 // short is that the list without n lacks tags.
@@ -952,7 +976,7 @@ func (s *tagsList) wholeList(ctx context.Context, cur *cursor, ans answer, t *pa
 	}
 	longer := ans.Entries > max(defaultPageSize, s.was) && ans.Entries%1000 != 0 // than a page
 	if ans.Entries < s.total && !longer && (s.open || !meet(s.tail, t.tags)) {
-		return ans, s.short(ans, ans.Entries)
+		return s.orRoom(ans, s.short(ans, ans.Entries))
 	}
 	if ans.Entries > defaultPageSize {
 		s.client.learn(s.home.Host, func(h *habits) { h.without = everything })
@@ -1011,7 +1035,7 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 		ans.why = roomyPage
 		return ans, nil
 	case s.whole && s.pages > 1 && s.entries < s.total:
-		return ans, s.short(ans, s.entries)
+		return s.orRoom(ans, s.short(ans, s.entries))
 	case !s.further && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
 		return ans, nil
 	case s.seen.Unproven() && s.aside != nil: // which costs no request
@@ -1034,7 +1058,7 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 		case s.hadRoom() || !s.further && s.roomy >= s.total:
 			ans.why = roomyPage
 		default:
-			return ans, s.disagreement(ans)
+			return s.orRoom(ans, s.disagreement(ans))
 		}
 	default:
 		ans.next = s.standsStill(cur, ans)
