@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -679,4 +680,156 @@ func TestFault115OtherCase(t *testing.T) {
 		_, _, err := script(func(int, int, string) scripted { return scripted{raw: `{"tags":[],"Tags":["a"]}`} }).listed(t, &Client{})
 		require.ErrorIs(t, err, ErrInvalidResponse)
 	})
+}
+
+// A page that begins as the list does, but lacks others of it, is no repetition of
+// its start: the registry compares with last by another order than that of the
+// list.
+func TestRepetition(t *testing.T) {
+	start := sortedTags(100)
+	without := func(n int) []string { return append(start[:1:1], start[1+n:]...) }
+	for name, test := range map[string]struct {
+		page []string
+		want bool
+	}{
+		"the same":                     {start, true},
+		"more":                         {append(slices.Clone(start), "zzz"), true},
+		"some were deleted":            {without(5), true},
+		"some were pushed":             {slices.Concat(start[:50], []string{"new1", "new2"}, start[50:]), true},
+		"many are missing":             {without(20), false},
+		"another beginning":            {start[1:], false},
+		"the same beginning, and less": {start[:49], false},
+		"nothing":                      {nil, false},
+	} {
+		s := &tagsList{start: start}
+		p := &pageTags{taker: each(func(string) error { return nil }), start: start}
+		p.begin(1)
+		stopped := false
+		for _, tag := range test.page {
+			if _, err := p.tag(t.Context(), tag); err == errRepeat {
+				stopped = true
+				break
+			}
+		}
+		assert.Equal(t, test.want, stopped || s.isRepeat(p, len(start)), name)
+	}
+}
+
+// The answer to an n that was never answered with a tag tells nothing, whatever
+// last is: n may be over a limit.
+func TestNothingForALargeN(t *testing.T) {
+	list := sortedTags(2000)
+	s := script(func(_, n int, last string) (a scripted) {
+		if n == 0 {
+			return scripted{page: upTo(list, 200)} // where last is not looked at
+		}
+		if n <= 100 {
+			a.page = upTo(after(list, last), n)
+		}
+		return a
+	})
+	eachWay(t, list, func() script { return s }, false)
+	synctest.Test(t, func(t *testing.T) {
+		c := &Client{hosts: map[string]habits{"registry.example": {without: everything}}}
+		tags, _, err := s.listed(t, c)
+		require.NoError(t, err)
+		assert.Equal(t, list, tags)
+	})
+}
+
+// What is asked for to compare is tried again like any other request, where
+// nothing else is evidence.
+func TestComparedAgain(t *testing.T) {
+	list := sortedTags(500)
+	for _, failures := range []int{1, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			compared := 0
+			tags, _, err := script(func(_, n int, last string) scripted {
+				switch {
+				case last != "":
+					return scripted{status: 405}
+				case n > 0:
+					return scripted{page: list[:128]}
+				}
+				if compared++; compared <= failures {
+					return scripted{status: 503}
+				}
+				return scripted{page: list}
+			}).listed(t, &Client{})
+			require.NoError(t, err)
+			assert.Len(t, tags, len(list))
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		_, _, err := script(func(_, n int, last string) scripted {
+			switch {
+			case last != "":
+				return scripted{status: 405}
+			case n > 0:
+				return scripted{page: list[:128]}
+			}
+			return scripted{status: 503}
+		}).listed(t, &Client{})
+		require.Error(t, err)
+	})
+}
+
+// strictlyFolded is a registry that does not look at case, neither where it sorts
+// nor where it compares with last.
+func strictlyFolded(list []string, links bool) script {
+	list = slices.SortedStableFunc(slices.Values(list), func(a, b string) int {
+		return strings.Compare(strings.ToLower(a), strings.ToLower(b))
+	})
+	return func(_, n int, last string) (a scripted) {
+		rest := list[sort.Search(len(list), func(i int) bool { return strings.ToLower(list[i]) > strings.ToLower(last) }):]
+		if last == "" {
+			rest = list
+		}
+		if n == 0 {
+			n = 100
+		}
+		if a.page = upTo(rest, min(n, 100)); links && len(a.page) < len(rest) {
+			a.link = linkAfter(a.page, n)
+		}
+		return a
+	}
+}
+
+// Trow folds case: what comes after "rc" is not "RC", even if that is the next of
+// the list and begins a page.
+func TestTrowTakesCaseForNothing(t *testing.T) {
+	var list []string
+	for i := range 900 {
+		tag := fmt.Sprintf("v%04d-Rc", i)
+		list = append(list, tag)
+		if i%3 > 0 {
+			list = append(list, strings.ToUpper(tag))
+		}
+		if i%7 == 0 {
+			list = append(list, strings.ToLower(tag))
+		}
+	}
+	list = append(list, "B", "a", "C") // by bytes it would begin with "B"
+	for _, links := range []bool{true, false} {
+		eachWay(t, list, func() script { return strictlyFolded(list, links) }, false)
+	}
+}
+
+// Where the pages do not fit together, a page that has room for the whole list
+// tells what there is.
+func TestDisorderWithRoom(t *testing.T) {
+	list := strings.Fields("a B c D e-Rc f-rc F g H i J k L m N o P q R s T u V w X y Z")
+	s := func(k, n int, last string) scripted {
+		if n == 0 {
+			n = 10
+		}
+		return s3(list, n, true)(k, n, last)
+	}
+	for _, pageSize := range []int{-1, 5, 10} {
+		synctest.Test(t, func(t *testing.T) {
+			tags, _, err := script(s).listed(t, &Client{PageSize: pageSize})
+			require.NoError(t, err)
+			assert.Len(t, tags, len(list), "PageSize %d", pageSize)
+		})
+	}
 }

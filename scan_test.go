@@ -115,6 +115,24 @@ func TestScanKeepsTheOrder(t *testing.T) {
 	}
 }
 
+// A registry without Links is read from several places, too, with pages that
+// overlap: that is no disorder.
+func TestScanGoesOnByQuestions(t *testing.T) {
+	list := sortedTags(10_000)
+	for _, concurrency := range []int{1, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			log := &strings.Builder{}
+			tags, requests, err := script(func(_, n int, last string) scripted {
+				return scripted{page: upTo(after(list, last), min(n, 100))}
+			}).listed(t, &Client{PageSize: 100, Concurrency: concurrency, Logger: told(log)})
+			require.NoError(t, err)
+			assert.Equal(t, list, tags)
+			assert.Less(t, requests, 130)
+			assert.NotContains(t, log.String(), "in no known order")
+		})
+	}
+}
+
 // A registry that cannot begin anywhere is noticed soon, and remembered.
 func TestScanTurnsItselfOff(t *testing.T) {
 	for profile, extra := range map[string]int{

@@ -153,3 +153,22 @@ func TestAllowing(t *testing.T) {
 		}
 	}
 }
+
+// The pair is looked for as long as there is none, and not only where the last
+// order is excluded.
+func TestInversionComesLater(t *testing.T) {
+	s := New()
+	s.Page("")
+	for _, tag := range []string{"a", "B", "b_1", "b0", "b_2", "x", "c"} {
+		s.Add(tag)
+	}
+	assert.False(t, s.Sorted())
+	assert.Equal(t, [2]string{"x", "c"}, s.Inversion)
+}
+
+func TestApart(t *testing.T) {
+	for want, tags := range map[int]string{0: "a A", 1: "b a", 2: "b A a"} {
+		assert.Equal(t, want, Apart(strings.Fields(tags)), tags)
+	}
+	assert.Zero(t, Apart(nil))
+}
