@@ -111,9 +111,13 @@ func (s plainPages) page(ctx context.Context, cur *cursor, to *part) (rep reply,
 		}
 		return rep, nil, errors.New("the link to the next page does not name the last tag")
 	case !s.linked && isFull(rep) && len(to.page) > 1:
+		step := 1
+		if s.folds {
+			step = max(1, order.Apart(to.page))
+		}
 		u := *s.at
 		u.RawQuery = "n=" + strconv.Itoa(s.n) + "&last="
-		return rep, overlapping(to.page, max(1, order.Apart(to.page)), &u), nil
+		return rep, overlapping(to.page, step, &u), nil
 	}
 	return rep, nil, nil
 }

@@ -412,7 +412,13 @@ func (s *tagsList) failed(ctx context.Context, cur *cursor, rep reply, err error
 func (s *tagsList) refused(ctx context.Context, cur *cursor, rep reply, code int) (answer, error) {
 	why := fmt.Sprintf("last was refused with %d", code)
 	known := code == http.StatusNotFound || code == http.StatusMethodNotAllowed
+	if n := nOf(cur.url); n > max(s.accepted, smallestPageSize) && refusesSize(code) && !s.answered {
+		return answer{reply: rep, next: s.withSmallest(cur)}, nil // it may be n that is refused
+	}
 	s.refusals++
+	if code == http.StatusNotFound && s.refusals <= maxGone && cur.step > 0 && len(s.recent) > 2*cur.step {
+		return s.goBack(ctx, cur, rep) // it may be the tag that is gone
+	}
 	s.refusedLast, s.strays = true, true
 	switch {
 	case s.refusals == 1 && s.sizeLeft():
@@ -471,10 +477,7 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 	}
 	if cur.kind == asked && !s.answered && rep.Entries == 0 && nOf(rep.asked) > max(s.accepted, smallestPageSize) {
 		// An n over its limit may be answered with nothing, whatever last is.
-		s.most = smallestPageSize
-		smaller := *cur
-		smaller.url = withParam(cur.url, "n", strconv.Itoa(s.most))
-		return answer{reply: rep, next: &smaller}, nil
+		return answer{reply: rep, next: s.withSmallest(cur)}, nil
 	}
 	if s.displaced(cur, rep, t) {
 		s.seen.Rejected(t.seen)
@@ -610,6 +613,7 @@ func (s *tagsList) wasLast(rep reply) bool {
 // follow says what follows a page that stands where it should.
 func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *url.URL, endless, reached bool, t *pageTags) (answer, error) {
 	rep := ans.reply
+	ans.held = true
 	full := isFull(rep)
 	s.full = full
 	switch {
@@ -783,6 +787,9 @@ func (s *tagsList) after(k kind) *cursor {
 		last := s.latest(0)
 		return &cursor{url: s.question(last), kind: k, after: last}
 	}
+	if s.seen.MayFold() {
+		return s.back(max(1, order.Apart(s.recent)))
+	}
 	return s.back(1)
 }
 
@@ -822,6 +829,20 @@ func (s *tagsList) formSize() int {
 	}
 	return max(1, min(s.longest, smallestPageSize)) // which none is known to refuse
 }
+
+// withSmallest is a question with the smallest n, as the one that it had was never
+// answered with a tag.
+func (s *tagsList) withSmallest(cur *cursor) *cursor {
+	s.most = smallestPageSize
+	smaller := *cur
+	smaller.url = withParam(cur.url, "n", strconv.Itoa(s.most))
+	return &smaller
+}
+
+// maxGone is how many of the last tags in a row may have been deleted since they
+// were listed, before the answer that they do not exist is taken for one that last
+// is not known.
+const maxGone = 2
 
 // goBack asks again from 1, 2, 4, … tags before, until a page begins with the
 // tag that has to come there: zot answers 404, with an empty body, to a last that
@@ -896,6 +917,8 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, wh
 		return s.orRoom(ans, s.short(ans, s.entries))
 	case s.sizeLeft() && (s.whole || s.n == 0) && s.client.PageSize >= 0:
 		ans.next = s.otherSize()
+	case (s.whole || s.n == 0) && s.strays && !s.refusedLast && round(s.entries) && s.mayHaveRoom():
+		ans.next = s.inOnePage()
 	case s.whole, s.n == 0:
 		return s.ended(ctx, cur, ans, "the list without n has no tag more, and "+why)
 	case s.sizeLeft():
@@ -930,6 +953,8 @@ func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pa
 	case s.sizeLeft():
 		s.wholeSeen = without
 		ans.next = s.otherSize()
+	case s.strays && round(s.entries):
+		return s.orRoom(ans, fmt.Errorf("%w: GET %s: what comes after its last tags is the start of the list with one n and something else with another", ErrInvalidResponse, bareURL(ans.asked)))
 	default:
 		return s.ended(ctx, cur, ans, "last is not looked at, and the list without n has no tag more")
 	}
@@ -950,14 +975,24 @@ func (s *tagsList) hadRoom() bool { return s.roomy >= s.total && !round(s.roomy)
 // inRoom reports whether the list is read in the way of orRoom.
 func (s *tagsList) inRoom() bool { return s.lastResort && s.n == defaultPageSize }
 
+// mayHaveRoom reports whether the list may have room in one page, and was not read
+// so.
+func (s *tagsList) mayHaveRoom() bool {
+	return !s.lastResort && s.total < defaultPageSize && !slices.Contains(s.sizes, defaultPageSize)
+}
+
+func (s *tagsList) inOnePage() *cursor {
+	s.n, s.resized, s.lastResort = defaultPageSize, true, true
+	return s.relist(false)
+}
+
 // orRoom is what is done before a listing fails because the pages do not fit
 // together: the list may have room in one page.
 func (s *tagsList) orRoom(ans answer, err error) (answer, error) {
-	if s.lastResort || s.total >= defaultPageSize || slices.Contains(s.sizes, defaultPageSize) {
+	if !s.mayHaveRoom() {
 		return ans, err
 	}
-	s.n, s.resized, s.lastResort = defaultPageSize, true, true
-	ans.next = s.relist(false)
+	ans.next = s.inOnePage()
 	return ans, nil
 }
 
@@ -1036,11 +1071,11 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 		return ans, nil
 	case s.whole && s.pages > 1 && s.entries < s.total:
 		return s.orRoom(ans, s.short(ans, s.entries))
-	case !s.further && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
-		return ans, nil
-	case s.seen.Unproven() && s.aside != nil: // which costs no request
+	case s.aside != nil: // it costs no request
 		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why, aside: s.aside}
 		s.aside = nil
+	case !s.further && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
+		return ans, nil
 	case s.disagrees(ctx), s.unproven(ctx):
 		switch {
 		case !s.seen.Disagrees() && !s.compared && s.mayComeWhole(s.repo.String()):

@@ -81,6 +81,7 @@ type answer struct {
 	next *cursor // nil: the list is complete
 	why  string  // how that is known
 	more bool    // the registry says by has_additional that there is more
+	held bool    // the page stands where it should; else next leads back
 
 	// seek returns what begins to read the list behind any string, tag or not.
 	// nil: the list cannot be read from there.
@@ -266,7 +267,7 @@ func (f *front) step(ctx context.Context, cur *cursor) (next *cursor, met bool, 
 func (f *front) turnPage(ctx context.Context, cur *cursor, ans answer, took time.Duration) (next *cursor, met bool, err error) {
 	f.why = ans.why
 	switch {
-	case f.scan != nil && ans.next != nil && ans.next.restart:
+	case f.scan != nil && ans.next != nil && (ans.next.restart || !ans.held): // such a page meets nothing
 		f.scan.stop()
 		f.scan = nil
 	case f.scan != nil:
@@ -314,7 +315,7 @@ func (f *front) takePart(ctx context.Context) (next *cursor, met bool, err error
 			return nil, false, err
 		}
 		f.why, next = ans.why, ans.next
-		if next != nil && i+1 < len(p.ready) && (next.restart || !sameQuery(next.url, p.ready[i+1].cur.url)) {
+		if next != nil && (next.restart || !ans.held || i+1 < len(p.ready) && !sameQuery(next.url, p.ready[i+1].cur.url)) {
 			f.scan.stop()
 			f.scan = nil
 			return next, false, nil
