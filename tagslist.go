@@ -66,6 +66,7 @@ type tagsList struct {
 	refusals    int  // how many were
 	repeats     int  // how many were answered with the start of the list
 	strays      bool // one was answered with something else
+	silent      bool // one was answered with nothing, though a tag has to come
 
 	// Of the passes, each of which reads the list from its start.
 	passes     int
@@ -258,10 +259,14 @@ func keep(recent []string, tags ...string) []string {
 // page implements source.
 func (s *tagsList) page(ctx context.Context, cur *cursor, to reader) (answer, error) {
 	if cur.kind == begin {
-		if s.passes >= maxRelists && s.hadRoom() {
+		most := maxRelists
+		if s.lastResort {
+			most++
+		}
+		if s.passes >= most && s.hadRoom() {
 			return answer{why: roomyPage}, nil
 		}
-		if s.passes >= maxRelists && !s.inRoom() {
+		if s.passes >= most {
 			ans, err := s.orRoom(answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ErrInvalidResponse, bareURL(cur.url), s.passes))
 			if err != nil {
 				return ans, err
@@ -482,6 +487,7 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 	if s.displaced(cur, rep, t) {
 		s.seen.Rejected(t.seen)
 		s.further = s.further || t.news > 0
+		s.silent = s.silent || cur.kind == asked && !s.answered && rep.Entries == 0
 		if t.news == 0 && s.hadRoom() && !s.more {
 			ans.why = roomyPage // some send a Link with each page
 			return ans, nil
@@ -953,8 +959,8 @@ func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pa
 	case s.sizeLeft():
 		s.wholeSeen = without
 		ans.next = s.otherSize()
-	case s.strays && round(s.entries):
-		return s.orRoom(ans, fmt.Errorf("%w: GET %s: what comes after its last tags is the start of the list with one n and something else with another", ErrInvalidResponse, bareURL(ans.asked)))
+	case s.silent && round(s.entries):
+		return s.orRoom(ans, fmt.Errorf("%w: GET %s: what comes after its last tags is the start of the list with one n, and nothing with another", ErrInvalidResponse, bareURL(ans.asked)))
 	default:
 		return s.ended(ctx, cur, ans, "last is not looked at, and the list without n has no tag more")
 	}
@@ -979,6 +985,14 @@ func (s *tagsList) inRoom() bool { return s.lastResort && s.n == defaultPageSize
 // so.
 func (s *tagsList) mayHaveRoom() bool {
 	return !s.lastResort && s.total < defaultPageSize && !slices.Contains(s.sizes, defaultPageSize)
+}
+
+// otherwise implements source.
+func (s *tagsList) otherwise() *cursor {
+	if !s.begun || !s.mayHaveRoom() {
+		return nil
+	}
+	return s.inOnePage()
 }
 
 func (s *tagsList) inOnePage() *cursor {

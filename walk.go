@@ -25,6 +25,10 @@ type source interface {
 	// unfinished is where the list goes on although it came to an end, as other
 	// tags of it are known; nil where it does not.
 	unfinished(ctx context.Context) *cursor
+
+	// otherwise is where else the list may be read when its pages lead nowhere;
+	// nil: nowhere.
+	otherwise() *cursor
 }
 
 // A kind of cursor says what an answer that brings nothing means.
@@ -252,7 +256,8 @@ func (f *front) step(ctx context.Context, cur *cursor) (next *cursor, met bool, 
 		f.scan = nil
 	}
 	if err := f.enter(cur); err != nil {
-		return nil, false, err
+		next, err := f.orOtherwise(ctx, err)
+		return next, false, err
 	}
 	f.news, f.before, f.try = 0, f.total, 0
 	began := time.Now()
@@ -285,9 +290,20 @@ func (f *front) turnPage(ctx context.Context, cur *cursor, ans answer, took time
 		return nil, false, fmt.Errorf("%w: more than %d entries that are no tags", ErrTooLarge, maxSkipped+10*f.total)
 	}
 	if ans.next != nil && !met {
-		err = f.made(cur, f.news+ans.Skipped, ans.Entries, f.total)
+		if err = f.made(cur, f.news+ans.Skipped, ans.Entries, f.total); err != nil {
+			ans.next, err = f.orOtherwise(ctx, err)
+		}
 	}
 	return ans.next, met, err
+}
+
+// orOtherwise is where the list goes on that would end with err; it begins anew.
+func (f *front) orOtherwise(ctx context.Context, err error) (*cursor, error) {
+	if next := f.src.otherwise(); next != nil {
+		f.log().DebugContext(ctx, "listing once more", "because", err.Error())
+		return next, nil
+	}
+	return nil, err
 }
 
 // takePart hands out what was read ahead of the part that begins here, and says
