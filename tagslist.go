@@ -628,7 +628,7 @@ func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *ur
 		// that are greater than last (distribution #4891).
 		s.warn(ctx, "order and cursor disagree: listing once more without n")
 		ans.next = s.relist(true)
-	case link != nil && s.whole && s.seen.ByKeys() && namesLast(link, t) && s.disagrees(ctx):
+	case link != nil && s.whole && s.seen.ByKeys() && namesLast(link, t) && !s.isLonger(cur, rep) && s.disagrees(ctx):
 		return s.orRoom(ans, s.disagreement(ans))
 	case link != nil:
 		return s.announce(ctx, cur, ans, link, t), nil
@@ -1023,14 +1023,19 @@ func (s *tagsList) wholeList(ctx context.Context, cur *cursor, ans answer, t *pa
 		ans.next = s.otherSize()
 		return ans, nil
 	}
-	longer := ans.Entries > max(defaultPageSize, s.was) && ans.Entries%1000 != 0 // than a page
-	if ans.Entries < s.total && !longer && (s.open || !meet(s.tail, t.tags)) {
+	if ans.Entries < s.total && !s.isLonger(cur, ans.reply) && (s.open || !meet(s.tail, t.tags)) {
 		return s.orRoom(ans, s.short(ans, ans.Entries))
 	}
 	if ans.Entries > defaultPageSize {
 		s.client.learn(s.home.Host, func(h *habits) { h.without = everything })
 	}
 	return s.ended(ctx, cur, ans, "the list without n came in one answer")
+}
+
+// isLonger reports whether the list without n is longer than a page, and so no
+// page.
+func (s *tagsList) isLonger(cur *cursor, rep reply) bool {
+	return cur.kind == begin && rep.Entries > max(defaultPageSize, s.was) && rep.Entries%1000 != 0
 }
 
 // compare takes the list without n that was asked for to compare.
