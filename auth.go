@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,8 +23,9 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/ocitags/ocitags/internal/bound"
+	"github.com/ocitags/ocitags/internal/challenge"
 	"github.com/ocitags/ocitags/internal/origin"
-	"github.com/ocitags/ocitags/internal/repository"
+	"github.com/ocitags/ocitags/internal/reference"
 	"github.com/ocitags/ocitags/internal/taglist"
 )
 
@@ -53,71 +53,6 @@ const (
 	// it lets go of those that have ended.
 	maxAuthorizations = 1024
 )
-
-// A challenge is one of a 401's (RFC 9110 §11.6.1).
-type challenge struct {
-	scheme string            // lower case
-	params map[string]string // names in lower case
-}
-
-// token68 is what Negotiate has in place of parameters, up to the next comma.
-var token68 = regexp.MustCompile(`^[ \t]+[A-Za-z0-9._~+/-]+=*[ \t]*(,|$)`)
-
-// parseChallenges reads WWW-Authenticate headers, each a list of challenges
-// that are lists of parameters themselves, with the same comma between both.
-// A header is read as far as it can be understood.
-func parseChallenges(headers []string) []challenge {
-	var all []challenge
-	for _, rest := range headers {
-		for {
-			rest = strings.TrimLeft(rest, " \t,")
-			name, after := cutToken(rest)
-			if name == "" {
-				break
-			}
-			value, hasValue := strings.CutPrefix(strings.TrimLeft(after, " \t"), "=")
-			if !hasValue { // a scheme, with a token68 or nothing, or with parameters to come
-				all = append(all, challenge{strings.ToLower(name), map[string]string{}})
-				rest = token68.ReplaceAllString(after, "$1")
-				continue
-			}
-			if len(all) == 0 {
-				break // a parameter of no challenge
-			}
-			value = strings.TrimLeft(value, " \t")
-			var text string
-			if strings.HasPrefix(value, `"`) {
-				var err error
-				if text, rest, err = unquote(value); err != nil {
-					break
-				}
-			} else {
-				text, rest = cutToken(value)
-				if end := strings.IndexAny(value, ", \t"); end > len(text) || end < 0 { // not a token, but sent: realm=https://…
-					if end < 0 {
-						end = len(value)
-					}
-					text, rest = value[:end], value[end:]
-				}
-			}
-			if params, key := all[len(all)-1].params, strings.ToLower(name); params[key] == "" {
-				params[key] = text
-			}
-		}
-	}
-	return all
-}
-
-// cutToken splits a token (RFC 9110 §5.6.2) off the front of s.
-func cutToken(s string) (token, rest string) {
-	end := strings.IndexFunc(s, func(r rune) bool {
-		return !(r > 0x20 && r < 0x7f) || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
-	if end < 0 {
-		end = len(s)
-	}
-	return s[:end], s[end:]
-}
 
 // readActions are the actions that reading a tag list can need: pull, and what
 // Azure asks for instead.
@@ -294,10 +229,10 @@ func (a *authorization) idle() bool {
 // has asked for it.
 type authorization struct {
 	mu     sync.Mutex
-	asked  challenge // the last challenge; scheme "": none yet
-	header string    // the Authorization header; "": none yet
-	until  time.Time // when header ends; zero: never
-	flight *flight   // the fetch in progress
+	asked  challenge.Challenge // the last challenge; scheme "": none yet
+	header string              // the Authorization header; "": none yet
+	until  time.Time           // when header ends; zero: never
+	flight *flight             // the fetch in progress
 }
 
 // A flight is one fetch that several requests wait for.
@@ -309,7 +244,7 @@ type flight struct {
 
 // current returns the header to send, or what to ask the token server with:
 // stale is true where a challenge is known but its token has ended.
-func (a *authorization) current() (header string, asked challenge, stale bool) {
+func (a *authorization) current() (header string, asked challenge.Challenge, stale bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.header != "" && !a.until.IsZero() && time.Until(a.until) < expiryMargin {
@@ -322,7 +257,7 @@ func (a *authorization) current() (header string, asked challenge, stale bool) {
 // replaced refused, the header that was turned down, or is about to. A fetch
 // that ends with its own request's context is taken over by one of those that
 // wait, so that nobody fails for another's cancellation.
-func (a *authorization) renew(ctx context.Context, refused string, asked challenge, fetch func(context.Context, challenge) (string, time.Time, error)) (string, error) {
+func (a *authorization) renew(ctx context.Context, refused string, asked challenge.Challenge, fetch func(context.Context, challenge.Challenge) (string, time.Time, error)) (string, error) {
 	for {
 		a.mu.Lock()
 		if a.header != "" && a.header != refused && (a.until.IsZero() || time.Until(a.until) >= expiryMargin) {
@@ -392,7 +327,7 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 		// even if a redirect leads back: it gets its own.
 		all = &a.foreign
 	}
-	fetch := func(ctx context.Context, asked challenge) (string, time.Time, error) {
+	fetch := func(ctx context.Context, asked challenge.Challenge) (string, time.Time, error) {
 		return a.fetch(ctx, req, home, asked)
 	}
 	authorization := func() (*authorization, error) {
@@ -409,7 +344,7 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		var asked challenge
+		var asked challenge.Challenge
 		var stale bool
 		if header, asked, stale = auth.current(); stale {
 			if header, err = a.renew(ctx, auth, "", asked, fetch); err != nil {
@@ -453,7 +388,7 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("%w; the credential for %s was not sent", unknown, a.repo.Host)
 	case unknown != nil:
 		return nil, fmt.Errorf("%w; no credential was sent", unknown)
-	case asked.scheme == "":
+	case asked.Scheme == "":
 		return resp, nil
 	}
 	renewed, err := a.renew(ctx, auth, header, asked, fetch)
@@ -493,7 +428,7 @@ func (a *authorizer) probe(req *http.Request, hidden *http.Response) (challenges
 }
 
 // renew is auth.renew, whose time is not the registry's.
-func (a *authorizer) renew(ctx context.Context, auth *authorization, refused string, asked challenge, fetch func(context.Context, challenge) (string, time.Time, error)) (header string, err error) {
+func (a *authorizer) renew(ctx context.Context, auth *authorization, refused string, asked challenge.Challenge, fetch func(context.Context, challenge.Challenge) (string, time.Time, error)) (header string, err error) {
 	renew := func() { header, err = auth.renew(ctx, refused, asked, fetch) }
 	if watch, ok := ctx.Value(watchKey{}).(*bound.Watch); ok {
 		watch.Except(renew)
@@ -547,20 +482,20 @@ func withAuthorization(req *http.Request, header string) *http.Request {
 
 // chooseChallenge picks Bearer before Basic. No challenge at all is none; only
 // others (Negotiate, Digest) are an error.
-func chooseChallenge(headers []string) (challenge, error) {
-	all := parseChallenges(headers)
+func chooseChallenge(headers []string) (challenge.Challenge, error) {
+	all := challenge.Parse(headers)
 	for _, scheme := range []string{"bearer", "basic"} {
 		for _, c := range all {
-			if c.scheme == scheme {
+			if c.Scheme == scheme {
 				return c, nil
 			}
 		}
 	}
 	if len(all) == 0 {
-		return challenge{}, nil
+		return challenge.Challenge{}, nil
 	}
-	return challenge{}, fmt.Errorf("%w: the registry asks for %s authentication; only Bearer and Basic are supported",
-		ErrUnauthorized, taglist.Quote(all[0].scheme))
+	return challenge.Challenge{}, fmt.Errorf("%w: the registry asks for %s authentication; only Bearer and Basic are supported",
+		ErrUnauthorized, taglist.Quote(all[0].Scheme))
 }
 
 // credential asks the CredentialFunc, once for this listing.
@@ -586,7 +521,7 @@ func (a *authorizer) credential(ctx context.Context) (Credential, error) {
 
 // fetch turns a challenge into an Authorization header and the time when it
 // ends; "" where there is none to be had.
-func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, asked challenge) (string, time.Time, error) {
+func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, asked challenge.Challenge) (string, time.Time, error) {
 	var cred Credential
 	if home {
 		var err error
@@ -594,30 +529,30 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 			return "", time.Time{}, err
 		}
 	}
-	useless := asked.scheme == "basic" && cred.Username == "" && cred.Password == ""
+	useless := asked.Scheme == "basic" && cred.Username == "" && cred.Password == ""
 	if cred != (Credential{}) {
 		a.sent.Store(!useless)
 		a.unfit.Store(useless)
 	}
-	a.log().DebugContext(ctx, "authorization is asked for", "scheme", asked.scheme, "as", cred.String())
+	a.log().DebugContext(ctx, "authorization is asked for", "scheme", asked.Scheme, "as", cred.String())
 	switch {
 	case useless:
 		return "", time.Time{}, nil
-	case asked.scheme == "basic":
+	case asked.Scheme == "basic":
 		return basic(cred), time.Time{}, nil
 	case cred.AccessToken != "":
 		header, err := bearer(cred.AccessToken)
 		return header, time.Time{}, err
 	}
-	realm, allowed, err := a.checkRealm(asked.params["realm"], req.URL, cred)
+	realm, allowed, err := a.checkRealm(asked.Params["realm"], req.URL, cred)
 	if err != nil {
 		return "", time.Time{}, err
 	}
 	if allowed {
 		ctx = context.WithValue(ctx, allowedKey{}, realm.Hostname())
 	}
-	form := url.Values{"scope": {readScope(asked.params["scope"], repositoryOf(req.URL, a.repo.Name))}}
-	if service := asked.params["service"]; service != "" {
+	form := url.Values{"scope": {readScope(asked.Params["scope"], repositoryOf(req.URL, a.repo.Name))}}
+	if service := asked.Params["service"]; service != "" {
 		form.Set("service", service)
 	}
 	a.log().DebugContext(ctx, "asking for a token", "scope", form.Get("scope"))
@@ -630,7 +565,7 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 func repositoryOf(u *url.URL, ours string) string {
 	name, ok := strings.CutPrefix(u.Path, "/v2/")
 	if name, ok2 := strings.CutSuffix(name, "/tags/list"); ok && ok2 && path.Base(name) == path.Base(ours) {
-		if _, err := repository.Parse("host.invalid/" + name); err == nil {
+		if _, err := reference.Parse("host.invalid/" + name); err == nil {
 			return name
 		}
 	}

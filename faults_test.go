@@ -41,8 +41,8 @@ import (
 // The promise: a listing is complete, or an error; no secret leaves its origin;
 // memory, requests and time are bounded for any server; a cancel is prompt; no
 // goroutine stays. TestFaults has a case for each way in which a server, a wire
-// or a machine is known to try it. The wire of all of them watches for secrets,
-// TestMain for goroutines.
+// or a machine is known to break it, or names the test that shows it. The wire of
+// all of them watches for secrets, TestMain for goroutines.
 func TestFaults(t *testing.T) {
 	cases := []struct {
 		number int
@@ -89,22 +89,22 @@ func TestFaults(t *testing.T) {
 		{20, "Links of the same origin in any form", links(
 			`<?last=b>; rel="next"`, nil, `<list?last=b>; rel="next"`, nil, `</v2/a/b/tags/list?last=b>; rel="next"`, nil,
 			`<https://registry.example/v2/a/b/tags/list?last=b>; rel="next"`, nil, `<https://REGISTRY.example:443/v2/a/b/tags/list?last=b>; rel="next"`, nil)},
-		{21, "cursors with any bytes", TestCursorsAreOpaque},
-		{22, "a Link header of 4 MiB", TestHeaderBoundOnTheWire},
-		{23, "a redirect to another host", both(TestRedirects, TestForeignChallenges)},
-		{24, "a redirect from https to http", TestRedirects},
-		{25, "a redirect to another port or a sub-domain", TestRedirects},
-		{26, "redirects that come back", TestRedirects},
-		{27, "redirects without an end or a place", both(TestRedirects, TestRedirectWithoutLocation)},
-		{28, "a redirect to library/", TestRedirects},
-		{29, "a foreign token server, and a password", both(TestRealms, TestAllowRealm)},
-		{30, "a foreign token server, and a refresh token", TestRealms},
-		{31, "a token server in clear text", TestRealms},
-		{32, "a token server inside the network", both(TestRealms, TestDialJudges)},
-		{33, "a token server that is no URL", TestRealms},
-		{34, "a token server that redirects", TestTokenServerRedirects},
-		{35, "hosts of one label", TestRealms},
-		{36, "scopes of others", TestReadScope},
+		{21, "cursors with any bytes", shownBy("TestCursorsAreOpaque")},
+		{22, "a Link header of 4 MiB", shownBy("TestHeaderBoundOnTheWire")},
+		{23, "a redirect to another host", both(shownBy("TestRedirects"), shownBy("TestForeignChallenges"))},
+		{24, "a redirect from https to http", shownBy("TestRedirects")},
+		{25, "a redirect to another port or a sub-domain", shownBy("TestRedirects")},
+		{26, "redirects that come back", shownBy("TestRedirects")},
+		{27, "redirects without an end or a place", both(shownBy("TestRedirects"), shownBy("TestRedirectWithoutLocation"))},
+		{28, "a redirect to library/", shownBy("TestRedirects")},
+		{29, "a foreign token server, and a password", both(shownBy("TestRealms"), shownBy("TestAllowRealm"))},
+		{30, "a foreign token server, and a refresh token", shownBy("TestRealms")},
+		{31, "a token server in clear text", shownBy("TestRealms")},
+		{32, "a token server inside the network", both(shownBy("TestRealms"), shownBy("TestDialJudges"))},
+		{33, "a token server that is no URL", shownBy("TestRealms")},
+		{34, "a token server that redirects", shownBy("TestTokenServerRedirects")},
+		{35, "hosts of one label", shownBy("TestRealms")},
+		{36, "scopes of others", shownBy("TestReadScope")},
 		{37, "challenges that inject", func(t *testing.T) {
 			const service = `a&b=c#d"e,f` + "\\"
 			r, network := locked(t, "gitlab", &regtest.Auth{})
@@ -117,11 +117,11 @@ func TestFaults(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, url.Values{"service": {service}, "scope": {"repository:a/b:pull"}, "client_id": {"ocitags"}}, values)
 		}},
-		{38, "several challenges in one header", TestParseChallenges},
-		{39, "only challenges that are not known", TestUnauthorized},
-		{40, "401 without a challenge", TestUnauthorized},
-		{41, "401 for ever, with good tokens", TestUnauthorized},
-		{42, "a token server that refuses for ever", both(TestTokenServerRefusals, TestTokenServerWithoutPOST, func(t *testing.T) {
+		{38, "several challenges in one header", shownBy("internal/challenge.TestParse")},
+		{39, "only challenges that are not known", shownBy("TestUnauthorized")},
+		{40, "401 without a challenge", shownBy("TestUnauthorized")},
+		{41, "401 for ever, with good tokens", shownBy("TestUnauthorized")},
+		{42, "a token server that refuses for ever", both(shownBy("TestTokenServerRefusals"), shownBy("TestTokenServerWithoutPOST"), func(t *testing.T) {
 			for _, status := range []int{429, 500, 503} {
 				synctest.Test(t, func(t *testing.T) {
 					r, network := locked(t, "gitlab", &regtest.Auth{})
@@ -140,7 +140,7 @@ func TestFaults(t *testing.T) {
 				})
 			}
 		})},
-		{43, "a token answer without a token", both(TestTokenAnswers, func(t *testing.T) {
+		{43, "a token answer without a token", both(shownBy("TestTokenAnswers"), func(t *testing.T) {
 			var bomb bytes.Buffer
 			z := gzip.NewWriter(&bomb)
 			_, _ = z.Write(bytes.Repeat([]byte(" "), 64<<20))
@@ -157,13 +157,13 @@ func TestFaults(t *testing.T) {
 			_, err := onLoopback(server).ListTags(t.Context(), hostOf(server)+"/a/b")
 			require.ErrorIs(t, err, ErrTooLarge)
 		})},
-		{44, "token, access_token or both", TestTokens},
-		{45, "a token that no header can carry", TestTokenAnswers},
-		{46, "any expires_in", TestTokenExpiry},
-		{47, "a token that ends in the middle", TestTokenIsRevokedInTheMiddle},
-		{48, "many that need one token", both(TestOneTokenRequestAtATime, TestTokenFailureIsShared)},
-		{49, "two clients", TestTokensBelongToTheirClient},
-		{50, "a basic challenge at a foreign host", TestForeignChallenges},
+		{44, "token, access_token or both", shownBy("TestTokens")},
+		{45, "a token that no header can carry", shownBy("TestTokenAnswers")},
+		{46, "any expires_in", shownBy("TestTokenExpiry")},
+		{47, "a token that ends in the middle", shownBy("TestTokenIsRevokedInTheMiddle")},
+		{48, "many that need one token", both(shownBy("TestOneTokenRequestAtATime"), shownBy("TestTokenFailureIsShared"))},
+		{49, "two clients", shownBy("TestTokensBelongToTheirClient")},
+		{50, "a basic challenge at a foreign host", shownBy("TestForeignChallenges")},
 		{51, "a refresh token from the server", func(t *testing.T) {
 			r, network := locked(t, "gitlab", &regtest.Auth{})
 			r.Profile.Token = func(token string) map[string]any {
@@ -175,7 +175,7 @@ func TestFaults(t *testing.T) {
 			}
 		}},
 		{52, "bodies that are cut short", func(t *testing.T) { cutBodies(t) }},
-		{53, "200, and no tag list", both(TestNoTagList, func(t *testing.T) {
+		{53, "200, and no tag list", both(shownBy("TestNoTagList"), func(t *testing.T) {
 			for _, body := range []string{"", "<html>", "null", "[]", `"x"`, "{}", `{"errors":[{"code":"DENIED"}]}`} {
 				assertBody(t, body, ErrInvalidResponse, nil)
 			}
@@ -227,7 +227,7 @@ func TestFaults(t *testing.T) {
 			}
 		}},
 		{61, "the name of another repository", func(t *testing.T) { assertBody(t, `{"name":"other/repo","tags":["a"]}`, nil, []string{"a"}) }},
-		{62, "any Content-Type", both(TestNoTagList, func(t *testing.T) {
+		{62, "any Content-Type", both(shownBy("TestNoTagList"), func(t *testing.T) {
 			for _, contentType := range []string{"", "text/html", "text/plain", "application/octet-stream", "\x7f"} {
 				c := anonymous(wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					w.Header()["Content-Type"] = []string{contentType}
@@ -239,13 +239,13 @@ func TestFaults(t *testing.T) {
 			}
 		})},
 		{63, "encodings that were not asked for, and bombs", func(t *testing.T) { encodings(t) }},
-		{64, "a million tags in one body", both(TestMillionTagsInOneBody, TestStreamHoldsNothing, TestBodyBound)},
-		{65, "statuses that bring no list", TestRefusalsAreNotRetried},
-		{66, "a server that trickles", both(TestSilence, TestTrickle)},
+		{64, "a million tags in one body", both(shownBy("TestMillionTagsInOneBody"), shownBy("TestStreamHoldsNothing"), shownBy("TestBodyBound"))},
+		{65, "statuses that bring no list", shownBy("TestRefusalsAreNotRetried")},
+		{66, "a server that trickles", both(shownBy("TestSilence"), shownBy("TestTrickle"))},
 		{67, "headers without an end", func(t *testing.T) { endlessHeaders(t) }},
-		{68, "connections that break", both(TestPagesAreRetried, func(t *testing.T) { brokenHTTP2(t) })},
-		{69, "TLS that does not hold", both(TestTLSErrors, func(t *testing.T) { badCertificates(t) })},
-		{70, "http where https is, and the reverse", both(TestTLSErrors, func(t *testing.T) {
+		{68, "connections that break", both(shownBy("TestPagesAreRetried"), func(t *testing.T) { brokenHTTP2(t) })},
+		{69, "TLS that does not hold", both(shownBy("TestTLSErrors"), func(t *testing.T) { badCertificates(t) })},
+		{70, "http where https is, and the reverse", both(shownBy("TestTLSErrors"), func(t *testing.T) {
 			server := httptest.NewTLSServer(http.NotFoundHandler())
 			defer server.Close()
 			server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
@@ -264,16 +264,16 @@ func TestFaults(t *testing.T) {
 				assert.Empty(t, req.Header.Values("Cookie"))
 			}
 		}},
-		{72, "429 with any Retry-After", TestRetryAfter},
-		{73, "429 with a Retry-After that nobody waits for", TestRetryAfterBeyondTheBound},
-		{74, "a Retry-After beyond the deadline", TestRetryAfterBeyondTheDeadline},
-		{75, "statuses that may pass, and others", both(TestPagesAreRetried, TestRefusalsAreNotRetried, TestAttemptsAreBounded)},
-		{76, "429 for many at once", TestListingsShareARetryAfter},
-		{77, "a made-up last that is refused", TestRoundPages},
+		{72, "429 with any Retry-After", shownBy("TestRetryAfter")},
+		{73, "429 with a Retry-After that nobody waits for", shownBy("TestRetryAfterBeyondTheBound")},
+		{74, "a Retry-After beyond the deadline", shownBy("TestRetryAfterBeyondTheDeadline")},
+		{75, "statuses that may pass, and others", both(shownBy("TestPagesAreRetried"), shownBy("TestRefusalsAreNotRetried"), shownBy("TestAttemptsAreBounded"))},
+		{76, "429 for many at once", shownBy("TestListingsShareARetryAfter")},
+		{77, "a made-up last that is refused", shownBy("TestRoundPages")},
 		{78, "servers that ignore n or last, or count otherwise", func(t *testing.T) { oddCounts(t) }},
-		{79, "tags that come and go", both(churn, TestQuayPagesMove)},
+		{79, "tags that come and go", both(churn, shownBy("TestQuayPagesMove"))},
 		{80, "a cancel in every phase", func(t *testing.T) { cancels(t) }},
-		{81, "a consumer that stops, or panics", both(TestStopEarly, TestStopAndCancel, TestConsumerPanics)},
+		{81, "a consumer that stops, or panics", both(shownBy("TestStopEarly"), shownBy("TestStopAndCancel"), shownBy("TestConsumerPanics"))},
 		{82, "a slow consumer", func(t *testing.T) { slowConsumer(t) }},
 		{83, "64 listings on one client", func(t *testing.T) {
 			r, network := locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
@@ -281,12 +281,12 @@ func TestFaults(t *testing.T) {
 			together(t, c, 64, ref, 2500)
 			assert.Equal(t, 2500, len(r.Tags("a/b")))
 		}},
-		{84, "credential files that are none", both(TestDefaultCredentials, func(t *testing.T) { oddCredentialFiles(t) })},
-		{85, "entries that cannot be decoded", TestDefaultCredentials},
-		{86, "helpers with names that are none", TestCredentialHelpers},
-		{87, "helpers that misbehave", both(TestCredentialHelpers, func(t *testing.T) { badHelpers(t) })},
-		{88, "the names of Docker Hub, and two entries for one host", TestDefaultCredentials},
-		{89, "hosts with and without a port", both(TestStaticCredential, TestDefaultCredentials)},
+		{84, "credential files that are none", both(shownBy("TestDefaultCredentials"), func(t *testing.T) { oddCredentialFiles(t) })},
+		{85, "entries that cannot be decoded", shownBy("TestDefaultCredentials")},
+		{86, "helpers with names that are none", shownBy("TestCredentialHelpers")},
+		{87, "helpers that misbehave", both(shownBy("TestCredentialHelpers"), func(t *testing.T) { badHelpers(t) })},
+		{88, "the names of Docker Hub, and two entries for one host", shownBy("TestDefaultCredentials")},
+		{89, "hosts with and without a port", both(shownBy("TestStaticCredential"), shownBy("TestDefaultCredentials"))},
 		{90, "references that are none", func(t *testing.T) {
 			network := wire(t)
 			for _, ref := range []string{"a/../b", "h.example//a", "h.example/%2e/a", "h.example/a?x", "h.example/a#x", "h.example/a@", "h.example/a b", "h.example/a\r\nb", "h.example/A",
@@ -297,7 +297,7 @@ func TestFaults(t *testing.T) {
 			}
 			assert.Empty(t, network.Sent())
 		}},
-		{91, "quay's API without an end, or broken", both(TestQuayAlwaysHasMore, TestQuayFallsBack, TestQuayHistory, TestQuayCredentialsDoNotGoToTheAPI)},
+		{91, "quay's API without an end, or broken", both(shownBy("TestQuayAlwaysHasMore"), shownBy("TestQuayFallsBack"), shownBy("TestQuayHistory"), shownBy("TestQuayCredentialsDoNotGoToTheAPI"))},
 	}
 	for i, c := range cases {
 		require.Equal(t, i+1, c.number, "none is left out")
@@ -319,6 +319,28 @@ func together(t *testing.T, c *Client, listings int, ref string, tags int) {
 		})
 	}
 	wg.Wait()
+}
+
+// shownBy is the case of a fault that a test of its own shows. It runs that test no
+// second time, but fails where there is none of that name. A test of another
+// package is named with its directory.
+func shownBy(name string) func(*testing.T) {
+	return func(t *testing.T) {
+		dir, test, ok := strings.Cut(name, ".")
+		if !ok {
+			dir, test = ".", name
+		}
+		files, err := filepath.Glob(filepath.Join(filepath.FromSlash(dir), "*_test.go"))
+		require.NoError(t, err)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			if bytes.Contains(text, []byte("\nfunc "+test+"(t *testing.T) {")) {
+				return
+			}
+		}
+		t.Errorf("no test is called %s", name)
+	}
 }
 
 // both are several tests of one fault.

@@ -1,16 +1,13 @@
 package ocitags
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
-
-	"github.com/tomnomnom/linkheader"
 
 	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/taglist"
+	"github.com/ocitags/ocitags/internal/weblink"
 )
 
 // maxLink bounds one Link target. The longest cursors seen are ECR's, of some
@@ -36,18 +33,18 @@ const maxLink = 8 << 10
 func nextLink(values []string, at *url.URL) (next *url.URL, oddity string, err error) {
 	var unread *url.URL
 	for _, value := range values {
-		links, err := parseLinks(value)
+		links, err := weblink.Parse(value)
 		if err != nil {
 			return nil, "", fmt.Errorf("%w: Link header %s: %w", ErrInvalidResponse, taglist.Quote(withoutQuery(value)), err)
 		}
 		for _, link := range links {
-			if !isNext(link.Rel) {
-				if u, err := resolveNext(link.URL, at); err == nil && !isReadable(link.Rel) && hasCursor(u.Query()) && u.RawQuery != at.RawQuery {
+			if !link.IsNext() {
+				if u, err := resolveNext(link.Target, at); err == nil && !link.HasRelation() && hasCursor(u.Query()) && u.RawQuery != at.RawQuery {
 					unread = queryOf(u, at)
 				}
 				continue
 			}
-			u, err := resolveNext(link.URL, at)
+			u, err := resolveNext(link.Target, at)
 			if err != nil {
 				return nil, "", err
 			}
@@ -78,28 +75,6 @@ func queryOf(u, at *url.URL) *url.URL {
 // hasCursor reports whether a query says more than how many tags are wanted.
 func hasCursor(q url.Values) bool { return q.Get("last") != "" || hasOther(q) }
 
-// isReadable reports whether rel is a list of relation types (RFC 8288 §3.3).
-func isReadable(rel string) bool {
-	types := strings.Fields(rel)
-	for _, typ := range types {
-		if strings.Trim(typ, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") != "" && !strings.Contains(typ, ":") {
-			return false
-		}
-	}
-	return len(types) > 0
-}
-
-// isNext reports whether rel, a list of relation types separated by spaces
-// (RFC 8288 §3.3), holds "next", in any case (§2.1.1).
-func isNext(rel string) bool {
-	for _, typ := range strings.Fields(rel) {
-		if strings.EqualFold(typ, "next") {
-			return true
-		}
-	}
-	return false
-}
-
 // resolveNext reads the target of a next link, which must be a tag list.
 func resolveNext(target string, at *url.URL) (*url.URL, error) {
 	unsafe := func(why string) error {
@@ -129,166 +104,4 @@ func samePlace(a, b *url.URL) bool { return origin.Same(a, b) && a.EscapedPath()
 func withoutQuery(s string) string {
 	s, _, _ = strings.Cut(s, "?")
 	return s
-}
-
-// parseLinks reads one Link header. linkheader splits at every comma and
-// semicolon, also inside <> and inside quotes, wants spaces just so and takes
-// the last rel where RFC 8288 §3.3 takes the first. So it is given the header
-// with all foreign text replaced by numbers, and its answer is filled in again.
-func parseLinks(header string) (linkheader.Links, error) {
-	m := masker{rest: header}
-	masked, err := m.mask()
-	if err != nil {
-		return nil, err
-	}
-	links := linkheader.Parse(masked)
-	for i := range links {
-		links[i].URL = m.text(links[i].URL)
-		links[i].Rel = m.text(links[i].Rel)
-		if links[i].URL == "" && isNext(links[i].Rel) {
-			return nil, errors.New("a next link without a target")
-		}
-	}
-	return links, nil
-}
-
-// A masker rewrites a Link header to `<0>; rel="1", <2>; rel="3"`, and keeps
-// what the numbers stand for.
-type masker struct {
-	rest  string
-	texts []string
-}
-
-func (m *masker) put(text string) string {
-	m.texts = append(m.texts, text)
-	return strconv.Itoa(len(m.texts) - 1)
-}
-
-func (m *masker) text(number string) string {
-	if i, err := strconv.Atoi(number); err == nil && 0 <= i && i < len(m.texts) {
-		return m.texts[i]
-	}
-	return ""
-}
-
-// mask reads a list of link-values (RFC 8288 §3). Only rel is passed on of
-// their parameters.
-func (m *masker) mask() (string, error) {
-	var values []string
-	for {
-		m.rest = strings.TrimLeft(m.rest, " \t,") // empty list elements: RFC 9110 §5.6.1
-		if m.rest == "" {
-			return strings.Join(values, ", "), nil
-		}
-		target, err := m.target()
-		if err != nil {
-			return "", err
-		}
-		value := "<" + m.put(target) + ">"
-		var rels []string // one, by RFC 8288 §3.3; but if the second is next, it is meant
-		for m.take(';') {
-			name, text, err := m.param()
-			if err != nil {
-				return "", err
-			}
-			if strings.EqualFold(name, "rel") {
-				rels = append(rels, text)
-			}
-		}
-		if rels != nil {
-			value += `; rel="` + m.put(strings.Join(rels, " ")) + `"`
-		}
-		if m.rest != "" && m.rest[0] != ',' {
-			return "", errors.New("unexpected text after a link")
-		}
-		values = append(values, value)
-	}
-}
-
-// take reports whether the next thing is c, and steps over it.
-func (m *masker) take(c byte) bool {
-	m.rest = strings.TrimLeft(m.rest, " \t")
-	if m.rest == "" || m.rest[0] != c {
-		return false
-	}
-	m.rest = strings.TrimLeft(m.rest[1:], " \t")
-	return true
-}
-
-// target reads <URI>, or a URI without the angle brackets, which Cloudflare's
-// serverless-registry sends: it then ends where its parameters begin.
-func (m *masker) target() (string, error) {
-	if !strings.HasPrefix(m.rest, "<") {
-		end := len(m.rest)
-		for i := range m.rest {
-			if m.rest[i] == ';' && (i+1 == len(m.rest) || strings.ContainsRune(" \t", rune(m.rest[i+1])) ||
-				len(m.rest) >= i+4 && strings.EqualFold(m.rest[i+1:i+4], "rel")) {
-				end = i
-				break
-			}
-		}
-		target := strings.TrimRight(m.rest[:end], " \t")
-		m.rest = m.rest[end:]
-		return target, nil
-	}
-	target, rest, ok := strings.Cut(m.rest[1:], ">")
-	if !ok || strings.ContainsRune(target, '<') {
-		return "", errors.New("a target without its closing >")
-	}
-	// A ">" inside the URI, which should have been escaped: what follows the
-	// real one is a parameter, another link or nothing.
-	for {
-		after := strings.TrimLeft(rest, " \t")
-		if after == "" || after[0] == ';' || after[0] == ',' {
-			break
-		}
-		more, tail, ok := strings.Cut(rest, ">")
-		if !ok {
-			return "", errors.New("unexpected text after a target")
-		}
-		target, rest = target+">"+more, tail
-	}
-	m.rest = rest
-	return strings.TrimSpace(target), nil
-}
-
-// param reads one parameter: token [ = ( token / quoted-string ) ], with spaces
-// round the "=" as RFC 8288 appendix B.3 allows.
-func (m *masker) param() (name, text string, err error) {
-	end := strings.IndexAny(m.rest, "=;,")
-	if end < 0 {
-		end = len(m.rest)
-	}
-	name, m.rest = strings.TrimRight(m.rest[:end], " \t"), m.rest[end:]
-	if !m.take('=') {
-		return name, "", nil
-	}
-	if strings.HasPrefix(m.rest, `"`) {
-		text, m.rest, err = unquote(m.rest)
-		return name, text, err
-	}
-	end = strings.IndexAny(m.rest, ";,")
-	if end < 0 {
-		end = len(m.rest)
-	}
-	text, m.rest = strings.TrimRight(m.rest[:end], " \t"), m.rest[end:]
-	return name, text, nil
-}
-
-// unquote reads the quoted-string at the start of s (RFC 9110 §5.6.4) and
-// returns what it holds and what follows it.
-func unquote(s string) (text, rest string, err error) {
-	var b strings.Builder
-	for i := 1; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '"':
-			return b.String(), s[i+1:], nil
-		case c == '\\' && i+1 < len(s):
-			i++
-			b.WriteByte(s[i])
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return "", "", errors.New("a quoted string without its end")
 }

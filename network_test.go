@@ -22,7 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/dns/dnsmessage"
 
-	"github.com/ocitags/ocitags/internal/repository"
+	"github.com/ocitags/ocitags/internal/reference"
 )
 
 // names lets the process resolve names to addresses by a DNS server of the test's
@@ -306,7 +306,7 @@ func TestFault122FinishedListingsAreCollectable(t *testing.T) {
 	transport := direct()
 	defer transport.CloseIdleConnections()
 	c := &Client{Transport: transport, Credentials: Anonymous}
-	repo, err := repository.Parse(strings.TrimPrefix(server.URL, "http://") + "/a/b")
+	repo, err := reference.Parse(strings.TrimPrefix(server.URL, "http://") + "/a/b")
 	require.NoError(t, err)
 	list := func() weak.Pointer[listing] {
 		l := c.newListing(repo)

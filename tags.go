@@ -84,7 +84,7 @@ import (
 	"time"
 
 	"github.com/ocitags/ocitags/internal/dedup"
-	"github.com/ocitags/ocitags/internal/repository"
+	"github.com/ocitags/ocitags/internal/reference"
 	"github.com/ocitags/ocitags/internal/taglist"
 )
 
@@ -284,10 +284,10 @@ func (c *Client) Tags(ctx context.Context, ref string) iter.Seq2[string, error] 
 // which are all that it was given.
 func (c *Client) list(ctx context.Context, ref string, held func() []string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		repo, err := repository.Parse(ref)
+		repo, err := reference.Parse(ref)
 		if err != nil {
 			instead := "host/name, such as ghcr.io/org/name"
-			if errors.Is(err, repository.ErrUppercase) {
+			if errors.Is(err, reference.ErrUppercase) {
 				instead = taglist.Quote(strings.ToLower(ref))
 			}
 			yield("", fmt.Errorf("listing tags of %s: %w: %w; write %s", taglist.Quote(ref), ErrInvalidReference, err, instead))
@@ -308,13 +308,13 @@ func (c *Client) list(ctx context.Context, ref string, held func() []string) ite
 	}
 }
 
-func (c *Client) newListing(repo repository.Repository) *listing {
-	plain := repo.Scheme == repository.HTTP
-	if repo.Scheme == repository.Unsaid {
+func (c *Client) newListing(repo reference.Repository) *listing {
+	plain := repo.Scheme == reference.HTTP
+	if repo.Scheme == reference.Unsaid {
 		if c.PlainHTTP != nil {
 			plain = c.PlainHTTP(repo.Host)
 		} else {
-			plain = repository.Loopback(repo.Host)
+			plain = reference.Loopback(repo.Host)
 		}
 	}
 	home := &url.URL{Scheme: "https", Host: repo.Address(), Path: "/v2/" + repo.Name + "/tags/list"}
@@ -378,7 +378,7 @@ func (c *Client) learn(host string, change func(*habits)) {
 // the tags: it drops duplicates, keeps the bounds and reports the pages.
 type listing struct {
 	client *Client
-	repo   repository.Repository
+	repo   reference.Repository
 	home   *url.URL     // of the repository's tag list
 	http   *http.Client // sends with the user's authorization
 	bare   *http.Client // sends without any

@@ -1,5 +1,5 @@
-// Package repository reads references to repositories as people paste them.
-package repository
+// Package reference reads references to repositories as people paste them.
+package reference
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/distribution/reference"
+	distribution "github.com/distribution/reference"
 
 	"github.com/ocitags/ocitags/internal/origin"
 )
@@ -53,7 +53,7 @@ func Loopback(host string) bool {
 }
 
 // wholeDomain is distribution's grammar of a host and port, for all of a string.
-var wholeDomain = regexp.MustCompile("^(?:" + reference.DomainRegexp.String() + ")$")
+var wholeDomain = regexp.MustCompile("^(?:" + distribution.DomainRegexp.String() + ")$")
 
 // Parse reads ref: host/name, or a name at Docker Hub; with :tag or @digest,
 // which are checked and dropped; with oci://, docker://, https:// or http:// in
@@ -88,14 +88,14 @@ func Parse(ref string) (Repository, error) {
 	} else if host, name, ok := strings.Cut(rest, "/"); ok && strings.Contains(host, ".") {
 		rest = hostOf(host) + "/" + name // distribution takes no dot at the end
 	}
-	named, err := reference.ParseNormalizedNamed(rest)
+	named, err := distribution.ParseNormalizedNamed(rest)
 	if err != nil {
 		return Repository{}, cause(err)
 	}
 	if repo.Host == "" {
-		repo.Host = reference.Domain(named)
+		repo.Host = distribution.Domain(named)
 	}
-	repo.Host, repo.Name = hostOf(repo.Host), reference.Path(named)
+	repo.Host, repo.Name = hostOf(repo.Host), distribution.Path(named)
 	if hub[repo.Host] {
 		if repo.Host = "docker.io"; !strings.Contains(repo.Name, "/") {
 			repo.Name = "library/" + repo.Name
@@ -146,14 +146,14 @@ func checkPort(host string) error {
 }
 
 // ErrUppercase is that a name has capitals, which no repository has.
-var ErrUppercase = reference.ErrNameContainsUppercase
+var ErrUppercase = distribution.ErrNameContainsUppercase
 
 // cause keeps the reasons that distribution gives a name for; its other texts
 // repeat the reference unquoted.
 func cause(err error) error {
 	for _, known := range []error{
-		reference.ErrTagInvalidFormat, reference.ErrDigestInvalidFormat,
-		ErrUppercase, reference.ErrNameEmpty, reference.ErrNameTooLong,
+		distribution.ErrTagInvalidFormat, distribution.ErrDigestInvalidFormat,
+		ErrUppercase, distribution.ErrNameEmpty, distribution.ErrNameTooLong,
 	} {
 		if errors.Is(err, known) {
 			return known
