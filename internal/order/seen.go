@@ -324,8 +324,9 @@ func (s *Seen) mixesCases() bool {
 	return s.inner[1]&letters != 0 && s.inner[1]>>toLower&letters != 0
 }
 
-// between has, for two orders and a character, those that come after it in the one
-// order and before it in the other.
+// between has, for two orders and a character, those with which a tag may come
+// after it in the one order and not in the other. Where one order takes two for
+// the same, the rest of the tag decides.
 var between = sync.OnceValue(func() (table [4][4][128]byteSet) {
 	const tagBytes = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-."
 	for l := range Known {
@@ -333,7 +334,8 @@ var between = sync.OnceValue(func() (table [4][4][128]byteSet) {
 			for i := range len(tagBytes) {
 				for j := range len(tagBytes) {
 					a, b := "x"+tagBytes[i:i+1]+"0", "x"+tagBytes[j:j+1]+"0"
-					if Known[l].Compare(b, a) > 0 && Known[c].Compare(b, a) < 0 {
+					inList, inCut := Known[l].Compare(b, a), Known[c].Compare(b, a)
+					if inList > 0 && inCut < 0 || inList == 0 && inCut < 0 || inList > 0 && inCut == 0 {
 						table[l][c][tagBytes[i]].add(tagBytes[j])
 					}
 				}

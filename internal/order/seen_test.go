@@ -154,6 +154,21 @@ func TestAllowing(t *testing.T) {
 	}
 }
 
+// "Zz" comes after "z" in a list that does not look at case, and is not what comes
+// after it by bytes.
+func TestUnprovenBetweenCases(t *testing.T) {
+	s := New()
+	list := []string{"aRc", "B", "brC", "z", "zeaT"}
+	s.Page("")
+	for _, tag := range list {
+		s.Add(tag)
+	}
+	s.Page("z")
+	s.Add("zeaT")
+	s.Boundary("z", list, []string{"zeaT"})
+	assert.True(t, s.Unproven())
+}
+
 // The pair is looked for as long as there is none, and not only where the last
 // order is excluded.
 func TestInversionComesLater(t *testing.T) {
