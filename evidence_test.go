@@ -833,3 +833,25 @@ func TestDisorderWithRoom(t *testing.T) {
 		})
 	}
 }
+
+// A registry that answers no question at all, and has as many tags as a page or
+// more, is asked for a larger page.
+func TestNoQuestionIsAnswered(t *testing.T) {
+	list := sortedTags(1001)
+	s := script(func(_, n int, last string) (a scripted) {
+		if n == 0 {
+			n = 1000
+		}
+		if last == "" {
+			a.page = upTo(list, min(n, 5000))
+		}
+		return a
+	})
+	for _, pageSize := range []int{0, 50} {
+		synctest.Test(t, func(t *testing.T) {
+			tags, _, err := s.listed(t, &Client{PageSize: pageSize})
+			require.NoError(t, err)
+			assert.Len(t, tags, len(list), "PageSize %d", pageSize)
+		})
+	}
+}

@@ -150,8 +150,10 @@ func (s *tagsList) sizeToTry() int {
 			return n
 		}
 	}
-	if s.repeats > 0 && s.whole && s.entries < s.total && s.was == defaultPageSize && !tried(largePageSize) {
-		return largePageSize // last is not looked at: only a larger n tells whether there is more
+	ignored := s.repeats > 0 && s.entries < s.total && s.was == defaultPageSize
+	unanswered := s.silent && s.entries == defaultPageSize
+	if s.whole && (ignored || unanswered) && !tried(largePageSize) {
+		return largePageSize // last is of no use: only a larger n tells whether there is more
 	}
 	if s.strays && !s.refusedLast && !s.whole {
 		for n := lower(s.n); n > 0; n = lower(n) { // a smaller one may be what it takes
