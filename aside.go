@@ -2,6 +2,7 @@ package ocitags
 
 import (
 	"context"
+	"github.com/ocitags/ocitags/internal/bound"
 	"time"
 )
 
@@ -63,7 +64,7 @@ func (a *aside) send(ctx context.Context) error {
 		a.batch = nil
 		return nil
 	case <-ctx.Done():
-		return ended(ctx)
+		return bound.Ended(ctx)
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/ocitags/ocitags/internal/bound"
 	"github.com/ocitags/ocitags/internal/challenge"
+	"github.com/ocitags/ocitags/internal/dockerconfig"
 	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/reference"
 	"github.com/ocitags/ocitags/internal/taglist"
@@ -272,7 +273,7 @@ func (a *authorization) renew(ctx context.Context, refused string, asked challen
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			return "", fmt.Errorf("waiting for the token server: %w", ended(ctx))
+			return "", fmt.Errorf("waiting for the token server: %w", bound.Ended(ctx))
 		}
 		if f.err == nil && f.header != refused {
 			return f.header, nil
@@ -312,8 +313,8 @@ type authorizer struct {
 	unfit  atomic.Bool // one was known, and could not be
 	probed atomic.Bool // it was asked whether it wants one
 
-	missing atomic.Pointer[missingHelperError] // a helper is not installed that might know one
-	away    atomic.Pointer[string]             // the host where a redirect led, which did not get one; nil: none
+	missing atomic.Pointer[dockerconfig.NotInstalledError] // a helper is not installed that might know one
+	away    atomic.Pointer[string]                         // the host where a redirect led, which did not get one; nil: none
 }
 
 // RoundTrip implements http.RoundTripper: it does not modify req, and closes
@@ -507,7 +508,7 @@ func (a *authorizer) credential(ctx context.Context) (Credential, error) {
 			find = DefaultCredentials
 		}
 		a.cred, a.err = find(ctx, a.repo.Host, a.repo.Name)
-		if missing, ok := errors.AsType[missingHelperError](a.err); ok {
+		if missing, ok := errors.AsType[dockerconfig.NotInstalledError](a.err); ok {
 			a.missing.Store(&missing)
 			a.err = nil
 		}
@@ -653,7 +654,7 @@ func (a *authorizer) ask(req *http.Request, scope string, answer *tokenAnswer) (
 			return status, nil
 		}
 		if ctx.Err() != nil {
-			return status, fmt.Errorf("asking the token server %s: %w", host, ended(ctx))
+			return status, fmt.Errorf("asking the token server %s: %w", host, bound.Ended(ctx))
 		}
 		if again, err := attempts.next(ctx, err); !again {
 			return status, err

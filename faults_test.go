@@ -281,12 +281,12 @@ func TestFaults(t *testing.T) {
 			together(t, c, 64, ref, 2500)
 			assert.Equal(t, 2500, len(r.Tags("a/b")))
 		}},
-		{84, "credential files that are none", both(shownBy("TestDefaultCredentials"), func(t *testing.T) { oddCredentialFiles(t) })},
-		{85, "entries that cannot be decoded", shownBy("TestDefaultCredentials")},
-		{86, "helpers with names that are none", shownBy("TestCredentialHelpers")},
-		{87, "helpers that misbehave", both(shownBy("TestCredentialHelpers"), func(t *testing.T) { badHelpers(t) })},
-		{88, "the names of Docker Hub, and two entries for one host", shownBy("TestDefaultCredentials")},
-		{89, "hosts with and without a port", both(shownBy("TestStaticCredential"), shownBy("TestDefaultCredentials"))},
+		{84, "credential files that are none", both(shownBy("internal/dockerconfig.TestFind"), func(t *testing.T) { oddCredentialFiles(t) })},
+		{85, "entries that cannot be decoded", shownBy("internal/dockerconfig.TestFind")},
+		{86, "helpers with names that are none", shownBy("internal/dockerconfig.TestHelpers")},
+		{87, "helpers that misbehave", both(shownBy("internal/dockerconfig.TestHelpers"), func(t *testing.T) { badHelpers(t) })},
+		{88, "the names of Docker Hub, and two entries for one host", shownBy("internal/dockerconfig.TestFind")},
+		{89, "hosts with and without a port", both(shownBy("TestStaticCredential"), shownBy("internal/dockerconfig.TestFind"))},
 		{90, "references that are none", func(t *testing.T) {
 			network := wire(t)
 			for _, ref := range []string{"a/../b", "h.example//a", "h.example/%2e/a", "h.example/a?x", "h.example/a#x", "h.example/a@", "h.example/a b", "h.example/a\r\nb", "h.example/A",

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/ocitags/ocitags/internal/bound"
 	"hash/maphash"
 	"net/http"
 	"net/url"
@@ -232,7 +233,7 @@ func (q *quay) page(ctx context.Context, cur *cursor, to reader) (answer, error)
 	rep := f.rep
 	switch {
 	case ctx.Err() != nil:
-		return answer{reply: rep}, cmp.Or(f.err, ended(ctx))
+		return answer{reply: rep}, cmp.Or(f.err, bound.Ended(ctx))
 	case errors.Is(f.err, ErrTooLarge):
 		return answer{reply: rep}, f.err
 	case f.err != nil:

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags/internal/dockerconfig"
 	"github.com/ocitags/ocitags/internal/readme"
 	"github.com/ocitags/ocitags/internal/regtest"
 	"github.com/ocitags/ocitags/internal/taglist"
@@ -101,7 +102,7 @@ func TestReadmeLimits(t *testing.T) {
 	row("what is read ahead of its turn", "%s; `Client.Concurrency`, %d: 1 reads nothing ahead", size(maxAhead), defaultConcurrency)
 	row("attempts of one request", "`Client.MaxAttempts`, %d; a `Retry-After` over %s is an error at once", defaultMaxAttempts, span(maxRetryWait))
 	row("pages in a row without a new tag", "%d", maxIdlePages)
-	row("a credential file, a helper's answer and time", "%s, %s, %s", size(maxCredentialFile), size(maxHelperOutput), span(helperTimeout))
+	row("a credential file, a helper's answer and time", "%s, %s, %s", size(dockerconfig.MaxFile), size(dockerconfig.MaxHelperOutput), span(dockerconfig.HelperTimeout))
 	readmePart(t, "limits", table.String())
 }
 

@@ -70,7 +70,7 @@ func (l *listing) read(ctx context.Context, req request, to taker) (reply, error
 			return rep, err // it says itself what it waited for, and was tried again
 		}
 		if ctx.Err() != nil {
-			return rep, fmt.Errorf("GET %s: %w", bareURL(req.url), ended(ctx))
+			return rep, fmt.Errorf("GET %s: %w", bareURL(req.url), bound.Ended(ctx))
 		}
 		wish, ok := retryable(err)
 		l.quiet(wish)
@@ -122,7 +122,7 @@ func (a *attempts) next(ctx context.Context, err error) (again bool, _ error) {
 	}
 	a.log.DebugContext(ctx, "trying again", "wait", wait, "because", err.Error())
 	if !sleep(ctx, wait) {
-		return false, fmt.Errorf("%w; while waiting to try again: %w", err, ended(ctx))
+		return false, fmt.Errorf("%w; while waiting to try again: %w", err, bound.Ended(ctx))
 	}
 	return true, nil
 }
@@ -149,7 +149,7 @@ func (l *listing) rest(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", tooLong, context.DeadlineExceeded)
 		}
 		if !sleep(ctx, wait) {
-			return fmt.Errorf("%w: %w", tooLong, ended(ctx))
+			return fmt.Errorf("%w: %w", tooLong, bound.Ended(ctx))
 		}
 	}
 }
@@ -164,14 +164,6 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// ended is why ctx did: its error, and the cause if the user gave one.
-func ended(ctx context.Context) error {
-	if cause := context.Cause(ctx); cause != ctx.Err() {
-		return fmt.Errorf("%w: %w", ctx.Err(), cause)
-	}
-	return ctx.Err()
 }
 
 // retryable reports whether another attempt may mend err, and how long the
@@ -305,7 +297,7 @@ func (l *listing) tellRequest(ctx context.Context, asked *url.URL, status int, r
 	if _, refused := errors.AsType[*Error](err); err != nil && !refused && err != errStopped && err != errRepeat {
 		text := strings.TrimPrefix(err.Error(), "GET "+bareURL(asked)+": ")
 		if ctx.Err() != nil {
-			text = ended(ctx).Error()
+			text = bound.Ended(ctx).Error()
 		}
 		args = append(args, "error", text)
 	}

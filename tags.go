@@ -72,6 +72,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/ocitags/ocitags/internal/bound"
 	"iter"
 	"log/slog"
 	"net/http"
@@ -468,7 +469,7 @@ var errForgotten = errors.New("the order breaks late")
 // out already by a try that was cut short, from which the listing goes on.
 func (l *listing) emit(ctx context.Context, tag string) (bool, error) {
 	if ctx.Err() != nil { // a page in hand is not a reason to go on
-		return false, ended(ctx)
+		return false, bound.Ended(ctx)
 	}
 	fresh, ok := l.filter.Admit(tag)
 	if !ok {

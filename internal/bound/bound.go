@@ -81,3 +81,11 @@ func (b *Body) Read(p []byte) (n int, err error) {
 	}
 	return n, err
 }
+
+// Ended returns why ctx ended: its error, and the cause where there is another.
+func Ended(ctx context.Context) error {
+	if cause := context.Cause(ctx); cause != ctx.Err() {
+		return fmt.Errorf("%w: %w", ctx.Err(), cause)
+	}
+	return ctx.Err()
+}
