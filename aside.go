@@ -2,8 +2,9 @@ package ocitags
 
 import (
 	"context"
-	"github.com/ocitags/ocitags/internal/bound"
 	"time"
+
+	"github.com/ocitags/ocitags/internal/bound"
 )
 
 // An aside is the list without n, read beside the pages: some registries send

@@ -1,10 +1,7 @@
 package ocitags
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -14,45 +11,29 @@ import (
 	"net/url"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/ocitags/ocitags/internal/bound"
 	"github.com/ocitags/ocitags/internal/challenge"
 	"github.com/ocitags/ocitags/internal/dockerconfig"
 	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/reference"
 	"github.com/ocitags/ocitags/internal/taglist"
+	"github.com/ocitags/ocitags/internal/token"
 )
 
 const (
-	// defaultExpiry is how long a token without expires_in is good for: "For
-	// compatibility with older clients, a token should never be returned with
-	// less than 60 seconds to live" (distribution's token specification).
-	defaultExpiry = 60 * time.Second
-
-	// maxExpiry bounds what a token server says; a day is longer than any.
-	maxExpiry = 24 * time.Hour
-
-	// expiryMargin is how long before its end a token is no longer used: it
-	// covers the way of a request to a busy registry.
-	expiryMargin = 10 * time.Second
-
 	// maxTokenAnswer bounds a token server's answer. Tokens have some KiB,
 	// those of registries that list each permission up to 64.
 	maxTokenAnswer = 128 << 10
 
 	// maxRealm bounds the URL of a token server.
 	maxRealm = 8 << 10
-
-	// maxAuthorizations is how many repositories' tokens a Client keeps before
-	// it lets go of those that have ended.
-	maxAuthorizations = 1024
 )
 
 // readActions are the actions that reading a tag list can need: pull, and what
@@ -135,170 +116,6 @@ func (l *listing) checkRealm(text string, from *url.URL, cred Credential) (realm
 	return realm, allowed, nil
 }
 
-// A place is where a repository's tags are asked for.
-type place struct{ origin, repository string }
-
-// A holder stands for a credential: a hash of it, so that nothing that is printed
-// with it holds a secret.
-type holder [sha256.Size]byte
-
-// salt makes the hashes good for nothing outside this process.
-var salt = rand.Text()
-
-func holderOf(cred Credential) holder {
-	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q", salt, cred.Username, cred.Password, cred.RefreshToken, cred.AccessToken))
-}
-
-// authorizations are the tokens and the challenges that a Client knows: by
-// origin, repository and credential.
-type authorizations struct {
-	mu      sync.Mutex
-	known   map[place]map[holder]*authorization
-	n       int
-	rotated map[holder]string // the newest refresh token of a credential
-}
-
-// asks reports whether the registry has asked for authorization before.
-func (as *authorizations) asks(at place) bool {
-	as.mu.Lock()
-	defer as.mu.Unlock()
-	return as.known[at] != nil
-}
-
-// at returns the authorization for a place and a credential, made if need be.
-func (as *authorizations) at(at place, cred Credential) *authorization {
-	by := holderOf(cred)
-	as.mu.Lock()
-	defer as.mu.Unlock()
-	if a := as.known[at][by]; a != nil {
-		return a
-	}
-	if as.n >= maxAuthorizations {
-		as.clean()
-	}
-	if as.known == nil {
-		as.known = make(map[place]map[holder]*authorization)
-	}
-	if as.known[at] == nil {
-		as.known[at] = make(map[holder]*authorization)
-	}
-	a := new(authorization)
-	as.known[at][by] = a
-	as.n++
-	return a
-}
-
-// clean lets go of those that have ended.
-func (as *authorizations) clean() {
-	as.n = 0
-	for at, all := range as.known {
-		maps.DeleteFunc(all, func(_ holder, a *authorization) bool { return a.idle() })
-		if as.n += len(all); len(all) == 0 {
-			delete(as.known, at)
-		}
-	}
-}
-
-// refreshToken returns the refresh token to use for a credential: an answer may
-// have replaced its own.
-func (as *authorizations) refreshToken(cred Credential) string {
-	as.mu.Lock()
-	defer as.mu.Unlock()
-	return cmp.Or(as.rotated[holderOf(cred)], cred.RefreshToken)
-}
-
-// rotate keeps the refresh token that replaces the one of a credential; "": none
-// does any more.
-func (as *authorizations) rotate(cred Credential, token string) {
-	as.mu.Lock()
-	defer as.mu.Unlock()
-	if as.rotated == nil || len(as.rotated) >= maxAuthorizations {
-		as.rotated = make(map[holder]string)
-	}
-	as.rotated[holderOf(cred)] = token
-}
-
-// idle reports whether nobody waits for a, and what it holds has ended or can
-// be made again without asking.
-func (a *authorization) idle() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.flight == nil && (a.until.IsZero() || time.Until(a.until) < expiryMargin)
-}
-
-// An authorization is what one repository's requests carry, once its registry
-// has asked for it.
-type authorization struct {
-	mu     sync.Mutex
-	asked  challenge.Challenge // the last challenge; scheme "": none yet
-	header string              // the Authorization header; "": none yet
-	until  time.Time           // when header ends; zero: never
-	flight *flight             // the fetch in progress
-}
-
-// A flight is one fetch that several requests wait for.
-type flight struct {
-	done   chan struct{}
-	header string
-	err    error
-}
-
-// current returns the header to send, or what to ask the token server with:
-// stale is true where a challenge is known but its token has ended.
-func (a *authorization) current() (header string, asked challenge.Challenge, stale bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.header != "" && !a.until.IsZero() && time.Until(a.until) < expiryMargin {
-		return "", a.asked, true
-	}
-	return a.header, a.asked, false
-}
-
-// renew fetches a header for the challenge asked, unless another request has
-// replaced refused, the header that was turned down, or is about to. A fetch
-// that ends with its own request's context is taken over by one of those that
-// wait, so that nobody fails for another's cancellation.
-func (a *authorization) renew(ctx context.Context, refused string, asked challenge.Challenge, fetch func(context.Context, challenge.Challenge) (string, time.Time, error)) (string, error) {
-	for {
-		a.mu.Lock()
-		if a.header != "" && a.header != refused && (a.until.IsZero() || time.Until(a.until) >= expiryMargin) {
-			defer a.mu.Unlock()
-			return a.header, nil
-		}
-		f := a.flight
-		if f == nil {
-			break
-		}
-		a.mu.Unlock()
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return "", fmt.Errorf("waiting for the token server: %w", bound.Ended(ctx))
-		}
-		if f.err == nil && f.header != refused {
-			return f.header, nil
-		}
-		if f.err != nil && !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded) {
-			return "", f.err
-		}
-	}
-	f := &flight{done: make(chan struct{}), err: context.Canceled} // if fetch panics
-	a.flight = f
-	a.mu.Unlock()
-
-	var until time.Time
-	defer func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if a.flight = nil; f.err == nil {
-			a.header, a.until, a.asked = f.header, until, asked
-		}
-		close(f.done)
-	}()
-	f.header, until, f.err = fetch(ctx, asked)
-	return f.header, f.err
-}
-
 // An authorizer is the RoundTripper of one listing: it answers the registry's
 // challenges, and keeps what belongs to the registry at the registry.
 type authorizer struct {
@@ -322,7 +139,7 @@ type authorizer struct {
 func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	home := a.atHome(req)
-	at, all := place{origin.Of(req.URL), a.repo.Name}, &a.client.auth
+	at, all := token.Place{Origin: origin.Of(req.URL), Repository: a.repo.Name}, &a.client.auth
 	if !home {
 		// What a foreign origin is told must not be what the registry is told,
 		// even if a redirect leads back: it gets its own.
@@ -331,23 +148,23 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	fetch := func(ctx context.Context, asked challenge.Challenge) (string, time.Time, error) {
 		return a.fetch(ctx, req, home, asked)
 	}
-	authorization := func() (*authorization, error) {
+	authorization := func() (*token.Authorization, error) {
 		if !home {
-			return all.at(at, Credential{}), nil
+			return all.At(at, holderOf(Credential{})), nil
 		}
 		cred, err := a.credential(ctx)
-		return all.at(at, cred), err
+		return all.At(at, holderOf(cred)), err
 	}
 
 	header := ""
-	if all.asks(at) {
+	if all.Asks(at) {
 		auth, err := authorization()
 		if err != nil {
 			return nil, err
 		}
 		var asked challenge.Challenge
 		var stale bool
-		if header, asked, stale = auth.current(); stale {
+		if header, asked, stale = auth.Current(); stale {
 			if header, err = a.renew(ctx, auth, "", asked, fetch); err != nil {
 				return nil, err
 			}
@@ -428,9 +245,9 @@ func (a *authorizer) probe(req *http.Request, hidden *http.Response) (challenges
 	return resp.Header.Values("WWW-Authenticate"), nil
 }
 
-// renew is auth.renew, whose time is not the registry's.
-func (a *authorizer) renew(ctx context.Context, auth *authorization, refused string, asked challenge.Challenge, fetch func(context.Context, challenge.Challenge) (string, time.Time, error)) (header string, err error) {
-	renew := func() { header, err = auth.renew(ctx, refused, asked, fetch) }
+// renew is auth.Renew, whose time is not the registry's.
+func (a *authorizer) renew(ctx context.Context, auth *token.Authorization, refused string, asked challenge.Challenge, fetch token.Fetch) (header string, err error) {
+	renew := func() { header, err = auth.Renew(ctx, refused, asked, fetch) }
 	if watch, ok := ctx.Value(watchKey{}).(*bound.Watch); ok {
 		watch.Except(renew)
 	} else {
@@ -520,6 +337,11 @@ func (a *authorizer) credential(ctx context.Context) (Credential, error) {
 	return a.cred, a.err
 }
 
+// holderOf is what stands for a credential where tokens are kept.
+func holderOf(cred Credential) token.Holder {
+	return token.HolderOf(cred.Username, cred.Password, cred.RefreshToken, cred.AccessToken)
+}
+
 // fetch turns a challenge into an Authorization header and the time when it
 // ends; "" where there is none to be had.
 func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, asked challenge.Challenge) (string, time.Time, error) {
@@ -557,7 +379,7 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 		form.Set("service", service)
 	}
 	a.log().DebugContext(ctx, "asking for a token", "scope", form.Get("scope"))
-	return a.token(ctx, realm, form, cred)
+	return a.askToken(ctx, realm, form, cred)
 }
 
 // repositoryOf is the repository that u lists. Within a registry a redirect may
@@ -579,28 +401,28 @@ func basic(cred Credential) string {
 
 // bearer makes a header of a token, which must be visible ASCII: RFC 6750 §2.1
 // allows less, some servers use more.
-func bearer(token string) (string, error) {
-	if strings.ContainsFunc(token, func(r rune) bool { return r <= 0x20 || r >= 0x7f }) {
+func bearer(text string) (string, error) {
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= 0x20 || r >= 0x7f }) {
 		return "", permanentError{fmt.Errorf("%w: the token holds characters that no header can carry", ErrUnauthorized)}
 	}
-	return "Bearer " + token, nil
+	return "Bearer " + text, nil
 }
 
 // clientID is what token servers know this library by.
 const clientID = "ocitags"
 
-// token asks a token server: by GET with the password if there is one
+// askToken asks a token server: by GET with the password if there is one
 // (distribution's "Token Authentication Specification"), by POST with a refresh
 // token ("OAuth2 Token Authentication"). A server that does not know the POST
 // (404, 405) is asked by GET. A refresh token of its answer replaces the one that
 // was sent; where that is refused then, the user's own is.
-func (a *authorizer) token(ctx context.Context, realm *url.URL, form url.Values, cred Credential) (string, time.Time, error) {
+func (a *authorizer) askToken(ctx context.Context, realm *url.URL, form url.Values, cred Credential) (string, time.Time, error) {
 	form.Set("client_id", clientID)
 	u := *realm
 	query := u.Query()
 	query.Del("scope") // the registry's, which might be more than ours
 	method, body := http.MethodGet, ""
-	refresh := a.client.auth.refreshToken(cred)
+	refresh := a.client.auth.RefreshToken(holderOf(cred), cred.RefreshToken)
 	if refresh != "" {
 		post := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}
 		maps.Copy(post, form)
@@ -624,28 +446,28 @@ func (a *authorizer) token(ctx context.Context, realm *url.URL, form url.Values,
 	}
 	req.Header.Set("User-Agent", a.client.userAgent())
 
-	var answer tokenAnswer
+	var answer token.Answer
 	status, err := a.ask(req, form.Get("scope"), &answer)
 	switch {
 	case err != nil && refresh != cred.RefreshToken && status/100 == 4:
-		a.client.auth.rotate(cred, "")
-		return a.token(ctx, realm, form, cred)
+		a.client.auth.Rotate(holderOf(cred), "")
+		return a.askToken(ctx, realm, form, cred)
 	case refresh != "" && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed):
 		cred.RefreshToken = ""
-		return a.token(ctx, realm, form, cred)
+		return a.askToken(ctx, realm, form, cred)
 	case err != nil:
 		return "", time.Time{}, err
 	}
 	if refresh != "" && answer.RefreshToken != "" && answer.RefreshToken != refresh {
-		a.client.auth.rotate(cred, answer.RefreshToken)
+		a.client.auth.Rotate(holderOf(cred), answer.RefreshToken)
 	}
-	header, err := bearer(answer.token())
-	return header, time.Now().Add(answer.life()), err
+	header, err := bearer(answer.Token())
+	return header, time.Now().Add(answer.Life()), err
 }
 
 // ask sends a request to a token server and reads its answer, with the retries
 // and the bounds of a page.
-func (a *authorizer) ask(req *http.Request, scope string, answer *tokenAnswer) (status int, err error) {
+func (a *authorizer) ask(req *http.Request, scope string, answer *token.Answer) (status int, err error) {
 	ctx := req.Context()
 	host := taglist.Quote(req.URL.Host)
 	for attempts := a.attempts(); ; {
@@ -669,7 +491,7 @@ func (a *authorizer) ask(req *http.Request, scope string, answer *tokenAnswer) (
 
 // askOnce is ask without retries. Redirects are followed within the origin only,
 // as they would carry the credential on, and ask for no other scope.
-func (a *authorizer) askOnce(req *http.Request, scope string, answer *tokenAnswer) (status int, err error) {
+func (a *authorizer) askOnce(req *http.Request, scope string, answer *token.Answer) (status int, err error) {
 	client := &http.Client{
 		Transport: carrier{a.listing},
 		CheckRedirect: func(to *http.Request, via []*http.Request) error {
@@ -720,39 +542,8 @@ func (a *authorizer) askOnce(req *http.Request, scope string, answer *tokenAnswe
 	case len(body) > maxTokenAnswer:
 		return 0, permanentError{fmt.Errorf("%w: the token server %s sent more than %d bytes", ErrTooLarge, req.URL.Host, maxTokenAnswer)}
 	}
-	if err := json.Unmarshal(body, answer); err != nil || answer.token() == "" {
+	if err := json.Unmarshal(body, answer); err != nil || answer.Token() == "" {
 		return 0, permanentError{fmt.Errorf("%w: the token server %s sent no token", ErrInvalidResponse, req.URL.Host)}
 	}
 	return resp.StatusCode, nil
-}
-
-// A tokenAnswer is a token server's. Some send only one of the two tokens, and
-// Harbor an empty access_token beside the token.
-type tokenAnswer struct {
-	Token       string         `json:"token"`
-	AccessToken string         `json:"access_token"`
-	ExpiresIn   jsontext.Value `json:"expires_in"` // a number of seconds; some send a string
-
-	RefreshToken string `json:"refresh_token"`
-}
-
-func (t tokenAnswer) token() string {
-	if t.Token != "" {
-		return t.Token
-	}
-	return t.AccessToken
-}
-
-// life is how long the token is good for, from now: issued_at is not read, so
-// that a server whose clock is wrong does no harm. One that ends sooner than the
-// margin is used for as long as that: it may serve, and a 401 tells if not.
-func (t tokenAnswer) life() time.Duration {
-	seconds, err := strconv.ParseFloat(strings.Trim(string(t.ExpiresIn), `"`), 64)
-	switch {
-	case err != nil || !(seconds > 0):
-		return defaultExpiry
-	case seconds > maxExpiry.Seconds():
-		return maxExpiry
-	}
-	return max(time.Duration(seconds*float64(time.Second)), 2*expiryMargin)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ocitags/ocitags/internal/regtest"
+	"github.com/ocitags/ocitags/internal/token"
 )
 
 const secret = "hunter2-SECRET"
@@ -203,7 +204,7 @@ func TestTokenExpiry(t *testing.T) {
 			}
 			before := tokens()
 			assert.Equal(t, 1, before, test.expires)
-			time.Sleep(max(test.life, 2*expiryMargin) - expiryMargin - time.Second)
+			time.Sleep(max(test.life, 2*token.Margin) - token.Margin - time.Second)
 			assert.Equal(t, 1, tokens(), "%s: still good", test.expires)
 			time.Sleep(2 * time.Second)
 			assert.Equal(t, 2, tokens(), "%s: fetched before it is refused", test.expires)
@@ -464,7 +465,7 @@ func TestAllowRealm(t *testing.T) {
 
 	// Without a credential it is asked only about what is refused else.
 	asked = nil
-	c.Credentials, c.auth.known = Anonymous, nil
+	c.Credentials, c.auth = Anonymous, token.Store{}
 	_, err = c.ListTags(t.Context(), ref)
 	require.NoError(t, err)
 	assert.Empty(t, asked)
@@ -720,14 +721,14 @@ func TestTokensAreLetGo(t *testing.T) {
 		r := regtest.New(regtest.ByName("gitlab"))
 		r.Auth = &regtest.Auth{}
 		c := anonymous(wire(t).Handle("registry.example", r))
-		for i := range maxAuthorizations + 10 {
+		for i := range token.Max + 10 {
 			name := fmt.Sprintf("a/r%d", i)
 			r.Push(name, "1")
 			_, err := c.ListTags(t.Context(), "registry.example/"+name)
 			require.NoError(t, err)
 			time.Sleep(time.Second)
 		}
-		assert.Less(t, len(c.auth.known), 200)
+		assert.Less(t, c.auth.Len(), 200)
 	})
 }
 

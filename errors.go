@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
 	"github.com/ocitags/ocitags/internal/bound"
 	"github.com/ocitags/ocitags/internal/retry"
 	"github.com/ocitags/ocitags/internal/taglist"
@@ -157,7 +158,7 @@ func (a *authorizer) repeatsSecret(req *http.Request, text string) bool {
 	_, header, _ := strings.Cut(req.Header.Get("Authorization"), " ")
 	secrets := []string{header}
 	if a.known.Load() {
-		secrets = append(secrets, a.cred.Password, a.cred.RefreshToken, a.cred.AccessToken, a.client.auth.refreshToken(a.cred))
+		secrets = append(secrets, a.cred.Password, a.cred.RefreshToken, a.cred.AccessToken, a.client.auth.RefreshToken(holderOf(a.cred), a.cred.RefreshToken))
 		if len(a.cred.Username) > 2 {
 			secrets = append(secrets, a.cred.Username)
 		}

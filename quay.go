@@ -5,12 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/ocitags/ocitags/internal/bound"
 	"hash/maphash"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+
+	"github.com/ocitags/ocitags/internal/bound"
 )
 
 // maxPasses is how often the JSON pages are read from the start when pushes

@@ -72,7 +72,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/ocitags/ocitags/internal/bound"
 	"iter"
 	"log/slog"
 	"net/http"
@@ -84,9 +83,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ocitags/ocitags/internal/bound"
 	"github.com/ocitags/ocitags/internal/dedup"
 	"github.com/ocitags/ocitags/internal/reference"
 	"github.com/ocitags/ocitags/internal/taglist"
+	"github.com/ocitags/ocitags/internal/token"
 )
 
 // The bounds on what one server may cost. Each fails with an error that names it.
@@ -192,7 +193,7 @@ type Client struct {
 	// record are for people, and may change. nil: silent.
 	Logger *slog.Logger
 
-	auth  authorizations
+	auth  token.Store
 	mu    sync.Mutex
 	hosts map[string]habits
 	pools *transports
@@ -391,7 +392,7 @@ type listing struct {
 	connections *quota      // to the registry, as many as lanes
 	within      atomic.Bool // the registry was reached at an address that is not public
 
-	foreign     authorizations // of hosts that redirects led to
+	foreign     token.Store // of hosts that redirects led to
 	filter      dedup.Filter
 	held        func() []string // nil: nobody keeps what was yielded
 	yield       func(tag string) bool
