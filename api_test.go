@@ -38,6 +38,47 @@ func TestQuayHangsByOneCall(t *testing.T) {
 	assert.Contains(t, lines[1], "undefined: jsonPages")
 }
 
+// Each package knows only those below it, and what speaks HTTP is few.
+func TestArrows(t *testing.T) {
+	const module = "github.com/ocitags/ocitags"
+	arrows := map[string]string{
+		"":              "bound challenge dedup dockerconfig order origin reference retry scan taglist token weblink",
+		"/bound":        "",
+		"/challenge":    "field",
+		"/dedup":        "",
+		"/dockerconfig": "bound",
+		"/field":        "",
+		"/order":        "",
+		"/origin":       "",
+		"/readme":       "",
+		"/reference":    "origin",
+		"/regtest":      "",
+		"/retry":        "",
+		"/scan":         "order",
+		"/taglist":      "",
+		"/token":        "bound challenge",
+		"/weblink":      "field",
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, ".", "./internal/...").Output()
+	require.NoError(t, err)
+	for line := range strings.Lines(string(out)) {
+		imports := strings.Fields(line)
+		name := strings.TrimPrefix(strings.TrimPrefix(imports[0], module), "/internal")
+		var own []string
+		for _, path := range imports[1:] {
+			if path, ok := strings.CutPrefix(path, module+"/internal/"); ok {
+				own = append(own, path)
+			}
+			if path == "net/http" {
+				assert.Contains(t, []string{"", "/regtest"}, name, "net/http")
+			}
+		}
+		want, known := arrows[name]
+		assert.True(t, known, "%s is a package of its own: say what it may know", name)
+		assert.Equal(t, want, strings.Join(own, " "), name)
+	}
+}
+
 // TestAPI compares the exported declarations with testdata/api.txt: code
 // elsewhere is written against them, so that none changes by accident.
 func TestAPI(t *testing.T) {

@@ -259,7 +259,7 @@ func ExampleClient_logging() {
 	}
 	// Output:
 	// level=DEBUG msg=request status=200 tags=200 skipped=0
-	// level=DEBUG msg=dialect is="Link, whose cursor is a tag" because="it names the last tag of the page"
+	// level=DEBUG msg=dialect dialect="Link, whose cursor is a tag" because="it names the last tag of the page"
 	// level=DEBUG msg="reading several parts of the list at once" because="its tags are sorted, and the cursor is one of them" order="by bytes"
 	// level=DEBUG msg=request status=200 tags=51 skipped=0
 	// level=DEBUG msg="asking for the list without n" because="the pages do not show whether they are continued in the order in which they are sorted"

@@ -78,7 +78,7 @@ func TestReadmeRegistries(t *testing.T) {
 		c := &Client{Transport: network, Credentials: Anonymous, Concurrency: 1, Logger: told(&log)}
 		mustList(t, c, ref, r, "proxy/app")
 		pages := "all at once"
-		if m := regexp.MustCompile(`msg=dialect is=("[^"]*")`).FindAllStringSubmatch(log.String(), -1); m != nil {
+		if m := regexp.MustCompile(`msg=dialect dialect=("[^"]*")`).FindAllStringSubmatch(log.String(), -1); m != nil {
 			pages, _ = strconv.Unquote(m[len(m)-1][1])
 		}
 		fmt.Fprintf(&table, "| %s | %s | %s | [%d](testdata/conversations/%s.txt) |\n", p.Server, strings.Join(tested, ", "), pages, len(r.Requests()), p.Name)

@@ -189,8 +189,10 @@ type Client struct {
 	// Logger gets a Debug record for each request, for the dialect that was
 	// found and for the evidence that ended a listing, and a Warn record for
 	// what was repaired or skipped, but for null and digests among the tags,
-	// which some registries always send. None holds a secret. The words of a
-	// record are for people, and may change. nil: silent.
+	// which some registries always send. None holds a secret. Messages are for
+	// people and may change; these attributes stay: repository; because; of a
+	// request, url, status, tags, skipped, duration, error, and method unless it is
+	// GET; dialect, which names the registry's way of paging. nil: silent.
 	Logger *slog.Logger
 
 	auth  token.Store
@@ -554,7 +556,7 @@ func (l *listing) log() *slog.Logger {
 func (l *listing) tellDialect(ctx context.Context, dialect, because string) {
 	if dialect != l.dialect {
 		l.dialect = dialect
-		l.log().DebugContext(ctx, "dialect", "is", dialect, "because", because)
+		l.log().DebugContext(ctx, "dialect", "dialect", dialect, "because", because)
 	}
 }
 

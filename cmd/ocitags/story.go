@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -41,15 +43,13 @@ func (s story) Handle(_ context.Context, r slog.Record) error {
 	return err
 }
 
-// tell puts a record into words.
+// tell puts a record into words, by the attributes that Client.Logger promises.
 func tell(message string, known map[string]string, rest []string) string {
-	switch message {
-	case "request":
-		return "GET " + known["url"] + ": " + answer(known)
-	case "token request":
-		return known["method"] + " " + known["url"] + ": " + answer(known)
-	case "dialect":
-		return "dialect: " + known["is"] + ": " + known["because"]
+	switch {
+	case known["url"] != "":
+		return cmp.Or(known["method"], http.MethodGet) + " " + known["url"] + ": " + answer(known)
+	case known["dialect"] != "":
+		return "dialect: " + known["dialect"] + ": " + known["because"]
 	}
 	if because := known["because"]; because != "" {
 		message += ": " + because
