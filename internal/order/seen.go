@@ -271,7 +271,8 @@ func bytesAt(cursor string, sides ...[]string) []byteSet {
 }
 
 // beginnings are the characters with which tags may begin: those that were seen
-// there, and any letter where tags have both cases in them.
+// there, any letter where tags have both cases in them, and any digit where tags
+// have such.
 func (s *Seen) beginnings(sides ...[]string) byteSet {
 	for _, tags := range sides {
 		for _, tag := range tags {
@@ -281,15 +282,19 @@ func (s *Seen) beginnings(sides ...[]string) byteSet {
 			}
 		}
 	}
+	first := s.first
 	if s.mixesCases() {
-		return s.first.anyLetter()
+		first = first.anyLetter()
 	}
-	return s.first
+	if s.inner[0]&digits != 0 {
+		first[0] |= digits
+	}
+	return first
 }
 
-// The letters of a byteSet are in its second word: upper case, and lower case
-// above it.
-const letters, toLower = 0x07fffffe, 32
+// The digits of a byteSet are in its first word, and the letters in its second:
+// upper case, and lower case above it.
+const digits, letters, toLower = 0x03ff << '0', 0x07fffffe, 32
 
 func (s byteSet) anyLetter() byteSet {
 	s[1] |= letters | letters<<toLower

@@ -169,6 +169,21 @@ func TestUnprovenBetweenCases(t *testing.T) {
 	assert.True(t, s.Unproven())
 }
 
+// "0" comes after "_" in a list that has punctuation first, and before it by bytes.
+func TestUnprovenBeforeDigits(t *testing.T) {
+	s := New()
+	s.Page("")
+	list := []string{"_a0", "_a2", "_b1"}
+	for _, tag := range list {
+		s.Add(tag)
+	}
+	s.Page("_a2")
+	s.Add("_b1")
+	s.Add("a1")
+	s.Boundary("_a2", list, []string{"_b1", "a1"})
+	assert.True(t, s.Unproven())
+}
+
 // The pair is looked for as long as there is none, and not only where the last
 // order is excluded.
 func TestInversionComesLater(t *testing.T) {
