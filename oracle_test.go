@@ -154,7 +154,7 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 		if !have[tag] {
 			missing++
 			if folded[strings.ToLower(tag)] {
-				tr.twins++ // README, "What cannot be seen"
+				tr.twins++ // README, "What no client can see"
 			}
 		}
 	}
