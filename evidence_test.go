@@ -701,7 +701,7 @@ func TestRepetition(t *testing.T) {
 		"the same beginning, and less": {start[:49], false},
 		"nothing":                      {nil, false},
 	} {
-		s := &tagsList{start: start}
+		s := &tagsList{pass: pass{start: start}}
 		p := &pageTags{taker: each(func(string) error { return nil }), start: start}
 		p.begin(1)
 		stopped := false

@@ -9,6 +9,25 @@ import (
 	"strings"
 )
 
+// sizes is what is known of the size of pages.
+type sizes struct {
+	n          int   // to ask for; 0: none
+	recalled   bool  // it comes from another listing
+	stepped    bool  // a larger one was refused
+	tried      []int // those with which the list was begun, in any pass
+	lengths    []int // of the first pages that came
+	roomy      int   // the most entries of a first page that had fewer than its n
+	resized    bool  // it was begun anew with another one
+	lastResort bool  // as the pages did not fit together
+	overLimit  int   // one that was answered with nothing
+	overKnown  bool  // and the list without n was not
+	honoured   int   // one that a page has had
+	accepted   int   // the largest that was answered with tags
+	most       int   // to be asked for with last; 0: any
+	longest    int   // the most entries in one page
+	was        int   // the same in the passes before
+}
+
 // refusesSize reports whether a status may mean that n is too large.
 func refusesSize(status int) bool { return slices.Contains([]int{400, 405, 413, 416, 422}, status) }
 
@@ -136,7 +155,7 @@ func (s *tagsList) sizeLeft() bool { return s.sizeToTry() > 0 }
 // less, and the sizes of pages that came, as some send a Link where a page has
 // the n that was asked for. 0: none is left.
 func (s *tagsList) sizeToTry() int {
-	tried := func(n int) bool { return slices.Contains(s.sizes, n) }
+	tried := func(n int) bool { return slices.Contains(s.tried, n) }
 	switch {
 	case s.recalled && s.longest > 0 && s.n < defaultPageSize && !tried(defaultPageSize):
 		return defaultPageSize

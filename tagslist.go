@@ -18,12 +18,16 @@ import (
 // tagsList reads GET /v2/<name>/tags/list as the specification has it, with the
 // repairs that registries need (distribution-spec v1.1.1, "Listing Tags").
 //
-// Three laws stand over what it takes for the end of a list. What the registry
-// did not announce, and only we have asked for, is no evidence: not a larger n,
-// not a smaller one, not a last of our own. What is remembered chooses what is
-// asked first, and switches no check off. And the same question may be answered
-// differently the next time, so that a place in the list is known by the tags
-// that stand there.
+// Three laws rule what it takes for the end of a list. What the registry did not
+// announce, and only the client has asked for, is no evidence: neither a larger n,
+// nor a smaller one, nor a last of its own. What a Client remembers decides what is
+// asked first, and switches off no check. And the same question may be answered
+// differently the next time, so that a place in the list is known by the tags that
+// stand there.
+//
+// This file has what follows a page; question.go asks what comes after a tag where
+// the registry does not say it, evidence.go decides whether the list has ended, and
+// pagesize.go chooses n.
 type tagsList struct {
 	*listing
 	at       *url.URL // where pages are asked: home, or where it redirects to
@@ -36,49 +40,34 @@ type tagsList struct {
 	owing    bool     // what other parts had behind the end was asked for
 	aside    *aside   // the list without n, read beside the pages; nil: it is not
 
-	// Of the size of pages.
-	n          int   // to ask for; 0: none
-	recalled   bool  // it comes from another listing
-	stepped    bool  // a larger one was refused
-	sizes      []int // those with which the list was begun, in any pass
-	lengths    []int // of the first pages that came
-	roomy      int   // the most entries of a first page that had fewer than its n
-	resized    bool  // it was begun anew with another one
-	lastResort bool  // as the pages did not fit together
-	overLimit  int   // one that was answered with nothing
-	overKnown  bool  // and the list without n was not
-	honoured   int   // one that a page has had
-	accepted   int   // the largest that was answered with tags
-	most       int   // to be asked for with last; 0: any
-	longest    int   // the most entries in one page
-	was        int   // the same in the passes before
+	sizes
+	latestPage
+	questions
+	passes
+	pass
+}
 
-	// Of the latest page.
+// latestPage is what the next page is judged by.
+type latestPage struct {
 	before  int  // its entries; of the latest one that had any
 	full    bool // it has the n that was asked for
 	ignored bool // it has more than that
 	more    bool // it has has_additional
+}
 
-	// Of the questions what comes after a tag.
-	form        form
-	answered    bool // one was understood in this pass
-	refusedLast bool // one was refused
-	refusals    int  // how many were
-	repeats     int  // how many were answered with the start of the list
-	strays      bool // one was answered with something else
-	silent      bool // one was answered with nothing, though a tag has to come
-
-	// Of the passes, each of which reads the list from its start.
-	passes     int
+// passes are the readings of the list, each from its start.
+type passes struct {
+	began      int
 	whole      bool     // this one is without n, as nothing else is evidence
 	wholeTried bool     // there was such a one
 	wholeSeen  bool     // it had no other tags
 	finished   bool     // this one came to its end
-	settled    int      // how many tags were known when it was seen to stand still
 	open       bool     // the one before was left before its end
 	tail       []string // the last tags of the one before
+}
 
-	// Of this pass.
+// A pass is one reading.
+type pass struct {
 	start    []string   // the first tags
 	recent   []string   // the last tags
 	seen     order.Seen // of their order
@@ -88,17 +77,8 @@ type tagsList struct {
 	covers   bool     // the first page had all tags that were known then
 	further  bool     // a page after the first had more
 	cutFirst bool     // the first page is as long as one that was cut
+	settled  int      // how many tags were known when it was seen to stand still
 }
-
-// A form is a way to ask what comes after a tag. Some registries look at last
-// only beside n, or only without it.
-type form int
-
-const (
-	asBefore  form = iota // as the pages are asked for
-	otherwise             // without n if those are with it, and with n if without
-	exhausted
-)
 
 // keepRecent is how many tags are remembered, to go back to when a cursor has
 // moved or is gone, and maxRelists how often a list is begun anew when all have.
@@ -108,7 +88,7 @@ const (
 )
 
 func newTagsList(l *listing) *tagsList {
-	s := &tagsList{listing: l, at: l.home, n: l.client.PageSize, seen: order.New()}
+	s := &tagsList{listing: l, at: l.home, sizes: sizes{n: l.client.PageSize}, pass: pass{seen: order.New()}}
 	if s.n == 0 {
 		if s.n = l.client.habits(l.home.Host).pageSize; s.n == 0 {
 			s.n = defaultPageSize
@@ -140,122 +120,6 @@ func (s *tagsList) query(n int, last string) *url.URL {
 	return &u
 }
 
-// A pageTags takes the tags of one page, and keeps what judges it and what
-// follows it.
-type pageTags struct {
-	taker
-	before order.Seen // the page
-	after  string     // the tag that it was asked for after; "": none, or not known
-	start  []string   // of the list: a page that repeats it brings nothing; nil: none does
-
-	seen   order.Seen
-	first  string
-	tags   []string // the last ones
-	top    []string // the first ones
-	number int
-	news   int // how many were new
-	again  repetition
-}
-
-const keepTop = 256
-
-func (t *pageTags) begin(try int) {
-	t.seen, t.first, t.tags, t.top, t.number, t.news = t.before, "", t.tags[:0], t.top[:0], 0, 0
-	t.seen.Page(t.after)
-	t.again = repetition{start: t.start}
-	t.taker.begin(try)
-}
-
-func (t *pageTags) tag(ctx context.Context, tag string) (bool, error) {
-	if t.number == 0 {
-		t.first = tag
-	}
-	news, err := false, error(nil)
-	if !t.again.goesOn(tag) {
-		news, err = t.taker.tag(ctx, tag)
-	} else if t.again.isComplete() {
-		return false, errRepeat
-	}
-	t.number++
-	t.tags = keep(t.tags, tag)
-	if len(t.top) < keepTop {
-		t.top = append(t.top, tag)
-	}
-	t.seen.Add(tag)
-	if news {
-		t.news++
-	}
-	return news, err
-}
-
-func (t *pageTags) last() string {
-	if len(t.tags) == 0 {
-		return ""
-	}
-	return t.tags[len(t.tags)-1]
-}
-
-// errRepeat ends the reading of a page that answers a question of ours with the
-// start of the list, as distribution 2, Google and others do that do not know
-// last. The rest of it need not be read.
-var errRepeat = errors.New("the list from its start")
-
-// A repetition compares a page with the start of the list. That it begins with
-// the same tag is not enough: where the registry compares with last by another
-// order than that of the list, so does a page of which others are missing. But
-// the list may have changed a little since.
-type repetition struct {
-	start []string
-	at    int // how much of it the page has
-	odd   int // how many tags it has not, or has in between
-}
-
-// goesOn takes the next tag, and reports whether it is known from the start of the
-// list, which the page may still repeat.
-func (r *repetition) goesOn(tag string) bool {
-	if len(r.start) == 0 || r.at == 0 && tag != r.start[0] || r.isOther() {
-		r.start = nil
-		return false
-	}
-	i := slices.Index(r.start[r.at:], tag)
-	if i < 0 {
-		r.odd++
-		return false
-	}
-	r.odd += i
-	r.at += i + 1
-	return true
-}
-
-func (r *repetition) isOther() bool { return r.odd > max(1, min(keepTail, len(r.start)/8)) }
-
-func (r *repetition) isComplete() bool { return r.at == len(r.start) && !r.isOther() }
-
-// isRepeat reports whether a page is the start of the list once more: as much of
-// it as an answer of n tags has.
-func (s *tagsList) isRepeat(t *pageTags, n int) bool {
-	r := repetition{start: s.start}
-	if n > 0 {
-		r.start = s.start[:min(n, len(s.start))]
-	}
-	for _, tag := range t.top[:min(len(t.top), len(r.start))] {
-		r.goesOn(tag)
-	}
-	if n > 0 {
-		r.odd += len(r.start) - r.at
-	}
-	return len(r.start) > 0 && r.at > 0 && !r.isOther()
-}
-
-// keep appends to the last tags, of which it keeps keepRecent or some more.
-func keep(recent []string, tags ...string) []string {
-	recent = append(recent, tags...)
-	if len(recent) > 2*keepRecent {
-		recent = append(recent[:0], recent[len(recent)-keepRecent:]...)
-	}
-	return recent
-}
-
 // page implements source.
 func (s *tagsList) page(ctx context.Context, cur *cursor, to reader) (answer, error) {
 	if cur.kind == begin {
@@ -263,18 +127,18 @@ func (s *tagsList) page(ctx context.Context, cur *cursor, to reader) (answer, er
 		if s.lastResort {
 			most++
 		}
-		if s.passes >= most && s.hadRoom() {
+		if s.began >= most && s.hadRoom() {
 			return answer{why: roomyPage}, nil
 		}
-		if s.passes >= most {
-			ans, err := s.orRoom(answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ErrInvalidResponse, bareURL(cur.url), s.passes))
+		if s.began >= most {
+			ans, err := s.orRoom(answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ErrInvalidResponse, bareURL(cur.url), s.began))
 			if err != nil {
 				return ans, err
 			}
 			cur = ans.next
 		}
-		s.newPass(cur)
-		s.sizes = append(s.sizes, nOf(cur.url))
+		s.newPass()
+		s.tried = append(s.tried, nOf(cur.url))
 	}
 	t := s.newPage(cur, to)
 	var rep reply
@@ -301,20 +165,18 @@ func (s *tagsList) newPage(cur *cursor, to taker) *pageTags {
 	return t
 }
 
-func (s *tagsList) newPass(cur *cursor) {
+// newPass begins the list anew.
+func (s *tagsList) newPass() {
 	if s.entries > 0 {
-		s.passes++
+		s.began++
 	}
 	s.tail = slices.Clone(s.recent[max(0, len(s.recent)-keepTail):])
-	s.further = false
+	s.open, s.finished = !s.finished, false
 	s.was, s.longest = max(s.was, s.longest), 0
-	s.open = !s.finished
-	s.finished = false
-	s.start, s.recent, s.entries, s.pages, s.form, s.answered = nil, nil, 0, 0, asBefore, false
-	s.link, s.settled = nil, 0
-	cut := s.seen
-	s.seen = order.New()
-	s.seen.Rejected(cut) // what last is to the registry stays as it is
+	s.form, s.answered = asBefore, false
+	seen := order.New()
+	seen.Rejected(s.seen) // what last is to the registry stays as it is
+	s.pass = pass{seen: seen}
 }
 
 // fetch asks for a page, in smaller pieces where that is needed.
@@ -383,7 +245,7 @@ func (s *tagsList) failed(ctx context.Context, cur *cursor, rep reply, err error
 		}
 	case cur.kind == begin && s.resized && refusesSize(code):
 		s.longest = s.was
-		if smaller := lower(nOf(cur.url)); smaller > 0 && !slices.Contains(s.sizes, smaller) {
+		if smaller := lower(nOf(cur.url)); smaller > 0 && !slices.Contains(s.tried, smaller) {
 			s.n = smaller
 			return answer{reply: rep, next: s.relist(false)}, nil
 		}
@@ -411,136 +273,38 @@ func (s *tagsList) failed(ctx context.Context, cur *cursor, rep reply, err error
 	return answer{reply: rep}, err
 }
 
-// refused says what follows where a question of ours is answered with a 4xx. Once
-// may be chance. 404 and 405 are known from registries that do not know last, or
-// only their own (zot, ECR); any other leaves open whether there is more.
-func (s *tagsList) refused(ctx context.Context, cur *cursor, rep reply, code int) (answer, error) {
-	why := fmt.Sprintf("last was refused with %d", code)
-	known := code == http.StatusNotFound || code == http.StatusMethodNotAllowed
-	if n := nOf(cur.url); n > max(s.accepted, smallestPageSize) && refusesSize(code) && !s.answered {
-		return answer{reply: rep, next: s.withSmallest(cur)}, nil // it may be n that is refused
-	}
-	s.refusals++
-	if code == http.StatusNotFound && s.refusals <= maxGone && cur.step > 0 && len(s.recent) > 2*cur.step {
-		return s.goBack(ctx, cur, rep) // it may be the tag that is gone
-	}
-	s.refusedLast, s.strays = true, true
-	switch {
-	case s.refusals == 1 && s.sizeLeft():
-		return answer{reply: rep, next: s.otherSize()}, nil
-	case s.refusals == 1:
-		again := *cur
-		again.again = true
-		return answer{reply: rep, next: &again}, nil
-	case known && s.sizeLeft():
-		return answer{reply: rep, next: s.otherSize()}, nil
-	case known && s.linked == [2]bool{} && !s.whole && !s.recalled && (s.resized || !s.full):
-		why = "there was no Link, and " + why
-		if s.compared || !s.mayComeWhole(s.repo.String()) {
-			return s.ended(ctx, cur, answer{reply: rep}, why)
-		}
-		s.compared = true
-		return answer{reply: rep, next: &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why}}, nil
-	}
-	return s.misunderstood(ctx, cur, rep, why)
-}
-
 // take takes a page that has come, and says what follows it.
 func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags) (answer, error) {
 	ans := answer{reply: rep, more: rep.More != nil && *rep.More}
-	if rep.Name != "" && rep.Name != s.repo.Name {
-		s.warn(ctx, "the answer names another repository", "name", taglist.Quote(rep.Name))
-	}
-	if strings.HasSuffix(rep.answered.Path, "/tags/list") {
-		// registry.k8s.io's redirect drops the query, so n and last must go to
-		// where it leads.
-		at := *rep.answered
-		at.RawQuery, at.User = "", nil
-		s.at = &at
-	}
 	s.more = ans.more || s.more && rep.More == nil && cur.kind == asked
-	link, oddity, err := nextLink(rep.links, rep.answered)
+	s.moved(ctx, rep)
+	link, endless, err := s.nextOf(ctx, rep)
 	if err != nil {
-		return ans, fmt.Errorf("GET %s: %w", bareURL(rep.asked), err)
+		return ans, err
 	}
-	if oddity != "" {
-		s.warn(ctx, "followed an odd next link", "because", oddity)
-	}
-	endless := false // the link leads to the start
-	if link != nil {
-		s.linked[hasN(rep.asked)] = true
-		link, endless = s.repair(ctx, link, nOf(rep.asked))
-	}
-	if cur.kind == compare {
+	switch question := cur.kind == asked && !s.answered; {
+	case cur.kind == compare:
 		return s.compare(ctx, cur, ans, link, t)
-	}
-	if cur.kind == asked && !s.answered && s.form > asBefore && t.first != cur.must && s.isRepeat(t, nOf(rep.asked)) {
+	case question && s.form > asBefore && t.first != cur.must && s.isRepeat(t, nOf(rep.asked)):
 		return s.fromStart(ctx, cur, ans, t)
-	}
-	if cur.kind == asked && !s.answered && rep.Entries == 0 && s.ignored {
+	case question && rep.Entries == 0 && s.ignored:
 		return s.ended(ctx, cur, ans, "n is not looked at, and nothing comes after its last tag")
-	}
-	if cur.kind == asked && !s.answered && rep.Entries == 0 && nOf(rep.asked) > max(s.accepted, smallestPageSize) {
+	case question && rep.Entries == 0 && nOf(rep.asked) > max(s.accepted, smallestPageSize):
 		// An n over its limit may be answered with nothing, whatever last is.
 		return answer{reply: rep, next: s.withSmallest(cur)}, nil
+	case s.displaced(cur, rep, t):
+		return s.elsewhere(ctx, cur, ans, t)
 	}
-	if s.displaced(cur, rep, t) {
-		s.seen.Rejected(t.seen)
-		s.further = s.further || t.news > 0
-		s.silent = s.silent || cur.kind == asked && !s.answered && rep.Entries == 0
-		if t.news == 0 && s.hadRoom() && !s.more {
-			ans.why = roomyPage // some send a Link with each page
-			return ans, nil
-		}
-		if t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.repo.String())) && !s.wholeTried && s.disagrees(ctx) {
-			return answer{reply: rep, next: s.relist(true)}, nil
-		}
-		if cur.step > 0 && s.isRepeat(t, nOf(rep.asked)) {
-			return s.lost(ctx, cur, rep, t.news) // it begins the list anew, whatever it is asked
-		}
-		if cur.kind == asked && !s.answered && cur.step >= 4 {
-			s.strays = true
-			return s.misunderstood(ctx, cur, rep, "asking after its last tags gave something else")
-		}
-		return s.goBack(ctx, cur, rep)
-	}
-	if cur.kind == asked && (t.first != "" || cur.must == "") {
-		s.answered = s.answered || cur.must != "" && t.first == cur.must || t.news > 0
-	}
-	if cur.wish != nil && cur.kind == announced {
-		s.learnSize(ctx, rep, link != nil)
-	}
-	if cur.kind == announced || cur.kind == asked {
-		if cur.after != "" {
-			s.heeded[hasN(rep.asked)] = s.heeded[hasN(rep.asked)] || t.first != "" && !s.isRepeat(t, 0)
-			s.seen = t.seen
-			s.seen.Boundary(cur.after, s.recent, t.top)
-			t.seen = s.seen
-		}
-	}
-	if s.pages == 0 {
-		s.lengths = append(s.lengths, rep.Entries)
-		if rep.Entries < nOf(rep.asked) {
-			s.roomy = max(s.roomy, rep.Entries)
-		}
-		s.covers = rep.Entries >= s.total
-		s.cutFirst = isFull(rep) || round(rep.Entries)
-		if s.inRoom() && s.hadRoom() && !s.more {
-			s.carry(t, rep)
-			ans.why = roomyPage
-			return ans, nil
-		}
-	} else if cur.kind == announced && s.cutFirst {
-		s.further = true // though the page may have had none of them
-	} else if !s.covers || t.news > 0 {
-		s.further = s.further || t.number > 1 || t.number == 1 && t.first != cur.must
-	}
-	reached := t.last() == s.latest(0)
+	s.observe(ctx, cur, rep, t, link != nil)
+	first, reached := s.pages == 0, t.last() == s.latest(0)
 	s.carry(t, rep)
-	if cur.step > 0 && cur.must != "" && t.first == cur.must && rep.Entries == 1 && s.longest > 1 {
+	switch {
+	case first && s.inRoom() && s.hadRoom() && !s.more:
+		ans.why = roomyPage
+		return ans, nil
+	case cur.step > 0 && cur.must != "" && t.first == cur.must && rep.Entries == 1 && s.longest > 1:
 		return s.ended(ctx, cur, ans, "nothing comes after its last tag")
-	}
-	if cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total {
+	case cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total:
 		if s.sizeLeft() {
 			return answer{reply: rep, next: s.otherSize()}, nil
 		}
@@ -548,11 +312,89 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 			return s.ended(ctx, cur, ans, "no n and no last make a difference")
 		}
 		return answer{reply: rep, next: s.relist(true)}, nil
-	}
-	if cur.hollow && t.news == 0 && (reached || cur.kind == begin) {
+	case cur.hollow && t.news == 0 && (reached || cur.kind == begin):
 		return s.ended(ctx, cur, ans, "nothing comes after its last tag")
 	}
 	return s.follow(ctx, cur, ans, link, endless, reached, t)
+}
+
+// moved looks at where an answer came from. registry.k8s.io's redirect drops the
+// query, so that n and last must be sent to where it leads.
+func (s *tagsList) moved(ctx context.Context, rep reply) {
+	if rep.Name != "" && rep.Name != s.repo.Name {
+		s.warn(ctx, "the answer names another repository", "name", taglist.Quote(rep.Name))
+	}
+	if strings.HasSuffix(rep.answered.Path, "/tags/list") {
+		at := *rep.answered
+		at.RawQuery, at.User = "", nil
+		s.at = &at
+	}
+}
+
+// nextOf returns the next link of an answer, repaired; nil: there is none. endless
+// reports that it leads to the start of the list.
+func (s *tagsList) nextOf(ctx context.Context, rep reply) (link *url.URL, endless bool, err error) {
+	link, oddity, err := nextLink(rep.links, rep.answered)
+	if err != nil {
+		return nil, false, fmt.Errorf("GET %s: %w", bareURL(rep.asked), err)
+	}
+	if oddity != "" {
+		s.warn(ctx, "followed an odd next link", "because", oddity)
+	}
+	if link != nil {
+		s.linked[hasN(rep.asked)] = true
+		link, endless = s.repair(ctx, link, nOf(rep.asked))
+	}
+	return link, endless, nil
+}
+
+// elsewhere says what follows a page that does not stand where it was asked for.
+func (s *tagsList) elsewhere(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
+	rep := ans.reply
+	s.seen.Rejected(t.seen)
+	s.further = s.further || t.news > 0
+	s.silent = s.silent || cur.kind == asked && !s.answered && rep.Entries == 0
+	switch {
+	case t.news == 0 && s.hadRoom() && !s.more:
+		ans.why = roomyPage // some send a Link with each page
+		return ans, nil
+	case t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.repo.String())) && !s.wholeTried && s.disagrees(ctx):
+		return answer{reply: rep, next: s.relist(true)}, nil
+	case cur.step > 0 && s.isRepeat(t, nOf(rep.asked)):
+		return s.lost(ctx, cur, rep, t.news) // it begins the list anew, whatever it is asked
+	case cur.kind == asked && !s.answered && cur.step >= 4:
+		s.strays = true
+		return s.misunderstood(ctx, cur, rep, "asking after its last tags gave something else")
+	}
+	return s.goBack(ctx, cur, rep)
+}
+
+// observe takes from a page that stands where it should what it says about the
+// registry and the list.
+func (s *tagsList) observe(ctx context.Context, cur *cursor, rep reply, t *pageTags, linked bool) {
+	if cur.kind == asked && (t.first != "" || cur.must == "") {
+		s.answered = s.answered || cur.must != "" && t.first == cur.must || t.news > 0
+	}
+	if cur.wish != nil && cur.kind == announced {
+		s.learnSize(ctx, rep, linked)
+	}
+	if (cur.kind == announced || cur.kind == asked) && cur.after != "" {
+		s.heeded[hasN(rep.asked)] = s.heeded[hasN(rep.asked)] || t.first != "" && !s.isRepeat(t, 0)
+		t.seen.Boundary(cur.after, s.recent, t.top)
+	}
+	switch {
+	case s.pages == 0:
+		s.lengths = append(s.lengths, rep.Entries)
+		if rep.Entries < nOf(rep.asked) {
+			s.roomy = max(s.roomy, rep.Entries)
+		}
+		s.covers = rep.Entries >= s.total
+		s.cutFirst = isFull(rep) || round(rep.Entries)
+	case cur.kind == announced && s.cutFirst:
+		s.further = true // though the page may have had none of them
+	case !s.covers || t.news > 0:
+		s.further = s.further || t.number > 1 || t.number == 1 && t.first != cur.must
+	}
 }
 
 // carry keeps what the next page is judged by.
@@ -785,472 +627,6 @@ func namesLast(link *url.URL, t *pageTags) bool {
 	return t.number > 0 && len(q["last"]) == 1 && q.Get("last") == t.last() && !hasOther(q)
 }
 
-// after is the question what comes after the last tag. It is asked after the one
-// before that: an answer that begins with the last tag shows that the question
-// was understood, which an empty one does not.
-func (s *tagsList) after(k kind) *cursor {
-	if s.latest(1) == "" || s.longest == 1 || s.formSize() == 1 {
-		last := s.latest(0)
-		return &cursor{url: s.question(last), kind: k, after: last}
-	}
-	if s.seen.MayFold() {
-		return s.back(max(1, order.Apart(s.recent)))
-	}
-	return s.back(1)
-}
-
-// back is the question what comes after the tag that stands step places before
-// the last one.
-func (s *tagsList) back(step int) *cursor {
-	after := s.latest(step)
-	return &cursor{url: s.question(after), kind: asked, after: after, must: s.latest(step - 1), step: step}
-}
-
-// question is the URL of what comes after a tag: as the registry's own links ask,
-// where it has sent such, or in the form in which we do.
-func (s *tagsList) question(last string) *url.URL {
-	if s.form == asBefore && s.link != nil {
-		return withParam(s.link, "last", url.QueryEscape(last))
-	}
-	return s.query(s.formSize(), last)
-}
-
-// formSize is the n of the form in which we ask.
-func (s *tagsList) formSize() int {
-	if s.form != otherwise {
-		if s.whole {
-			return 0
-		}
-		n := s.n
-		if s.longest > 0 && s.linked == [2]bool{} {
-			n = min(n, s.longest) // some send a Link where a page has the n that was asked for
-		}
-		if s.most > 0 {
-			n = min(n, s.most)
-		}
-		return n
-	}
-	if s.n > 0 && !s.whole {
-		return 0
-	}
-	return max(1, min(s.longest, smallestPageSize)) // which none is known to refuse
-}
-
-// withSmallest is a question with the smallest n, as the one that it had was never
-// answered with a tag.
-func (s *tagsList) withSmallest(cur *cursor) *cursor {
-	s.most = smallestPageSize
-	smaller := *cur
-	smaller.url = withParam(cur.url, "n", strconv.Itoa(s.most))
-	return &smaller
-}
-
-// maxGone is how many of the last tags in a row may have been deleted since they
-// were listed, before the answer that they do not exist is taken for one that last
-// is not known.
-const maxGone = 2
-
-// goBack asks again from 1, 2, 4, … tags before, until a page begins with the
-// tag that has to come there: zot answers 404, with an empty body, to a last that
-// does not exist, others with the start of the list, or with nothing.
-func (s *tagsList) goBack(ctx context.Context, cur *cursor, rep reply) (answer, error) {
-	step := max(1, cur.step*2)
-	if step >= len(s.recent) {
-		if s.pages == 1 && len(s.recent) == 1 && rep.Entries == 0 && cur.kind == announced { // up to the start of the list
-			next := s.relist(s.whole)
-			next.hollow = true
-			return answer{reply: rep, next: next}, nil
-		}
-		return s.lost(ctx, cur, rep, 0)
-	}
-	next := s.back(step)
-	if cur.place > 0 {
-		next.url = withParam(cur.url, "last", strconv.Itoa(max(0, cur.place-step)))
-		next.after, next.place = "", cur.place
-	} else if cur.kind == announced && cur.announced != nil && cur.after != "" {
-		next.url = withParam(cur.announced, "last", url.QueryEscape(next.after))
-	}
-	next.kind, next.announced = cur.kind, next.url
-	next.hollow = cur.hollow || rep.Entries == 0
-	s.log().DebugContext(ctx, "going back in the list", "tags", step)
-	return answer{reply: rep, next: next}, nil
-}
-
-// lost is what follows where no place of the list is where it was.
-func (s *tagsList) lost(ctx context.Context, cur *cursor, rep reply, news int) (answer, error) {
-	if s.pages > 0 && !s.cutFirst && s.lengths[len(s.lengths)-1] >= s.total {
-		return s.ended(ctx, cur, answer{reply: rep}, "the first page has all tags that are known, and is no page that was cut")
-	}
-	if s.whole && s.pages == 1 && news == 0 && s.entries >= s.total {
-		if s.sizeLeft() {
-			return answer{reply: rep, next: s.otherSize()}, nil
-		}
-		return s.ended(ctx, cur, answer{reply: rep}, "the list without n has all tags that are known, and its Link leads to no other")
-	}
-	s.log().DebugContext(ctx, "listing once more", "because", "no tag stands where it stood when it was listed")
-	return answer{reply: rep, next: s.relist(!s.wholeTried)}, nil
-}
-
-// relist begins the list anew; whole: without n.
-func (s *tagsList) relist(whole bool) *cursor {
-	if whole {
-		s.whole, s.wholeTried = true, true
-		return &cursor{url: s.query(0, ""), kind: begin, restart: true}
-	}
-	s.whole = false
-	return &cursor{url: s.query(s.n, ""), kind: begin, restart: true}
-}
-
-// misunderstood says what follows where the registry did not take up the question
-// what comes after a tag. It is asked in another form, and then only the list
-// without n tells.
-func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, why string) (answer, error) {
-	ans := answer{reply: rep}
-	if s.form++; s.refusedLast {
-		s.form = exhausted // the list without n tells more than another refusal
-	}
-	switch {
-	case s.form == otherwise:
-		s.log().DebugContext(ctx, "asking in another form", "because", why)
-		ans.next = s.back(max(1, cur.step))
-	case s.recalled && s.sizeLeft():
-		ans.next = s.otherSize()
-	case s.whole && s.entries < s.total && s.hadRoom():
-		return answer{reply: rep, why: roomyPage}, nil
-	case s.whole && s.entries < s.total && s.ignoresLast():
-		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
-	case s.whole && s.entries < s.total && s.sizeToTry() != largePageSize:
-		return s.orRoom(ans, s.short(ans, s.entries))
-	case s.sizeLeft() && (s.whole || s.n == 0) && s.client.PageSize >= 0:
-		ans.next = s.otherSize()
-	case (s.whole || s.n == 0) && s.strays && !s.refusedLast && round(s.entries) && s.mayHaveRoom():
-		ans.next = s.inOnePage()
-	case s.whole, s.n == 0:
-		return s.ended(ctx, cur, ans, "the list without n has no tag more, and "+why)
-	case s.sizeLeft():
-		ans.next = s.otherSize()
-	default:
-		s.log().DebugContext(ctx, "listing once more without n", "because", why)
-		ans.next = s.relist(true)
-	}
-	return ans, nil
-}
-
-// fromStart takes an answer that begins the list anew, whatever last was, in the
-// other form: without n where the pages are asked for with it.
-func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
-	s.repeats++
-	switch without := hasN(ans.asked) == 0; {
-	case s.recalled && s.sizeLeft():
-		ans.next = s.otherSize()
-	case !without && (t.news > 0 || len(ans.links) > 0 && !s.linked[1-hasN(ans.asked)] && !s.whole && !s.resized): // so it is n that matters
-		s.n, s.stepped = nOf(ans.asked), true
-		ans.next = s.relist(false)
-	case without && !s.whole && (ans.Entries < s.total || len(ans.links) > 0):
-		ans.next = s.relist(true)
-	case (ans.Entries < s.total || !without && isFull(ans.reply)) && s.entries < s.total && s.ignoresLast():
-		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
-	case (ans.Entries < s.total || !without && isFull(ans.reply)) && s.entries < s.total:
-		return s.orRoom(ans, s.short(ans, s.entries))
-	case !without && s.n == 0 && isFull(ans.reply) && !slices.Contains(s.sizes, defaultPageSize):
-		// So many came without n, and with that n: more may come with a larger one.
-		s.n, s.wholeSeen, s.resized = defaultPageSize, true, true
-		ans.next = s.relist(false)
-	case s.sizeLeft():
-		s.wholeSeen = without
-		ans.next = s.otherSize()
-	case s.silent && round(s.entries):
-		return s.orRoom(ans, fmt.Errorf("%w: GET %s: what comes after its last tags is the start of the list with one n, and nothing with another", ErrInvalidResponse, bareURL(ans.asked)))
-	default:
-		return s.ended(ctx, cur, ans, "last is not looked at, and the list without n has no tag more")
-	}
-	return ans, nil
-}
-
-// ignoresLast reports whether each question what comes after a tag was answered
-// with the start of the list, and a page that had room for more has all tags that
-// are known. Then nothing else can be asked for.
-func (s *tagsList) ignoresLast() bool {
-	return s.repeats > 1 && !s.strays && s.roomy >= s.total
-}
-
-// hadRoom reports whether a first page that was shorter than its n, and no number
-// at which lists are cut, has all tags that are known: then there are no more.
-func (s *tagsList) hadRoom() bool { return s.roomy >= s.total && !round(s.roomy) }
-
-// inRoom reports whether the list is read in the way of orRoom.
-func (s *tagsList) inRoom() bool { return s.lastResort && s.n == defaultPageSize }
-
-// mayHaveRoom reports whether the list may have room in one page, and was not read
-// so.
-func (s *tagsList) mayHaveRoom() bool {
-	return !s.lastResort && s.total < defaultPageSize && !slices.Contains(s.sizes, defaultPageSize)
-}
-
-// otherwise implements source.
-func (s *tagsList) otherwise() *cursor {
-	if !s.begun || !s.mayHaveRoom() {
-		return nil
-	}
-	return s.inOnePage()
-}
-
-func (s *tagsList) inOnePage() *cursor {
-	s.n, s.resized, s.lastResort = defaultPageSize, true, true
-	return s.relist(false)
-}
-
-// orRoom is what is done before a listing fails because the pages do not fit
-// together: the list may have room in one page.
-func (s *tagsList) orRoom(ans answer, err error) (answer, error) {
-	if !s.mayHaveRoom() {
-		return ans, err
-	}
-	ans.next = s.inOnePage()
-	return ans, nil
-}
-
-const roomyPage = "a page that had room for more has all tags that are known"
-
-// short is that the list without n lacks tags.
-func (s *tagsList) short(ans answer, entries int) error {
-	return fmt.Errorf("%w: GET %s: the list without n has %d entries, and %d tags are known: some are missing", ErrInvalidResponse, bareURL(ans.asked), entries, s.total)
-}
-
-// wholeList takes the list without n, in one page.
-func (s *tagsList) wholeList(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
-	if s.mayBeCut(ans.reply) && s.sizeLeft() {
-		ans.next = s.otherSize()
-		return ans, nil
-	}
-	if ans.Entries < s.total && !s.isLonger(cur, ans.reply) && (s.open || !meet(s.tail, t.tags)) {
-		return s.orRoom(ans, s.short(ans, ans.Entries))
-	}
-	if ans.Entries > defaultPageSize {
-		s.client.learn(s.home.Host, func(h *habits) { h.without = everything })
-	}
-	return s.ended(ctx, cur, ans, "the list without n came in one answer")
-}
-
-// isLonger reports whether the list without n is longer than a page, and so no
-// page.
-func (s *tagsList) isLonger(cur *cursor, rep reply) bool {
-	return cur.kind == begin && rep.Entries > max(defaultPageSize, s.was) && rep.Entries%1000 != 0
-}
-
-// compare takes the list without n that was asked for to compare.
-func (s *tagsList) compare(ctx context.Context, cur *cursor, ans answer, link *url.URL, t *pageTags) (answer, error) {
-	switch {
-	case link == nil && !ans.more && (cur.back != nil || t.news == 0 || !round(ans.Entries)) && (ans.Entries >= s.total || ans.Entries > s.longest && meet(s.recent[max(0, len(s.recent)-keepTail):], t.tags)):
-		s.client.learn(s.home.Host, func(h *habits) { h.without = everything })
-		ans.why = "the list without n came in one answer"
-		return ans, nil
-	case link != nil:
-		for _, place := range []string{s.home.Host, s.repo.String()} {
-			s.client.learn(place, func(h *habits) { h.without = pagesOnly })
-		}
-	}
-	ans.why, ans.next = cur.why, cur.back
-	switch {
-	case cur.back == nil && t.news > 0:
-		ans.next = s.relist(true) // the pages did lack some
-	case cur.back == nil:
-		return s.ended(ctx, cur, ans, cur.why)
-	}
-	return ans, nil
-}
-
-// keepTail is how many of the last tags show that a list reaches as far as
-// another one: all of them are unlikely to be deleted meanwhile.
-const keepTail = 16
-
-// meet reports whether two lists have a tag in common.
-func meet(a, b []string) bool {
-	for _, tag := range a {
-		if slices.Contains(b, tag) {
-			return true
-		}
-	}
-	return false
-}
-
-// ended takes the end of the list for granted, but for what the pages could not
-// show.
-func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why string) (answer, error) {
-	ans.why = why
-	if cur.kind == asked && cur.why != "" {
-		ans.why = cur.why + ", and what comes before it stands where it stood"
-	}
-	s.finished = true
-	switch {
-	case s.more || ans.more:
-		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, and no question brings it", ErrLoop, bareURL(ans.asked))
-	case s.whole && s.entries < s.total && s.hadRoom():
-		ans.why = roomyPage
-		return ans, nil
-	case s.whole && s.pages > 1 && s.entries < s.total:
-		return s.orRoom(ans, s.short(ans, s.entries))
-	case s.aside != nil: // it costs no request
-		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why, aside: s.aside}
-		s.aside = nil
-	case !s.further && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
-		return ans, nil
-	case s.disagrees(ctx), s.unproven(ctx):
-		switch {
-		case !s.seen.Disagrees() && !s.compared && s.mayComeWhole(s.repo.String()):
-			s.compared = true
-			s.log().DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
-			ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why}
-		case !s.seen.Disagrees() && s.recalled && s.sizeLeft():
-			ans.next = s.otherSize()
-		case !s.seen.Disagrees(): // nobody can tell
-		case !s.whole && !s.wholeTried:
-			s.warn(ctx, "order and cursor disagree: listing once more without n")
-			ans.next = s.relist(true)
-		case s.sizeLeft():
-			ans.next = s.otherSize()
-		case s.hadRoom() || !s.further && s.roomy >= s.total:
-			ans.why = roomyPage
-		default:
-			return s.orRoom(ans, s.disagreement(ans))
-		}
-	default:
-		ans.next = s.standsStill(cur, ans)
-	}
-	return ans, nil
-}
-
-// standsStill is the last question to a list in no known order: what comes after
-// a tag well before its end. At ghcr.io a tag that is pushed again moves to the
-// end, and so do several that one build pushes one after the other. If the last
-// tags of a page do, then what comes after them is a page that begins as it must,
-// and is the end of the list.
-func (s *tagsList) standsStill(cur *cursor, ans answer) *cursor {
-	if s.settled == s.total || s.repeats > 0 && !s.answered || s.opaque || s.offset || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < keepTail || ans.more || cur.kind == begin || cur.kind == compare {
-		return nil
-	}
-	next := s.back(min(2*keepTail, len(s.recent)-1))
-	s.settled = s.total
-	next.why = ans.why
-	return next
-}
-
-// mayComeWhole reports whether the list without n may be more than a page. Some
-// registries are known to send pages.
-//
-// place is what that is remembered of: the registry, where it would only be fewer
-// requests, and the repository, where it is a check.
-func (s *tagsList) mayComeWhole(place string) bool {
-	host := s.repo.Host
-	return s.n > 0 && !s.client.habits(s.home.Host).slow && s.client.habits(place).without != pagesOnly &&
-		host != "ghcr.io" && host != "quay.io" && host != "public.ecr.aws" && !strings.HasSuffix(host, ".amazonaws.com") &&
-		!strings.HasSuffix(host, "gcr.io") && !strings.HasSuffix(host, ".pkg.dev")
-}
-
-// disagrees reports whether the registry sorts its pages in one order and goes on
-// by another. A list in no known order may also be one whose place of last is
-// looked up, as at ghcr.io, which lists by age. The question is what follows a,
-// where the list has a and b one after the other although a is greater than b:
-// only a registry that looks up can say b, or anything else that is less than a.
-func (s *tagsList) disagrees(ctx context.Context) bool {
-	if s.seen.LooksUp() || !s.seen.Disagrees() {
-		return false
-	}
-	a := s.seen.Inversion[0]
-	if a == "" {
-		return true
-	}
-	seen := s.seen
-	seen.Page(a)
-	err := s.one(ctx, a, "the list is in no known order: does the registry compare, or look up?", func(tag string) bool {
-		seen.Add(tag)
-		return !seen.LooksUp()
-	})
-	s.seen.Rejected(seen)
-	if s.seen.LooksUp() {
-		s.log().DebugContext(ctx, "the registry looks for the place of last")
-		return false
-	}
-	s.log().DebugContext(ctx, "the registry compares with last", "error", err)
-	return true
-}
-
-// unproven reports whether tags may be missing in a way that the pages do not
-// show. Where the list is not in an order by which the registry may compare, it
-// is asked about that one; then they may disagree.
-func (s *tagsList) unproven(ctx context.Context) bool {
-	for s.seen.Unproven() && !s.seen.Disagrees() {
-		doubt, ok := s.seen.Doubt()
-		if !ok {
-			return true
-		}
-		first := ""
-		err := s.one(ctx, doubt.After, "the list is sorted in one order: does the registry compare by another?", func(tag string) bool {
-			first = tag
-			return false
-		})
-		if len(s.start) > 0 && first == s.start[0] && !s.heeded[hasN(s.question(""))] || err != nil || !s.seen.Settle(doubt, first) {
-			return true // it does not look at last, or not so
-		}
-	}
-	return s.seen.Disagrees()
-}
-
-// one asks what comes after a tag, for one tag or until add has seen enough.
-func (s *tagsList) one(ctx context.Context, last, why string, add func(tag string) (more bool)) error {
-	s.log().DebugContext(ctx, "asking what comes after a tag", "because", why)
-	_, err := s.read(ctx, request{url: withParam(s.question(last), "n", "1")}, each(func(tag string) error {
-		if !add(tag) {
-			return errStopped
-		}
-		return nil
-	}))
-	if errors.Is(err, errStopped) {
-		return nil
-	}
-	return err
-}
-
-func (s *tagsList) disagreement(ans answer) error {
-	return fmt.Errorf("%w: GET %s: the registry sorts its pages in one way and continues them in another, so that tags are missing", ErrInvalidResponse, bareURL(ans.asked))
-}
-
-// unfinished is where to go on after the end of the list, where other parts of
-// it had tags that have not come.
-func (s *tagsList) unfinished(ctx context.Context) *cursor {
-	switch {
-	case !s.owing && len(s.recent) > 0:
-		s.owing = true
-		return s.after(asked)
-	case !s.whole:
-		s.warn(ctx, "a part of the list ended early: listing once more without n")
-		return s.relist(true)
-	}
-	return nil // it was deleted meanwhile
-}
-
-// afterEntry asks what comes after a page that has entries, and no tag among
-// them: after its last entry, which is the registry's own.
-func (s *tagsList) afterEntry(ctx context.Context, cur *cursor, ans answer) (answer, error) {
-	last := ans.Tail
-	if last == "" || cur.entry == last {
-		return ans, fmt.Errorf("%w: GET %s: found %d entries and not one tag, so that nothing says where the list goes on", ErrInvalidResponse, bareURL(ans.asked), ans.Entries)
-	}
-	s.warn(ctx, "a page has no tag: asking what comes after its last entry")
-	ans.next = &cursor{url: s.query(s.formSize(), last), kind: asked, entry: last, again: true}
-	return ans, nil
-}
-
-// refusesLast reports whether a status says that a registry which announced
-// nothing does not know last. Any other leaves open whether there is more.
-func refusesLast(status int) bool {
-	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, 499:
-		return false
-	}
-	return status/100 == 4 || status == http.StatusNotImplemented
-}
-
 // speaks logs how the registry's pages go on, and by what that was seen.
 func (s *tagsList) speaks(ctx context.Context, link *url.URL, ans answer, full bool) {
 	is, because := "n and last", "there is no Link, though the page has the n tags that were asked for"
@@ -1314,29 +690,4 @@ func hasOther(q url.Values) bool {
 		}
 	}
 	return false
-}
-
-// mayBeCut reports whether a page without a Link, of a registry that has sent
-// none, may have been cut short though it is shorter than n: it has as many
-// entries as a page before, or a round number, as caps are. Nexus groups cut at
-// n (NEXUS-35956), quay up to 3.11 at 50, Google's at 10,000.
-func (s *tagsList) mayBeCut(rep reply) bool {
-	if rep.Entries > max(defaultPageSize, nOf(rep.asked)+1) {
-		return rep.Entries%1000 == 0 // longer than a page: it is the list, but for a cap such as Google's of 10,000
-	}
-	return s.pages > 1 && rep.Entries >= s.longest || round(rep.Entries)
-}
-
-func isFull(rep reply) bool {
-	n := nOf(rep.asked)
-	if n == largePageSize && rep.Entries <= defaultPageSize+1 {
-		n = defaultPageSize // so much is known to come, and perhaps not more
-	}
-	return n > 0 && (rep.Entries == n || rep.Entries == n+1)
-}
-
-// round reports whether n is a number that people choose: a multiple of 50, or a
-// power of two from 64 up.
-func round(n int) bool {
-	return n > 0 && n%50 == 0 || n >= 64 && n&(n-1) == 0
 }

@@ -1,0 +1,283 @@
+package ocitags
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// ended takes the end of the list for granted, but for what the pages could not
+// show.
+func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why string) (answer, error) {
+	ans.why = why
+	if cur.kind == asked && cur.why != "" {
+		ans.why = cur.why + ", and what comes before it stands where it stood"
+	}
+	s.finished = true
+	switch {
+	case s.more || ans.more:
+		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, and no question brings it", ErrLoop, bareURL(ans.asked))
+	case s.whole && s.entries < s.total && s.hadRoom():
+		ans.why = roomyPage
+		return ans, nil
+	case s.whole && s.pages > 1 && s.entries < s.total:
+		return s.orRoom(ans, s.short(ans, s.entries))
+	case s.aside != nil: // it costs no request
+		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why, aside: s.aside}
+		s.aside = nil
+	case !s.further && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
+		return ans, nil
+	case s.disagrees(ctx), s.unproven(ctx):
+		switch {
+		case !s.seen.Disagrees() && !s.compared && s.mayComeWhole(s.repo.String()):
+			s.compared = true
+			s.log().DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
+			ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why}
+		case !s.seen.Disagrees() && s.recalled && s.sizeLeft():
+			ans.next = s.otherSize()
+		case !s.seen.Disagrees(): // nobody can tell
+		case !s.whole && !s.wholeTried:
+			s.warn(ctx, "order and cursor disagree: listing once more without n")
+			ans.next = s.relist(true)
+		case s.sizeLeft():
+			ans.next = s.otherSize()
+		case s.hadRoom() || !s.further && s.roomy >= s.total:
+			ans.why = roomyPage
+		default:
+			return s.orRoom(ans, s.disagreement(ans))
+		}
+	default:
+		ans.next = s.standsStill(cur, ans)
+	}
+	return ans, nil
+}
+
+// standsStill is the last question to a list in no known order: what comes after
+// a tag well before its end. At ghcr.io a tag that is pushed again moves to the
+// end, and so do several that one build pushes one after the other. If the last
+// tags of a page do, then what comes after them is a page that begins as it must,
+// and is the end of the list.
+func (s *tagsList) standsStill(cur *cursor, ans answer) *cursor {
+	if s.settled == s.total || s.repeats > 0 && !s.answered || s.opaque || s.offset || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < keepTail || ans.more || cur.kind == begin || cur.kind == compare {
+		return nil
+	}
+	next := s.back(min(2*keepTail, len(s.recent)-1))
+	s.settled = s.total
+	next.why = ans.why
+	return next
+}
+
+// mayComeWhole reports whether the list without n may be more than a page. Some
+// registries are known to send pages.
+//
+// place is what that is remembered of: the registry, where it would only be fewer
+// requests, and the repository, where it is a check.
+func (s *tagsList) mayComeWhole(place string) bool {
+	host := s.repo.Host
+	return s.n > 0 && !s.client.habits(s.home.Host).slow && s.client.habits(place).without != pagesOnly &&
+		host != "ghcr.io" && host != "quay.io" && host != "public.ecr.aws" && !strings.HasSuffix(host, ".amazonaws.com") &&
+		!strings.HasSuffix(host, "gcr.io") && !strings.HasSuffix(host, ".pkg.dev")
+}
+
+// disagrees reports whether the registry sorts its pages in one order and goes on
+// by another. A list in no known order may also be one whose place of last is
+// looked up, as at ghcr.io, which lists by age. The question is what follows a,
+// where the list has a and b one after the other although a is greater than b:
+// only a registry that looks up can say b, or anything else that is less than a.
+func (s *tagsList) disagrees(ctx context.Context) bool {
+	if s.seen.LooksUp() || !s.seen.Disagrees() {
+		return false
+	}
+	a := s.seen.Inversion[0]
+	if a == "" {
+		return true
+	}
+	seen := s.seen
+	seen.Page(a)
+	err := s.one(ctx, a, "the list is in no known order: does the registry compare, or look up?", func(tag string) bool {
+		seen.Add(tag)
+		return !seen.LooksUp()
+	})
+	s.seen.Rejected(seen)
+	if s.seen.LooksUp() {
+		s.log().DebugContext(ctx, "the registry looks for the place of last")
+		return false
+	}
+	s.log().DebugContext(ctx, "the registry compares with last", "error", err)
+	return true
+}
+
+// unproven reports whether tags may be missing in a way that the pages do not
+// show. Where the list is not in an order by which the registry may compare, it
+// is asked about that one; then they may disagree.
+func (s *tagsList) unproven(ctx context.Context) bool {
+	for s.seen.Unproven() && !s.seen.Disagrees() {
+		doubt, ok := s.seen.Doubt()
+		if !ok {
+			return true
+		}
+		first := ""
+		err := s.one(ctx, doubt.After, "the list is sorted in one order: does the registry compare by another?", func(tag string) bool {
+			first = tag
+			return false
+		})
+		if len(s.start) > 0 && first == s.start[0] && !s.heeded[hasN(s.question(""))] || err != nil || !s.seen.Settle(doubt, first) {
+			return true // it does not look at last, or not so
+		}
+	}
+	return s.seen.Disagrees()
+}
+
+// one asks what comes after a tag, for one tag or until add has seen enough.
+func (s *tagsList) one(ctx context.Context, last, why string, add func(tag string) (more bool)) error {
+	s.log().DebugContext(ctx, "asking what comes after a tag", "because", why)
+	_, err := s.read(ctx, request{url: withParam(s.question(last), "n", "1")}, each(func(tag string) error {
+		if !add(tag) {
+			return errStopped
+		}
+		return nil
+	}))
+	if errors.Is(err, errStopped) {
+		return nil
+	}
+	return err
+}
+
+func (s *tagsList) disagreement(ans answer) error {
+	return fmt.Errorf("%w: GET %s: the registry sorts its pages in one way and continues them in another, so that tags are missing", ErrInvalidResponse, bareURL(ans.asked))
+}
+
+// ignoresLast reports whether each question what comes after a tag was answered
+// with the start of the list, and a page that had room for more has all tags that
+// are known. Then nothing else can be asked for.
+func (s *tagsList) ignoresLast() bool {
+	return s.repeats > 1 && !s.strays && s.roomy >= s.total
+}
+
+// hadRoom reports whether a first page that was shorter than its n, and no number
+// at which lists are cut, has all tags that are known: then there are no more.
+func (s *tagsList) hadRoom() bool { return s.roomy >= s.total && !round(s.roomy) }
+
+// inRoom reports whether the list is read in the way of orRoom.
+func (s *tagsList) inRoom() bool { return s.lastResort && s.n == defaultPageSize }
+
+// mayHaveRoom reports whether the list may have room in one page, and was not read
+// so.
+func (s *tagsList) mayHaveRoom() bool {
+	return !s.lastResort && s.total < defaultPageSize && !slices.Contains(s.tried, defaultPageSize)
+}
+
+// otherwise implements source.
+func (s *tagsList) otherwise() *cursor {
+	if !s.begun || !s.mayHaveRoom() {
+		return nil
+	}
+	return s.inOnePage()
+}
+
+func (s *tagsList) inOnePage() *cursor {
+	s.n, s.resized, s.lastResort = defaultPageSize, true, true
+	return s.relist(false)
+}
+
+// orRoom is what is done before a listing fails because the pages do not fit
+// together: the list may have room in one page.
+func (s *tagsList) orRoom(ans answer, err error) (answer, error) {
+	if !s.mayHaveRoom() {
+		return ans, err
+	}
+	ans.next = s.inOnePage()
+	return ans, nil
+}
+
+const roomyPage = "a page that had room for more has all tags that are known"
+
+// short is that the list without n lacks tags.
+func (s *tagsList) short(ans answer, entries int) error {
+	return fmt.Errorf("%w: GET %s: the list without n has %d entries, and %d tags are known: some are missing", ErrInvalidResponse, bareURL(ans.asked), entries, s.total)
+}
+
+// wholeList takes the list without n, in one page.
+func (s *tagsList) wholeList(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
+	if s.mayBeCut(ans.reply) && s.sizeLeft() {
+		ans.next = s.otherSize()
+		return ans, nil
+	}
+	if ans.Entries < s.total && !s.isLonger(cur, ans.reply) && (s.open || !meet(s.tail, t.tags)) {
+		return s.orRoom(ans, s.short(ans, ans.Entries))
+	}
+	if ans.Entries > defaultPageSize {
+		s.client.learn(s.home.Host, func(h *habits) { h.without = everything })
+	}
+	return s.ended(ctx, cur, ans, "the list without n came in one answer")
+}
+
+// isLonger reports whether the list without n is longer than a page, and so no
+// page.
+func (s *tagsList) isLonger(cur *cursor, rep reply) bool {
+	return cur.kind == begin && rep.Entries > max(defaultPageSize, s.was) && rep.Entries%1000 != 0
+}
+
+// compare takes the list without n that was asked for to compare.
+func (s *tagsList) compare(ctx context.Context, cur *cursor, ans answer, link *url.URL, t *pageTags) (answer, error) {
+	switch {
+	case link == nil && !ans.more && (cur.back != nil || t.news == 0 || !round(ans.Entries)) && (ans.Entries >= s.total || ans.Entries > s.longest && meet(s.recent[max(0, len(s.recent)-keepTail):], t.tags)):
+		s.client.learn(s.home.Host, func(h *habits) { h.without = everything })
+		ans.why = "the list without n came in one answer"
+		return ans, nil
+	case link != nil:
+		for _, place := range []string{s.home.Host, s.repo.String()} {
+			s.client.learn(place, func(h *habits) { h.without = pagesOnly })
+		}
+	}
+	ans.why, ans.next = cur.why, cur.back
+	switch {
+	case cur.back == nil && t.news > 0:
+		ans.next = s.relist(true) // the pages did lack some
+	case cur.back == nil:
+		return s.ended(ctx, cur, ans, cur.why)
+	}
+	return ans, nil
+}
+
+// keepTail is how many of the last tags show that a list reaches as far as
+// another one: all of them are unlikely to be deleted meanwhile.
+const keepTail = 16
+
+// meet reports whether two lists have a tag in common.
+func meet(a, b []string) bool {
+	for _, tag := range a {
+		if slices.Contains(b, tag) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayBeCut reports whether a page without a Link, of a registry that has sent
+// none, may have been cut short though it is shorter than n: it has as many
+// entries as a page before, or a round number, as caps are. Nexus groups cut at
+// n (NEXUS-35956), quay up to 3.11 at 50, Google's at 10,000.
+func (s *tagsList) mayBeCut(rep reply) bool {
+	if rep.Entries > max(defaultPageSize, nOf(rep.asked)+1) {
+		return rep.Entries%1000 == 0 // longer than a page: it is the list, but for a cap such as Google's of 10,000
+	}
+	return s.pages > 1 && rep.Entries >= s.longest || round(rep.Entries)
+}
+
+func isFull(rep reply) bool {
+	n := nOf(rep.asked)
+	if n == largePageSize && rep.Entries <= defaultPageSize+1 {
+		n = defaultPageSize // so much is known to come, and perhaps not more
+	}
+	return n > 0 && (rep.Entries == n || rep.Entries == n+1)
+}
+
+// round reports whether n is a number that people choose: a multiple of 50, or a
+// power of two from 64 up.
+func round(n int) bool {
+	return n > 0 && n%50 == 0 || n >= 64 && n&(n-1) == 0
+}

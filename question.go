@@ -1,0 +1,285 @@
+package ocitags
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/ocitags/ocitags/internal/order"
+)
+
+// questions are those of the client what comes after a tag, and their answers.
+type questions struct {
+	form        form
+	answered    bool // one was understood in this pass
+	refusedLast bool // one was refused
+	refusals    int  // how many were
+	repeats     int  // how many were answered with the start of the list
+	strays      bool // one was answered with something else
+	silent      bool // one was answered with nothing, though a tag has to come
+}
+
+// A form is a way to ask what comes after a tag. Some registries look at last
+// only beside n, or only without it.
+type form int
+
+const (
+	asBefore  form = iota // as the pages are asked for
+	otherwise             // without n if those are with it, and with n if without
+	exhausted
+)
+
+// after is the question what comes after the last tag. It is asked after the one
+// before that: an answer that begins with the last tag shows that the question
+// was understood, which an empty one does not.
+func (s *tagsList) after(k kind) *cursor {
+	if s.latest(1) == "" || s.longest == 1 || s.formSize() == 1 {
+		last := s.latest(0)
+		return &cursor{url: s.question(last), kind: k, after: last}
+	}
+	if s.seen.MayFold() {
+		return s.back(max(1, order.Apart(s.recent)))
+	}
+	return s.back(1)
+}
+
+// back is the question what comes after the tag that stands step places before
+// the last one.
+func (s *tagsList) back(step int) *cursor {
+	after := s.latest(step)
+	return &cursor{url: s.question(after), kind: asked, after: after, must: s.latest(step - 1), step: step}
+}
+
+// question is the URL of what comes after a tag: as the registry's own links ask,
+// where it has sent such, or in the form in which we do.
+func (s *tagsList) question(last string) *url.URL {
+	if s.form == asBefore && s.link != nil {
+		return withParam(s.link, "last", url.QueryEscape(last))
+	}
+	return s.query(s.formSize(), last)
+}
+
+// formSize is the n of the form in which we ask.
+func (s *tagsList) formSize() int {
+	if s.form != otherwise {
+		if s.whole {
+			return 0
+		}
+		n := s.n
+		if s.longest > 0 && s.linked == [2]bool{} {
+			n = min(n, s.longest) // some send a Link where a page has the n that was asked for
+		}
+		if s.most > 0 {
+			n = min(n, s.most)
+		}
+		return n
+	}
+	if s.n > 0 && !s.whole {
+		return 0
+	}
+	return max(1, min(s.longest, smallestPageSize)) // which none is known to refuse
+}
+
+// withSmallest is a question with the smallest n, as the one that it had was never
+// answered with a tag.
+func (s *tagsList) withSmallest(cur *cursor) *cursor {
+	s.most = smallestPageSize
+	smaller := *cur
+	smaller.url = withParam(cur.url, "n", strconv.Itoa(s.most))
+	return &smaller
+}
+
+// maxGone is how many of the last tags in a row may have been deleted since they
+// were listed, before the answer that they do not exist is taken for one that last
+// is not known.
+const maxGone = 2
+
+// goBack asks again from 1, 2, 4, … tags before, until a page begins with the
+// tag that has to come there: zot answers 404, with an empty body, to a last that
+// does not exist, others with the start of the list, or with nothing.
+func (s *tagsList) goBack(ctx context.Context, cur *cursor, rep reply) (answer, error) {
+	step := max(1, cur.step*2)
+	if step >= len(s.recent) {
+		if s.pages == 1 && len(s.recent) == 1 && rep.Entries == 0 && cur.kind == announced { // up to the start of the list
+			next := s.relist(s.whole)
+			next.hollow = true
+			return answer{reply: rep, next: next}, nil
+		}
+		return s.lost(ctx, cur, rep, 0)
+	}
+	next := s.back(step)
+	if cur.place > 0 {
+		next.url = withParam(cur.url, "last", strconv.Itoa(max(0, cur.place-step)))
+		next.after, next.place = "", cur.place
+	} else if cur.kind == announced && cur.announced != nil && cur.after != "" {
+		next.url = withParam(cur.announced, "last", url.QueryEscape(next.after))
+	}
+	next.kind, next.announced = cur.kind, next.url
+	next.hollow = cur.hollow || rep.Entries == 0
+	s.log().DebugContext(ctx, "going back in the list", "tags", step)
+	return answer{reply: rep, next: next}, nil
+}
+
+// lost is what follows where no place of the list is where it was.
+func (s *tagsList) lost(ctx context.Context, cur *cursor, rep reply, news int) (answer, error) {
+	if s.pages > 0 && !s.cutFirst && s.lengths[len(s.lengths)-1] >= s.total {
+		return s.ended(ctx, cur, answer{reply: rep}, "the first page has all tags that are known, and is no page that was cut")
+	}
+	if s.whole && s.pages == 1 && news == 0 && s.entries >= s.total {
+		if s.sizeLeft() {
+			return answer{reply: rep, next: s.otherSize()}, nil
+		}
+		return s.ended(ctx, cur, answer{reply: rep}, "the list without n has all tags that are known, and its Link leads to no other")
+	}
+	s.log().DebugContext(ctx, "listing once more", "because", "no tag stands where it stood when it was listed")
+	return answer{reply: rep, next: s.relist(!s.wholeTried)}, nil
+}
+
+// relist begins the list anew; whole: without n.
+func (s *tagsList) relist(whole bool) *cursor {
+	if whole {
+		s.whole, s.wholeTried = true, true
+		return &cursor{url: s.query(0, ""), kind: begin, restart: true}
+	}
+	s.whole = false
+	return &cursor{url: s.query(s.n, ""), kind: begin, restart: true}
+}
+
+// misunderstood says what follows where the registry did not take up the question
+// what comes after a tag. It is asked in another form, and then only the list
+// without n tells.
+func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, why string) (answer, error) {
+	ans := answer{reply: rep}
+	if s.form++; s.refusedLast {
+		s.form = exhausted // the list without n tells more than another refusal
+	}
+	switch {
+	case s.form == otherwise:
+		s.log().DebugContext(ctx, "asking in another form", "because", why)
+		ans.next = s.back(max(1, cur.step))
+	case s.recalled && s.sizeLeft():
+		ans.next = s.otherSize()
+	case s.whole && s.entries < s.total && s.hadRoom():
+		return answer{reply: rep, why: roomyPage}, nil
+	case s.whole && s.entries < s.total && s.ignoresLast():
+		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
+	case s.whole && s.entries < s.total && s.sizeToTry() != largePageSize:
+		return s.orRoom(ans, s.short(ans, s.entries))
+	case s.sizeLeft() && (s.whole || s.n == 0) && s.client.PageSize >= 0:
+		ans.next = s.otherSize()
+	case (s.whole || s.n == 0) && s.strays && !s.refusedLast && round(s.entries) && s.mayHaveRoom():
+		ans.next = s.inOnePage()
+	case s.whole, s.n == 0:
+		return s.ended(ctx, cur, ans, "the list without n has no tag more, and "+why)
+	case s.sizeLeft():
+		ans.next = s.otherSize()
+	default:
+		s.log().DebugContext(ctx, "listing once more without n", "because", why)
+		ans.next = s.relist(true)
+	}
+	return ans, nil
+}
+
+// fromStart takes an answer that begins the list anew, whatever last was, in the
+// other form: without n where the pages are asked for with it.
+func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
+	s.repeats++
+	switch without := hasN(ans.asked) == 0; {
+	case s.recalled && s.sizeLeft():
+		ans.next = s.otherSize()
+	case !without && (t.news > 0 || len(ans.links) > 0 && !s.linked[1-hasN(ans.asked)] && !s.whole && !s.resized): // so it is n that matters
+		s.n, s.stepped = nOf(ans.asked), true
+		ans.next = s.relist(false)
+	case without && !s.whole && (ans.Entries < s.total || len(ans.links) > 0):
+		ans.next = s.relist(true)
+	case (ans.Entries < s.total || !without && isFull(ans.reply)) && s.entries < s.total && s.ignoresLast():
+		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
+	case (ans.Entries < s.total || !without && isFull(ans.reply)) && s.entries < s.total:
+		return s.orRoom(ans, s.short(ans, s.entries))
+	case !without && s.n == 0 && isFull(ans.reply) && !slices.Contains(s.tried, defaultPageSize):
+		// So many came without n, and with that n: more may come with a larger one.
+		s.n, s.wholeSeen, s.resized = defaultPageSize, true, true
+		ans.next = s.relist(false)
+	case s.sizeLeft():
+		s.wholeSeen = without
+		ans.next = s.otherSize()
+	case s.silent && round(s.entries):
+		return s.orRoom(ans, fmt.Errorf("%w: GET %s: what comes after its last tags is the start of the list with one n, and nothing with another", ErrInvalidResponse, bareURL(ans.asked)))
+	default:
+		return s.ended(ctx, cur, ans, "last is not looked at, and the list without n has no tag more")
+	}
+	return ans, nil
+}
+
+// refused says what follows where a question of ours is answered with a 4xx. Once
+// may be chance. 404 and 405 are known from registries that do not know last, or
+// only their own (zot, ECR); any other leaves open whether there is more.
+func (s *tagsList) refused(ctx context.Context, cur *cursor, rep reply, code int) (answer, error) {
+	why := fmt.Sprintf("last was refused with %d", code)
+	known := code == http.StatusNotFound || code == http.StatusMethodNotAllowed
+	if n := nOf(cur.url); n > max(s.accepted, smallestPageSize) && refusesSize(code) && !s.answered {
+		return answer{reply: rep, next: s.withSmallest(cur)}, nil // it may be n that is refused
+	}
+	s.refusals++
+	if code == http.StatusNotFound && s.refusals <= maxGone && cur.step > 0 && len(s.recent) > 2*cur.step {
+		return s.goBack(ctx, cur, rep) // it may be the tag that is gone
+	}
+	s.refusedLast, s.strays = true, true
+	switch {
+	case s.refusals == 1 && s.sizeLeft():
+		return answer{reply: rep, next: s.otherSize()}, nil
+	case s.refusals == 1:
+		again := *cur
+		again.again = true
+		return answer{reply: rep, next: &again}, nil
+	case known && s.sizeLeft():
+		return answer{reply: rep, next: s.otherSize()}, nil
+	case known && s.linked == [2]bool{} && !s.whole && !s.recalled && (s.resized || !s.full):
+		why = "there was no Link, and " + why
+		if s.compared || !s.mayComeWhole(s.repo.String()) {
+			return s.ended(ctx, cur, answer{reply: rep}, why)
+		}
+		s.compared = true
+		return answer{reply: rep, next: &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why}}, nil
+	}
+	return s.misunderstood(ctx, cur, rep, why)
+}
+
+// unfinished is where to go on after the end of the list, where other parts of
+// it had tags that have not come.
+func (s *tagsList) unfinished(ctx context.Context) *cursor {
+	switch {
+	case !s.owing && len(s.recent) > 0:
+		s.owing = true
+		return s.after(asked)
+	case !s.whole:
+		s.warn(ctx, "a part of the list ended early: listing once more without n")
+		return s.relist(true)
+	}
+	return nil // it was deleted meanwhile
+}
+
+// afterEntry asks what comes after a page that has entries, and no tag among
+// them: after its last entry, which is the registry's own.
+func (s *tagsList) afterEntry(ctx context.Context, cur *cursor, ans answer) (answer, error) {
+	last := ans.Tail
+	if last == "" || cur.entry == last {
+		return ans, fmt.Errorf("%w: GET %s: found %d entries and not one tag, so that nothing says where the list goes on", ErrInvalidResponse, bareURL(ans.asked), ans.Entries)
+	}
+	s.warn(ctx, "a page has no tag: asking what comes after its last entry")
+	ans.next = &cursor{url: s.query(s.formSize(), last), kind: asked, entry: last, again: true}
+	return ans, nil
+}
+
+// refusesLast reports whether a status says that a registry which announced
+// nothing does not know last. Any other leaves open whether there is more.
+func refusesLast(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, 499:
+		return false
+	}
+	return status/100 == 4 || status == http.StatusNotImplemented
+}
