@@ -38,6 +38,9 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 			ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why}
 		case !s.seen.Disagrees() && s.recalled && s.sizeLeft():
 			ans.next = s.otherSize()
+		case !s.seen.Disagrees() && s.mayGrow():
+			s.n, s.resized = smallPageSize, true
+			ans.next = s.relist(false)
 		case !s.seen.Disagrees(): // nobody can tell
 		case !s.whole && !s.wholeTried:
 			s.warn(ctx, "order and cursor disagree: listing once more without n")
@@ -170,6 +173,12 @@ func (s *tagsList) mayHaveRoom() bool {
 	return !s.lastResort && s.total < defaultPageSize && !slices.Contains(s.tried, defaultPageSize)
 }
 
+// mayGrow reports whether a short list was read in pages that are smaller than
+// some registries send which refuse the usual n.
+func (s *tagsList) mayGrow() bool {
+	return s.total <= defaultPageSize && s.longest < smallPageSize && !slices.Contains(s.tried, smallPageSize)
+}
+
 // otherwise implements source.
 func (s *tagsList) otherwise() *cursor {
 	if !s.begun || !s.mayHaveRoom() {
@@ -206,7 +215,7 @@ func (s *tagsList) wholeList(ctx context.Context, cur *cursor, ans answer, t *pa
 		ans.next = s.otherSize()
 		return ans, nil
 	}
-	if ans.Entries < s.total && !s.isLonger(cur, ans.reply) && (s.open || !meet(s.tail, t.tags)) {
+	if ans.Entries < s.total && !s.isLonger(cur, ans.reply) && (s.open || !meet(s.tail, t.tags) || s.total-ans.Entries > few(s.total)) {
 		return s.orRoom(ans, s.short(ans, ans.Entries))
 	}
 	if ans.Entries > defaultPageSize {
@@ -246,6 +255,10 @@ func (s *tagsList) compare(ctx context.Context, cur *cursor, ans answer, link *u
 // keepTail is how many of the last tags show that a list reaches as far as
 // another one: all of them are unlikely to be deleted meanwhile.
 const keepTail = 16
+
+// few is how many of so many tags may have come or gone while they were read, for
+// two readings to count as the same list.
+func few(tags int) int { return max(1, min(keepTail, tags/8)) }
 
 // meet reports whether two lists have a tag in common.
 func meet(a, b []string) bool {

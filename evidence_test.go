@@ -855,3 +855,63 @@ func TestNoQuestionIsAnswered(t *testing.T) {
 		})
 	}
 }
+
+// The answer to what comes after a tag leaves out a known one: the registry
+// compares in another order than it sorts in, which no pair of tags shows.
+func TestTagIsLeftOut(t *testing.T) {
+	list := strings.Fields("a1 a2 b_0 b_1 b-x b.y c1 c2") // punctuation first
+	s := func(_, n int, last string) scripted {
+		if n == 0 {
+			n = 4
+		}
+		var rest []string
+		for _, tag := range list {
+			if tag > last {
+				rest = append(rest, tag)
+			}
+		}
+		return scripted{page: upTo(rest, n)}
+	}
+	for _, pageSize := range []int{3, 5} {
+		synctest.Test(t, func(t *testing.T) {
+			tags, _, err := script(s).listed(t, &Client{PageSize: pageSize})
+			if err == nil {
+				assert.Len(t, tags, len(list), "PageSize %d", pageSize)
+			}
+		})
+	}
+}
+
+// Where the pages do not show that they are continued in their order, and the list
+// never comes at once, a short list is read in larger pages, too.
+func TestLargerPagesForDoubt(t *testing.T) {
+	var list []string
+	for i := range 30 {
+		list = append(list, fmt.Sprintf("1.%02d-Rc", i), fmt.Sprintf("release-%02d", i), fmt.Sprintf("V%02d", i))
+	}
+	slices.SortFunc(list, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
+	s := func(_, n int, last string) scripted {
+		switch {
+		case n > 100:
+			return scripted{}
+		case n == 0:
+			n = 50
+		}
+		var rest []string
+		for _, tag := range list {
+			if tag > last {
+				rest = append(rest, tag)
+			}
+		}
+		a := scripted{page: upTo(rest, n)}
+		if len(a.page) < len(rest) {
+			a.link = linkAfter(a.page, n)
+		}
+		return a
+	}
+	synctest.Test(t, func(t *testing.T) {
+		tags, _, err := script(s).listed(t, &Client{})
+		require.NoError(t, err)
+		assert.Len(t, tags, len(list))
+	})
+}

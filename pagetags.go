@@ -95,7 +95,7 @@ func (r *repetition) goesOn(tag string) bool {
 	return true
 }
 
-func (r *repetition) isOther() bool { return r.odd > max(1, min(keepTail, len(r.start)/8)) }
+func (r *repetition) isOther() bool { return r.odd > few(len(r.start)) }
 
 func (r *repetition) isComplete() bool { return r.at == len(r.start) && !r.isOther() }
 

@@ -168,7 +168,7 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, wh
 		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
 	case s.whole && s.entries < s.total && s.sizeToTry() != largePageSize:
 		return s.orRoom(ans, s.short(ans, s.entries))
-	case s.sizeLeft() && (s.whole || s.n == 0) && s.client.PageSize >= 0:
+	case s.sizeLeft() && (s.whole || s.n == 0) && (s.client.PageSize >= 0 || s.silent):
 		ans.next = s.otherSize()
 	case (s.whole || s.n == 0) && s.strays && !s.refusedLast && round(s.entries) && s.mayHaveRoom():
 		ans.next = s.inOnePage()

@@ -381,6 +381,11 @@ func (s *tagsList) observe(ctx context.Context, cur *cursor, rep reply, t *pageT
 	if (cur.kind == announced || cur.kind == asked) && cur.after != "" {
 		s.heeded[hasN(rep.asked)] = s.heeded[hasN(rep.asked)] || t.first != "" && !s.isRepeat(t, 0)
 		t.seen.Boundary(cur.after, s.recent, t.top)
+		for i := range cur.step {
+			if tag := s.latest(i); t.number > 0 && t.number < keepTop && t.seen.Sorted() && !slices.Contains(t.top, tag) {
+				t.seen.Omitted(cur.after, tag) // unless it was deleted, which only costs requests
+			}
+		}
 	}
 	switch {
 	case s.pages == 0:

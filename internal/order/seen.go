@@ -133,6 +133,20 @@ func (s *Seen) Follows(after, first string) bool {
 // list otherwise.
 func (s *Seen) Rejected(page Seen) { s.cut, s.byTag = page.cut, page.byTag }
 
+// Omitted says that the registry, asked what comes after a tag, has left out one
+// that it has: so that one does not come after it in its comparison.
+func (s *Seen) Omitted(after, tag string) {
+	cut := s.cut
+	for i, known := range Known {
+		if known.Compare(tag, after) > 0 {
+			cut &^= 1 << i
+		}
+	}
+	if cut != 0 {
+		s.cut = cut
+	}
+}
+
 // Boundary says that a page ended in a tag, which was the cursor of the next one.
 // before and after are tags of both sides.
 func (s *Seen) Boundary(cursor string, before, after []string) {

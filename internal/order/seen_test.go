@@ -202,3 +202,19 @@ func TestApart(t *testing.T) {
 	}
 	assert.Zero(t, Apart(nil))
 }
+
+// What is left out of an answer narrows the orders by which the registry may
+// compare, but never to none.
+func TestOmitted(t *testing.T) {
+	s := New()
+	s.Page("")
+	for _, tag := range []string{"a_1", "a-x"} { // punctuation first
+		s.Add(tag)
+	}
+	s.Page("a_1")
+	s.Add("b")
+	s.Omitted("a_1", "a-x")
+	assert.True(t, s.Disagrees())
+	s.Omitted("a", "b")
+	assert.False(t, s.LooksUp())
+}
