@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// ended takes the end of the list for granted, but for what the pages could not
-// show.
+// ended says that the list is complete, as why shows, unless the pages leave open
+// something that a question or another reading can settle: whether other parts of
+// the list, its order or the list without n have tags that did not come.
 func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why string) (answer, error) {
 	ans.why = why
 	if cur.kind == asked && cur.why != "" {
@@ -24,7 +25,7 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 		ans.why = roomyPage
 		return ans, nil
 	case s.whole && s.pages > 1 && s.entries < s.total:
-		return s.orRoom(ans, s.short(ans, s.entries))
+		return s.orOnePage(ans, s.short(ans, s.entries))
 	case s.aside != nil: // it costs no request
 		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why, aside: s.aside}
 		s.aside = nil
@@ -41,7 +42,7 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 		case !s.seen.Disagrees() && s.mayGrow():
 			s.n, s.resized = smallPageSize, true
 			ans.next = s.relist(false)
-		case !s.seen.Disagrees(): // nobody can tell
+		case !s.seen.Disagrees(): // README, "What no client can see"
 		case !s.whole && !s.wholeTried:
 			s.warn(ctx, "order and cursor disagree: listing once more without n")
 			ans.next = s.relist(true)
@@ -50,7 +51,7 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 		case s.hadRoom() || !s.further && s.roomy >= s.total:
 			ans.why = roomyPage
 		default:
-			return s.orRoom(ans, s.disagreement(ans))
+			return s.orOnePage(ans, s.disagreement(ans))
 		}
 	default:
 		ans.next = s.standsStill(cur, ans)
@@ -58,11 +59,11 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 	return ans, nil
 }
 
-// standsStill is the last question to a list in no known order: what comes after
-// a tag well before its end. At ghcr.io a tag that is pushed again moves to the
-// end, and so do several that one build pushes one after the other. If the last
-// tags of a page do, then what comes after them is a page that begins as it must,
-// and is the end of the list.
+// standsStill returns the last question about a list in no known order: what comes
+// after a tag well before its end. At ghcr.io a tag that is pushed again moves to
+// the end of the list, and so do several that one build pushes one after the other.
+// If those are the last tags of a page, the page after them begins as it must, and
+// is the end of the list.
 func (s *tagsList) standsStill(cur *cursor, ans answer) *cursor {
 	if s.settled == s.total || s.repeats > 0 && !s.answered || s.opaque || s.offset || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < keepTail || ans.more || cur.kind == begin || cur.kind == compare {
 		return nil
@@ -73,11 +74,10 @@ func (s *tagsList) standsStill(cur *cursor, ans answer) *cursor {
 	return next
 }
 
-// mayComeWhole reports whether the list without n may be more than a page. Some
-// registries are known to send pages.
-//
-// place is what that is remembered of: the registry, where it would only be fewer
-// requests, and the repository, where it is a check.
+// mayComeWhole reports whether the list without n may be more than a page, which
+// it is not at some registries. place says whose answers count: those of the whole
+// registry where the list without n would only save requests, and those of this
+// repository where it is a check.
 func (s *tagsList) mayComeWhole(place string) bool {
 	host := s.repo.Host
 	return s.n > 0 && !s.client.habits(s.home.Host).slow && s.client.habits(place).without != pagesOnly &&
@@ -85,11 +85,11 @@ func (s *tagsList) mayComeWhole(place string) bool {
 		!strings.HasSuffix(host, "gcr.io") && !strings.HasSuffix(host, ".pkg.dev")
 }
 
-// disagrees reports whether the registry sorts its pages in one order and goes on
-// by another. A list in no known order may also be one whose place of last is
-// looked up, as at ghcr.io, which lists by age. The question is what follows a,
-// where the list has a and b one after the other although a is greater than b:
-// only a registry that looks up can say b, or anything else that is less than a.
+// disagrees reports whether the registry sorts its pages in one order and continues
+// them in another. In a list of no known order it may also look up the place of
+// last, as ghcr.io does, which lists by age. So it is asked what comes after a,
+// where the list has a and then b although a is greater than b: only a registry
+// that looks up answers b, or any other tag that is less than a.
 func (s *tagsList) disagrees(ctx context.Context) bool {
 	if s.seen.LooksUp() || !s.seen.Disagrees() {
 		return false
@@ -113,9 +113,9 @@ func (s *tagsList) disagrees(ctx context.Context) bool {
 	return true
 }
 
-// unproven reports whether tags may be missing in a way that the pages do not
-// show. Where the list is not in an order by which the registry may compare, it
-// is asked about that one; then they may disagree.
+// unproven reports whether tags may be missing without a sign in the pages. For
+// each order in which the list is not, and in which the registry may compare tags
+// with last, it asks one question.
 func (s *tagsList) unproven(ctx context.Context) bool {
 	for s.seen.Unproven() && !s.seen.Disagrees() {
 		doubt, ok := s.seen.Doubt()
@@ -128,13 +128,14 @@ func (s *tagsList) unproven(ctx context.Context) bool {
 			return false
 		})
 		if len(s.start) > 0 && first == s.start[0] && !s.heeded[hasN(s.question(""))] || err != nil || !s.seen.Settle(doubt, first) {
-			return true // it does not look at last, or not so
+			return true // the answer tells nothing
 		}
 	}
 	return s.seen.Disagrees()
 }
 
-// one asks what comes after a tag, for one tag or until add has seen enough.
+// one asks what comes after a tag. It asks for one tag, and reads until add has seen
+// enough.
 func (s *tagsList) one(ctx context.Context, last, why string, add func(tag string) (more bool)) error {
 	s.log().DebugContext(ctx, "asking what comes after a tag", "because", why)
 	_, err := s.read(ctx, request{url: withParam(s.question(last), "n", "1")}, each(func(tag string) error {
@@ -153,49 +154,50 @@ func (s *tagsList) disagreement(ans answer) error {
 	return fmt.Errorf("%w: GET %s: the registry sorts its pages in one way and continues them in another, so that tags are missing", ErrInvalidResponse, bareURL(ans.asked))
 }
 
-// ignoresLast reports whether each question what comes after a tag was answered
-// with the start of the list, and a page that had room for more has all tags that
-// are known. Then nothing else can be asked for.
+// ignoresLast reports whether each question was answered with the start of the
+// list, and a page that had room for more has all known tags. Then there is
+// nothing else to ask.
 func (s *tagsList) ignoresLast() bool {
 	return s.repeats > 1 && !s.strays && s.roomy >= s.total
 }
 
-// hadRoom reports whether a first page that was shorter than its n, and no number
-// at which lists are cut, has all tags that are known: then there are no more.
+// hadRoom reports whether a first page has all known tags, though it was shorter
+// than its n and not of a size at which lists are cut: then there are no more.
 func (s *tagsList) hadRoom() bool { return s.roomy >= s.total && !round(s.roomy) }
 
-// inRoom reports whether the list is read in the way of orRoom.
-func (s *tagsList) inRoom() bool { return s.lastResort && s.n == defaultPageSize }
+// readsOnePage reports whether the list is read as orOnePage has it.
+func (s *tagsList) readsOnePage() bool { return s.lastResort && s.n == defaultPageSize }
 
-// mayHaveRoom reports whether the list may have room in one page, and was not read
-// so.
-func (s *tagsList) mayHaveRoom() bool {
+// mayFitOnePage reports whether one page may have room for the list, and that was
+// not tried.
+func (s *tagsList) mayFitOnePage() bool {
 	return !s.lastResort && s.total < defaultPageSize && !slices.Contains(s.tried, defaultPageSize)
 }
 
-// mayGrow reports whether a short list was read in pages that are smaller than
-// some registries send which refuse the usual n.
+// mayGrow reports whether a short list was read in small pages because the registry
+// refuses the usual n, though it may accept a smaller one.
 func (s *tagsList) mayGrow() bool {
 	return s.total <= defaultPageSize && s.longest < smallPageSize && !slices.Contains(s.tried, smallPageSize)
 }
 
 // otherwise implements source.
 func (s *tagsList) otherwise() *cursor {
-	if !s.begun || !s.mayHaveRoom() {
+	if !s.begun || !s.mayFitOnePage() {
 		return nil
 	}
 	return s.inOnePage()
 }
 
+// inOnePage begins the list anew with an n that has room for all known tags.
 func (s *tagsList) inOnePage() *cursor {
 	s.n, s.resized, s.lastResort = defaultPageSize, true, true
 	return s.relist(false)
 }
 
-// orRoom is what is done before a listing fails because the pages do not fit
-// together: the list may have room in one page.
-func (s *tagsList) orRoom(ans answer, err error) (answer, error) {
-	if !s.mayHaveRoom() {
+// orOnePage returns err, because the pages do not fit together, unless the list may
+// fit into one page: then it is read so first.
+func (s *tagsList) orOnePage(ans answer, err error) (answer, error) {
+	if !s.mayFitOnePage() {
 		return ans, err
 	}
 	ans.next = s.inOnePage()
@@ -204,7 +206,7 @@ func (s *tagsList) orRoom(ans answer, err error) (answer, error) {
 
 const roomyPage = "a page that had room for more has all tags that are known"
 
-// short is that the list without n lacks tags.
+// short is the error for a list without n that lacks known tags.
 func (s *tagsList) short(ans answer, entries int) error {
 	return fmt.Errorf("%w: GET %s: the list without n has %d entries, and %d tags are known: some are missing", ErrInvalidResponse, bareURL(ans.asked), entries, s.total)
 }
@@ -216,7 +218,7 @@ func (s *tagsList) wholeList(ctx context.Context, cur *cursor, ans answer, t *pa
 		return ans, nil
 	}
 	if ans.Entries < s.total && !s.isLonger(cur, ans.reply) && (s.open || !meet(s.tail, t.tags) || s.total-ans.Entries > few(s.total)) {
-		return s.orRoom(ans, s.short(ans, ans.Entries))
+		return s.orOnePage(ans, s.short(ans, ans.Entries))
 	}
 	if ans.Entries > defaultPageSize {
 		s.client.learn(s.home.Host, func(h *habits) { h.without = everything })
@@ -252,12 +254,13 @@ func (s *tagsList) compare(ctx context.Context, cur *cursor, ans answer, link *u
 	return ans, nil
 }
 
-// keepTail is how many of the last tags show that a list reaches as far as
-// another one: all of them are unlikely to be deleted meanwhile.
+// keepTail is how many of the last tags are looked for to see whether a list
+// reaches as far as another one: it is unlikely that all of them were deleted
+// meanwhile.
 const keepTail = 16
 
-// few is how many of so many tags may have come or gone while they were read, for
-// two readings to count as the same list.
+// few returns how many of a number of tags may come and go between two readings that
+// still count as the same list.
 func few(tags int) int { return max(1, min(keepTail, tags/8)) }
 
 // meet reports whether two lists have a tag in common.

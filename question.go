@@ -11,7 +11,8 @@ import (
 	"github.com/ocitags/ocitags/internal/order"
 )
 
-// questions are those of the client what comes after a tag, and their answers.
+// questions is the state of asking what comes after a tag, where the registry does
+// not say how its list goes on.
 type questions struct {
 	form        form
 	answered    bool // one was understood in this pass
@@ -22,8 +23,8 @@ type questions struct {
 	silent      bool // one was answered with nothing, though a tag has to come
 }
 
-// A form is a way to ask what comes after a tag. Some registries look at last
-// only beside n, or only without it.
+// A form is a way to ask. Some registries look at last only beside n, or only
+// without it.
 type form int
 
 const (
@@ -32,9 +33,9 @@ const (
 	exhausted
 )
 
-// after is the question what comes after the last tag. It is asked after the one
-// before that: an answer that begins with the last tag shows that the question
-// was understood, which an empty one does not.
+// after returns the question that leads to what comes after the last tag. It names
+// the tag before that one: an answer that begins with the last tag shows that the
+// registry understood the question, and an empty answer shows nothing.
 func (s *tagsList) after(k kind) *cursor {
 	if s.latest(1) == "" || s.longest == 1 || s.formSize() == 1 {
 		last := s.latest(0)
@@ -46,15 +47,15 @@ func (s *tagsList) after(k kind) *cursor {
 	return s.back(1)
 }
 
-// back is the question what comes after the tag that stands step places before
+// back returns the question what comes after the tag that stands step places before
 // the last one.
 func (s *tagsList) back(step int) *cursor {
 	after := s.latest(step)
 	return &cursor{url: s.question(after), kind: asked, after: after, must: s.latest(step - 1), step: step}
 }
 
-// question is the URL of what comes after a tag: as the registry's own links ask,
-// where it has sent such, or in the form in which we do.
+// question returns the URL that asks what comes after a tag: as the registry's own
+// links do, where it has sent such, or else in the present form.
 func (s *tagsList) question(last string) *url.URL {
 	if s.form == asBefore && s.link != nil {
 		return withParam(s.link, "last", url.QueryEscape(last))
@@ -62,7 +63,7 @@ func (s *tagsList) question(last string) *url.URL {
 	return s.query(s.formSize(), last)
 }
 
-// formSize is the n of the form in which we ask.
+// formSize returns the n of the present form; 0: none.
 func (s *tagsList) formSize() int {
 	if s.form != otherwise {
 		if s.whole {
@@ -83,8 +84,8 @@ func (s *tagsList) formSize() int {
 	return max(1, min(s.longest, smallestPageSize)) // which none is known to refuse
 }
 
-// withSmallest is a question with the smallest n, as the one that it had was never
-// answered with a tag.
+// withSmallest returns a question with the smallest n, because the n that it had was
+// never answered with a tag: the refusal, or the empty answer, may be about n.
 func (s *tagsList) withSmallest(cur *cursor) *cursor {
 	s.most = smallestPageSize
 	smaller := *cur
@@ -92,14 +93,13 @@ func (s *tagsList) withSmallest(cur *cursor) *cursor {
 	return &smaller
 }
 
-// maxGone is how many of the last tags in a row may have been deleted since they
-// were listed, before the answer that they do not exist is taken for one that last
-// is not known.
+// maxGone is how many 404s in a row are taken to mean that the tag in last was
+// deleted. After that they mean that the registry does not know last.
 const maxGone = 2
 
-// goBack asks again from 1, 2, 4, … tags before, until a page begins with the
-// tag that has to come there: zot answers 404, with an empty body, to a last that
-// does not exist, others with the start of the list, or with nothing.
+// goBack asks what comes after the tag 1, 2, 4, … places before, until a page begins
+// with the tag that has to come there. To a last that does not exist, zot answers
+// 404 with an empty body, and others answer with the start of the list or nothing.
 func (s *tagsList) goBack(ctx context.Context, cur *cursor, rep reply) (answer, error) {
 	step := max(1, cur.step*2)
 	if step >= len(s.recent) {
@@ -123,7 +123,7 @@ func (s *tagsList) goBack(ctx context.Context, cur *cursor, rep reply) (answer, 
 	return answer{reply: rep, next: next}, nil
 }
 
-// lost is what follows where no place of the list is where it was.
+// lost says what follows where none of the last tags stands where it stood.
 func (s *tagsList) lost(ctx context.Context, cur *cursor, rep reply, news int) (answer, error) {
 	if s.pages > 0 && !s.cutFirst && s.lengths[len(s.lengths)-1] >= s.total {
 		return s.ended(ctx, cur, answer{reply: rep}, "the first page has all tags that are known, and is no page that was cut")
@@ -148,9 +148,9 @@ func (s *tagsList) relist(whole bool) *cursor {
 	return &cursor{url: s.query(s.n, ""), kind: begin, restart: true}
 }
 
-// misunderstood says what follows where the registry did not take up the question
-// what comes after a tag. It is asked in another form, and then only the list
-// without n tells.
+// misunderstood says what follows where the registry did not answer what comes after
+// a tag. It is asked in the other form, and after that only another reading of the
+// list tells.
 func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, why string) (answer, error) {
 	ans := answer{reply: rep}
 	if s.form++; s.refusedLast {
@@ -167,10 +167,10 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, wh
 	case s.whole && s.entries < s.total && s.ignoresLast():
 		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
 	case s.whole && s.entries < s.total && s.sizeToTry() != largePageSize:
-		return s.orRoom(ans, s.short(ans, s.entries))
+		return s.orOnePage(ans, s.short(ans, s.entries))
 	case s.sizeLeft() && (s.whole || s.n == 0) && (s.client.PageSize >= 0 || s.silent):
 		ans.next = s.otherSize()
-	case (s.whole || s.n == 0) && s.strays && !s.refusedLast && round(s.entries) && s.mayHaveRoom():
+	case (s.whole || s.n == 0) && s.strays && !s.refusedLast && round(s.entries) && s.mayFitOnePage():
 		ans.next = s.inOnePage()
 	case s.whole, s.n == 0:
 		return s.ended(ctx, cur, ans, "the list without n has no tag more, and "+why)
@@ -183,8 +183,8 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, wh
 	return ans, nil
 }
 
-// fromStart takes an answer that begins the list anew, whatever last was, in the
-// other form: without n where the pages are asked for with it.
+// fromStart takes an answer in the other form that is the start of the list, whatever
+// last was.
 func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
 	s.repeats++
 	switch without := hasN(ans.asked) == 0; {
@@ -198,7 +198,7 @@ func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pa
 	case (ans.Entries < s.total || !without && isFull(ans.reply)) && s.entries < s.total && s.ignoresLast():
 		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
 	case (ans.Entries < s.total || !without && isFull(ans.reply)) && s.entries < s.total:
-		return s.orRoom(ans, s.short(ans, s.entries))
+		return s.orOnePage(ans, s.short(ans, s.entries))
 	case !without && s.n == 0 && isFull(ans.reply) && !slices.Contains(s.tried, defaultPageSize):
 		// So many came without n, and with that n: more may come with a larger one.
 		s.n, s.wholeSeen, s.resized = defaultPageSize, true, true
@@ -207,16 +207,16 @@ func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pa
 		s.wholeSeen = without
 		ans.next = s.otherSize()
 	case s.silent && round(s.entries):
-		return s.orRoom(ans, fmt.Errorf("%w: GET %s: what comes after its last tags is the start of the list with one n, and nothing with another", ErrInvalidResponse, bareURL(ans.asked)))
+		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: what comes after its last tags is the start of the list with one n, and nothing with another", ErrInvalidResponse, bareURL(ans.asked)))
 	default:
 		return s.ended(ctx, cur, ans, "last is not looked at, and the list without n has no tag more")
 	}
 	return ans, nil
 }
 
-// refused says what follows where a question of ours is answered with a 4xx. Once
-// may be chance. 404 and 405 are known from registries that do not know last, or
-// only their own (zot, ECR); any other leaves open whether there is more.
+// refused says what follows a question that is answered with a 4xx. Once may be
+// chance. 404 and 405 are known from registries that do not know last, or only their
+// own cursors (zot, ECR). Any other status leaves open whether there is more.
 func (s *tagsList) refused(ctx context.Context, cur *cursor, rep reply, code int) (answer, error) {
 	why := fmt.Sprintf("last was refused with %d", code)
 	known := code == http.StatusNotFound || code == http.StatusMethodNotAllowed
@@ -248,8 +248,7 @@ func (s *tagsList) refused(ctx context.Context, cur *cursor, rep reply, code int
 	return s.misunderstood(ctx, cur, rep, why)
 }
 
-// unfinished is where to go on after the end of the list, where other parts of
-// it had tags that have not come.
+// unfinished implements source: other parts of the list had tags that did not come.
 func (s *tagsList) unfinished(ctx context.Context) *cursor {
 	switch {
 	case !s.owing && len(s.recent) > 0:

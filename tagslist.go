@@ -131,7 +131,7 @@ func (s *tagsList) page(ctx context.Context, cur *cursor, to reader) (answer, er
 			return answer{why: roomyPage}, nil
 		}
 		if s.began >= most {
-			ans, err := s.orRoom(answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ErrInvalidResponse, bareURL(cur.url), s.began))
+			ans, err := s.orOnePage(answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ErrInvalidResponse, bareURL(cur.url), s.began))
 			if err != nil {
 				return ans, err
 			}
@@ -299,7 +299,7 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 	first, reached := s.pages == 0, t.last() == s.latest(0)
 	s.carry(t, rep)
 	switch {
-	case first && s.inRoom() && s.hadRoom() && !s.more:
+	case first && s.readsOnePage() && s.hadRoom() && !s.more:
 		ans.why = roomyPage
 		return ans, nil
 	case cur.step > 0 && cur.must != "" && t.first == cur.must && rep.Entries == 1 && s.longest > 1:
@@ -476,7 +476,7 @@ func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *ur
 		s.warn(ctx, "order and cursor disagree: listing once more without n")
 		ans.next = s.relist(true)
 	case link != nil && s.whole && s.seen.ByKeys() && namesLast(link, t) && !s.isLonger(cur, rep) && s.disagrees(ctx):
-		return s.orRoom(ans, s.disagreement(ans))
+		return s.orOnePage(ans, s.disagreement(ans))
 	case link != nil:
 		return s.announce(ctx, cur, ans, link, t), nil
 	case ans.more && t.number > 0:
