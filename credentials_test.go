@@ -4,14 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags/internal/dockerconfig/configtest"
 	"github.com/ocitags/ocitags/internal/regtest"
 )
 
@@ -81,7 +80,7 @@ func TestStaticCredential(t *testing.T) {
 // refusal names it.
 func TestCredentialHelperIsMissing(t *testing.T) {
 	for _, text := range []string{`{"credsStore":"is-not-there"}`, `{"credHelpers":{"https://REGISTRY.example/":"is-not-there"}}`} {
-		files(t, map[string]string{".docker/config.json": text})
+		configtest.Home(t, map[string]string{".docker/config.json": text})
 		r, network := locked(t, "gitlab", &regtest.Auth{})
 		mustList(t, &Client{Transport: network}, ref, r, "a/b")
 		_, network = locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
@@ -89,21 +88,4 @@ func TestCredentialHelperIsMissing(t *testing.T) {
 		require.ErrorIs(t, err, ErrUnauthorized)
 		require.ErrorContains(t, err, "docker-credential-is-not-there")
 	}
-}
-
-// files lays out a home directory, and returns it.
-func files(t *testing.T, contents map[string]string) string {
-	t.Helper()
-	home := t.TempDir()
-	for name, text := range contents {
-		path := filepath.Join(home, filepath.FromSlash(name))
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o700))
-	}
-	for _, name := range []string{"REGISTRY_AUTH_FILE", "DOCKER_AUTH_CONFIG", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"} {
-		t.Setenv(name, "")
-	}
-	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(home, "run")) // else it is the machine's /run
-	t.Setenv("HOME", home)
-	return home
 }

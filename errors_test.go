@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags/internal/dockerconfig/configtest"
 	"github.com/ocitags/ocitags/internal/regtest"
 )
 
@@ -78,7 +79,7 @@ func TestErrorsGiveAdvice(t *testing.T) {
 		{"a circle", "", alone(regtest.Hostile["circle"]), nil, []string{"the pages lead in a circle", "this is a fault of the registry, which another page size may avoid"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			files(t, nil)
+			configtest.Home(t, nil)
 			synctest.Test(t, func(t *testing.T) {
 				ref := test.ref
 				if ref == "" {
@@ -98,7 +99,7 @@ func TestErrorsGiveAdvice(t *testing.T) {
 
 // The same for what goes wrong before a registry can answer.
 func TestConnectionErrorsGiveAdvice(t *testing.T) {
-	files(t, nil)
+	configtest.Home(t, nil)
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())

@@ -35,6 +35,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags/internal/dockerconfig/configtest"
 	"github.com/ocitags/ocitags/internal/regtest"
 )
 
@@ -843,7 +844,7 @@ func slowConsumer(t *testing.T) {
 }
 
 func oddCredentialFiles(t *testing.T) {
-	home := files(t, map[string]string{"bom.json": "\ufeff{}", "binary.json": "\x00\xff" + secret})
+	home := configtest.Home(t, map[string]string{"bom.json": "\ufeff{}", "binary.json": "\x00\xff" + secret})
 	for _, name := range []string{"bom.json", "binary.json"} {
 		t.Setenv("REGISTRY_AUTH_FILE", filepath.Join(home, name))
 		_, err := DefaultCredentials(t.Context(), "ghcr.io", "a/b")
@@ -871,7 +872,7 @@ func badHelpers(t *testing.T) {
 		"a grandchild":            `sleep 2 & echo '` + secret + `'; exit 0`,
 		"hangs":                   `exec sleep 600`,
 	} {
-		home := files(t, map[string]string{".docker/config.json": `{"credHelpers":{"registry.example":"bad"}}`, "bin/docker-credential-bad": "#!/bin/sh\n" + script})
+		home := configtest.Home(t, map[string]string{".docker/config.json": `{"credHelpers":{"registry.example":"bad"}}`, "bin/docker-credential-bad": "#!/bin/sh\n" + script})
 		t.Setenv("PATH", filepath.Join(home, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 		_, network := locked(t, "gitlab", &regtest.Auth{})
 		patience := time.Minute

@@ -13,28 +13,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ocitags/ocitags/internal/dockerconfig/configtest"
 )
 
 const secret = "hunter2-SECRET"
-
-// files lays out a home directory, and returns it.
-func files(t *testing.T, contents map[string]string) string {
-	t.Helper()
-	home := t.TempDir()
-	for name, text := range contents {
-		path := filepath.Join(home, filepath.FromSlash(name))
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o700))
-	}
-	for _, name := range []string{"REGISTRY_AUTH_FILE", "DOCKER_AUTH_CONFIG", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"} {
-		t.Setenv(name, "")
-	}
-	before := runContainers
-	runContainers = filepath.Join(home, "run-containers")
-	t.Cleanup(func() { runContainers = before })
-	t.Setenv("HOME", home)
-	return home
-}
 
 // entry is an auths entry for a password.
 func entry(key, password string) string {
@@ -48,11 +31,11 @@ func TestFind(t *testing.T) {
 		return cred.Password
 	}
 	t.Run("nothing there", func(t *testing.T) {
-		files(t, nil)
+		configtest.Home(t, nil)
 		assert.Empty(t, password(t, "ghcr.io", "a/b"))
 	})
 	t.Run("the order of the files", func(t *testing.T) {
-		home := files(t, map[string]string{
+		home := configtest.Home(t, map[string]string{
 			"explicit.json":                entry("ghcr.io", "1"),
 			"docker/config.json":           entry("ghcr.io", "2"),
 			".docker/config.json":          entry("ghcr.io", "3"),
@@ -74,7 +57,7 @@ func TestFind(t *testing.T) {
 		assert.Equal(t, "3", password(t, "ghcr.io", "a/b"))
 	})
 	t.Run("the next file if one has no entry", func(t *testing.T) {
-		files(t, map[string]string{".docker/config.json": entry("other.example", "x"), ".config/containers/auth.json": entry("ghcr.io", "5")})
+		configtest.Home(t, map[string]string{".docker/config.json": entry("other.example", "x"), ".config/containers/auth.json": entry("ghcr.io", "5")})
 		assert.Equal(t, "5", password(t, "ghcr.io", "a/b"))
 	})
 	t.Run("namespaces", func(t *testing.T) {
@@ -85,7 +68,7 @@ func TestFind(t *testing.T) {
 			}
 			return `{"auths":{` + strings.Join(entries, ",") + `}}`
 		}
-		files(t, map[string]string{".config/containers/auth.json": all("reg.example", "reg.example/a", "reg.example/a/b", "reg.example:5000")})
+		configtest.Home(t, map[string]string{".config/containers/auth.json": all("reg.example", "reg.example/a", "reg.example/a/b", "reg.example:5000")})
 		for repository, want := range map[string]string{"a/b": "reg.example/a/b", "a/c": "reg.example/a", "a/b/c": "reg.example/a/b", "x/y": "reg.example", "ab": "reg.example"} {
 			assert.Equal(t, want, password(t, "reg.example", repository), repository)
 		}
@@ -94,32 +77,32 @@ func TestFind(t *testing.T) {
 	})
 	t.Run("Docker Hub", func(t *testing.T) {
 		for _, key := range []string{"https://index.docker.io/v1/", "docker.io", "index.docker.io", "registry-1.docker.io"} {
-			files(t, map[string]string{".docker/config.json": entry(key, "hub")})
+			configtest.Home(t, map[string]string{".docker/config.json": entry(key, "hub")})
 			assert.Equal(t, "hub", password(t, "docker.io", "library/ubuntu"), key)
 			assert.Empty(t, password(t, "ghcr.io", "library/ubuntu"))
 		}
 	})
 	t.Run("keys written as URLs", func(t *testing.T) {
 		for _, key := range []string{"https://ghcr.io", "https://ghcr.io/", "https://ghcr.io/v1/", "https://GHCR.io/v2/", "http://ghcr.io", "GHCR.IO"} {
-			files(t, map[string]string{".docker/config.json": entry(key, "x")})
+			configtest.Home(t, map[string]string{".docker/config.json": entry(key, "x")})
 			assert.Equal(t, "x", password(t, "ghcr.io", "a/b"), key)
 		}
 	})
 	t.Run("two entries for one host", func(t *testing.T) {
-		files(t, map[string]string{".docker/config.json": `{"auths":{"https://ghcr.io/v1/":{"username":"a"},"http://ghcr.io":{"username":"b"}}}`})
+		configtest.Home(t, map[string]string{".docker/config.json": `{"auths":{"https://ghcr.io/v1/":{"username":"a"},"http://ghcr.io":{"username":"b"}}}`})
 		_, err := Find(t.Context(), "ghcr.io", "a/b")
 		require.ErrorContains(t, err, "more than one entry")
-		files(t, map[string]string{".docker/config.json": `{"auths":{"https://ghcr.io/v1/":{"username":"a"},"ghcr.io":{"username":"b"}}}`})
+		configtest.Home(t, map[string]string{".docker/config.json": `{"auths":{"https://ghcr.io/v1/":{"username":"a"},"ghcr.io":{"username":"b"}}}`})
 		cred, err := Find(t.Context(), "ghcr.io", "a/b")
 		require.NoError(t, err, "the plain one is meant")
 		assert.Equal(t, Credential{Username: "b"}, cred)
 	})
 	t.Run("an empty file", func(t *testing.T) {
-		files(t, map[string]string{".docker/config.json": " \n", ".config/containers/auth.json": entry("ghcr.io", "5")})
+		configtest.Home(t, map[string]string{".docker/config.json": " \n", ".config/containers/auth.json": entry("ghcr.io", "5")})
 		assert.Equal(t, "5", password(t, "ghcr.io", "a/b"))
 	})
 	t.Run("a directory, as Kubernetes makes of an optional secret", func(t *testing.T) {
-		files(t, map[string]string{".docker/config.json/x": "", ".config/containers/auth.json": entry("ghcr.io", "5")})
+		configtest.Home(t, map[string]string{".docker/config.json/x": "", ".config/containers/auth.json": entry("ghcr.io", "5")})
 		assert.Equal(t, "5", password(t, "ghcr.io", "a/b"))
 	})
 	t.Run("no file", func(t *testing.T) {
@@ -128,19 +111,22 @@ func TestFind(t *testing.T) {
 		require.ErrorContains(t, err, "no readable file")
 	})
 	t.Run("where podman looks", func(t *testing.T) {
-		home := files(t, map[string]string{
+		home := configtest.Home(t, map[string]string{
 			"containers/" + strconv.Itoa(os.Getuid()) + "/auth.json": entry("ghcr.io", "run"), "xdg/containers/auth.json": entry("ghcr.io", "xdg"), ".config/containers/auth.json": entry("ghcr.io", "home"),
 		})
 		assert.Equal(t, "home", password(t, "ghcr.io", "a/b"))
 		t.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "xdg"))
 		assert.Equal(t, "xdg", password(t, "ghcr.io", "a/b"))
+		t.Setenv("XDG_RUNTIME_DIR", "")
+		before := runContainers
+		t.Cleanup(func() { runContainers = before })
 		runContainers = filepath.Join(home, "containers")
 		assert.Equal(t, "run", password(t, "ghcr.io", "a/b"))
 		t.Setenv("XDG_RUNTIME_DIR", filepath.Join(home, "nowhere"))
 		assert.Equal(t, "xdg", password(t, "ghcr.io", "a/b"), "which is another place then")
 	})
 	t.Run("the content in a variable", func(t *testing.T) {
-		home := files(t, map[string]string{"explicit.json": entry("ghcr.io", "1"), ".docker/config.json": entry("ghcr.io", "3")})
+		home := configtest.Home(t, map[string]string{"explicit.json": entry("ghcr.io", "1"), ".docker/config.json": entry("ghcr.io", "3")})
 		t.Setenv("DOCKER_AUTH_CONFIG", entry("ghcr.io", "2"))
 		assert.Equal(t, "2", password(t, "ghcr.io", "a/b"))
 		t.Setenv("REGISTRY_AUTH_FILE", filepath.Join(home, "explicit.json"))
@@ -156,48 +142,48 @@ func TestFind(t *testing.T) {
 			return strings.TrimSuffix(entry("docker.io", "docker.io"), "}}") + "," + strings.TrimPrefix(entry(other, other), `{"auths":{`)
 		}
 		for _, other := range []string{"index.docker.io", "https://index.docker.io/v1/", "registry-1.docker.io"} {
-			files(t, map[string]string{".docker/config.json": two(other)})
+			configtest.Home(t, map[string]string{".docker/config.json": two(other)})
 			assert.Equal(t, "docker.io", password(t, "docker.io", "library/ubuntu"), other)
 		}
 	})
 	t.Run("a URL with a path counts for its host, after namespaces", func(t *testing.T) {
-		files(t, map[string]string{".docker/config.json": entry("https://reg.example/some/path", "x")})
+		configtest.Home(t, map[string]string{".docker/config.json": entry("https://reg.example/some/path", "x")})
 		assert.Equal(t, "x", password(t, "reg.example", "a/b"))
 		assert.Empty(t, password(t, "other.example", "some/path"))
-		files(t, map[string]string{".docker/config.json": strings.TrimSuffix(entry("https://reg.example/some/path", "x"), "}}") + "," + strings.TrimPrefix(entry("reg.example/a", "a"), `{"auths":{`)})
+		configtest.Home(t, map[string]string{".docker/config.json": strings.TrimSuffix(entry("https://reg.example/some/path", "x"), "}}") + "," + strings.TrimPrefix(entry("reg.example/a", "a"), `{"auths":{`)})
 		assert.Equal(t, "a", password(t, "reg.example", "a/b"))
 		assert.Equal(t, "x", password(t, "reg.example", "c/d"))
-		files(t, map[string]string{".docker/config.json": entry("reg.example/other", "x")})
+		configtest.Home(t, map[string]string{".docker/config.json": entry("reg.example/other", "x")})
 		assert.Empty(t, password(t, "reg.example", "a/b"), "a namespace is no host")
 	})
 	t.Run("NULs after a password", func(t *testing.T) {
-		files(t, map[string]string{".docker/config.json": entry("ghcr.io", "pw\x00\x00")})
+		configtest.Home(t, map[string]string{".docker/config.json": entry("ghcr.io", "pw\x00\x00")})
 		assert.Equal(t, "pw", password(t, "ghcr.io", "a/b"))
 	})
 	t.Run("a helper without a name stands for the file", func(t *testing.T) {
-		files(t, map[string]string{".docker/config.json": `{"credHelpers":{"ghcr.io":""},"credsStore":"none","auths":{"ghcr.io":{"username":"u","password":"p"}}}`})
+		configtest.Home(t, map[string]string{".docker/config.json": `{"credHelpers":{"ghcr.io":""},"credsStore":"none","auths":{"ghcr.io":{"username":"u","password":"p"}}}`})
 		cred, err := Find(t.Context(), "ghcr.io", "a/b")
 		require.NoError(t, err)
 		assert.Equal(t, Credential{Username: "u", Password: "p"}, cred)
 	})
 	t.Run("a helper that is not installed", func(t *testing.T) {
 		for _, text := range []string{`{"credsStore":"is-not-there"}`, `{"credHelpers":{"https://REGISTRY.example/":"is-not-there"}}`} {
-			files(t, map[string]string{".docker/config.json": text})
+			configtest.Home(t, map[string]string{".docker/config.json": text})
 			_, err := Find(t.Context(), "registry.example", "a/b")
 			require.ErrorContains(t, err, "docker-credential-is-not-there")
 			require.ErrorContains(t, err, "is not installed")
 
-			files(t, map[string]string{".docker/config.json": text, ".config/containers/auth.json": entry("registry.example", "5")})
+			configtest.Home(t, map[string]string{".docker/config.json": text, ".config/containers/auth.json": entry("registry.example", "5")})
 			assert.Equal(t, "5", password(t, "registry.example", "a/b"), "another file has it")
 		}
 	})
 	t.Run("a huge file", func(t *testing.T) {
-		files(t, map[string]string{".docker/config.json": strings.Repeat(" ", MaxFile+1)})
+		configtest.Home(t, map[string]string{".docker/config.json": strings.Repeat(" ", MaxFile+1)})
 		_, err := Find(t.Context(), "ghcr.io", "a/b")
 		require.ErrorContains(t, err, "1048576")
 	})
 	t.Run("tokens", func(t *testing.T) {
-		files(t, map[string]string{".docker/config.json": `{"auths":{"ghcr.io":{"identitytoken":"i","registrytoken":"r"}}}`})
+		configtest.Home(t, map[string]string{".docker/config.json": `{"auths":{"ghcr.io":{"identitytoken":"i","registrytoken":"r"}}}`})
 		cred, err := Find(t.Context(), "ghcr.io", "a/b")
 		require.NoError(t, err)
 		assert.Equal(t, Credential{RefreshToken: "i", AccessToken: "r"}, cred)
@@ -205,7 +191,7 @@ func TestFind(t *testing.T) {
 	t.Run("what cannot be read", func(t *testing.T) {
 		for name, text := range map[string]string{"not JSON": secret, "an array": `["` + secret + `"]`, "no base64": `{"auths":{"ghcr.io":{"auth":"!` + secret + `"}}}`,
 			"no colon": `{"auths":{"ghcr.io":{"auth":"` + base64.StdEncoding.EncodeToString([]byte(secret)) + `"}}}`} {
-			files(t, map[string]string{".docker/config.json": text})
+			configtest.Home(t, map[string]string{".docker/config.json": text})
 			_, err := Find(t.Context(), "ghcr.io", "a/b")
 			require.Error(t, err, name)
 			assert.NotContains(t, err.Error(), secret, name)
@@ -216,7 +202,7 @@ func TestFind(t *testing.T) {
 
 func TestHelpers(t *testing.T) {
 	helper := func(t *testing.T, config, script string) {
-		home := files(t, map[string]string{".docker/config.json": config, "bin/docker-credential-test": "#!/bin/sh\n" + script})
+		home := configtest.Home(t, map[string]string{".docker/config.json": config, "bin/docker-credential-test": "#!/bin/sh\n" + script})
 		t.Setenv("PATH", filepath.Join(home, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 	}
 	const forHost = `{"credHelpers":{"ghcr.io":"test"}}`
