@@ -1,6 +1,7 @@
 package ocitags
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,13 +99,16 @@ func (s *tagsList) disagrees(ctx context.Context) bool {
 	if a == "" {
 		return true
 	}
-	seen := s.seen
+	seen, first := s.seen, ""
 	seen.Page(a)
 	err := s.one(ctx, a, "the list is in no known order: does the registry compare, or look up?", func(tag string) bool {
+		first = cmp.Or(first, tag)
 		seen.Add(tag)
 		return !seen.LooksUp()
 	})
-	s.seen.Rejected(seen)
+	if !s.ignores(first) {
+		s.seen.Rejected(seen)
+	}
 	if s.seen.LooksUp() {
 		s.log().DebugContext(ctx, "the registry looks for the place of last")
 		return false
@@ -127,11 +131,17 @@ func (s *tagsList) unproven(ctx context.Context) bool {
 			first = tag
 			return false
 		})
-		if len(s.start) > 0 && first == s.start[0] && !s.heeded[hasN(s.question(""))] || err != nil || !s.seen.Settle(doubt, first) {
+		if s.ignores(first) || err != nil || !s.seen.Settle(doubt, first) {
 			return true // the answer tells nothing
 		}
 	}
 	return s.seen.Disagrees()
+}
+
+// ignores reports whether an answer to a question that begins with first may be the
+// start of the list, because the registry does not look at last in this form.
+func (s *tagsList) ignores(first string) bool {
+	return len(s.start) > 0 && first == s.start[0] && !s.heeded[hasN(s.question(""))]
 }
 
 // one asks what comes after a tag. It asks for one tag, and reads until add has seen

@@ -915,3 +915,19 @@ func TestLargerPagesForDoubt(t *testing.T) {
 		assert.Len(t, tags, len(list))
 	})
 }
+
+// The start of the list, in answer to a question in a form in which the registry
+// does not look at last, does not say that it looks up the place of last.
+func TestStartOfTheListIsNoAnswer(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		g := &regtest.Generated{Default: 64, Max: 50, Over: "default", Links: "always", Form: "path", Order: "keys", Cursor: "bytes", Last: "with n", Host: "registry.example", Name: "a/b"}
+		g.Fill(rnd, 100+rnd.IntN(500))
+		synctest.Test(t, func(t *testing.T) {
+			tags, err := (&Client{Transport: g, Credentials: Anonymous, PageSize: 50, Concurrency: 1}).ListTags(t.Context(), ref)
+			if err == nil {
+				assert.Equal(t, g.Stable(), tags, "seed %d", seed)
+			}
+		})
+	}
+}
