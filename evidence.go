@@ -27,23 +27,26 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 		return ans, nil
 	case s.whole && s.pages > 1 && s.entries < s.total:
 		return s.orOnePage(ans, s.short(ans, s.entries))
+	case cur.kind == begin && nOf(ans.asked) > s.total && s.total-s.entries > few(s.total):
+		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: a page with room for all tags has %d entries, and %d tags are known: some are missing", ErrInvalidResponse, bareURL(ans.asked), s.entries, s.total))
 	case s.aside != nil: // it costs no request
 		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why, aside: s.aside}
 		s.aside = nil
 	case !s.further && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
 		return ans, nil
-	case s.disagrees(ctx), s.unproven(ctx):
+	case s.disagrees(ctx), s.unproven(ctx), s.disagreed && s.pages > 1:
+		s.disagreed = s.disagreed || s.seen.Disagrees()
 		switch {
-		case !s.seen.Disagrees() && !s.compared && s.mayComeWhole(s.repo.String()):
+		case !s.disagreed && !s.compared && s.mayComeWhole(s.repo.String()):
 			s.compared = true
 			s.log().DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
 			ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why}
-		case !s.seen.Disagrees() && s.recalled && s.sizeLeft():
+		case !s.disagreed && s.recalled && s.sizeLeft():
 			ans.next = s.otherSize()
-		case !s.seen.Disagrees() && s.mayGrow():
+		case !s.disagreed && s.mayGrow():
 			s.n, s.resized = smallPageSize, true
 			ans.next = s.relist(false)
-		case !s.seen.Disagrees(): // README, "What no client can see"
+		case !s.disagreed: // README, "What no client can see"
 		case !s.whole && !s.wholeTried:
 			s.warn(ctx, "order and cursor disagree: listing once more without n")
 			ans.next = s.relist(true)

@@ -63,6 +63,7 @@ type passes struct {
 	wholeSeen  bool     // it had no other tags
 	finished   bool     // this one came to its end
 	open       bool     // the one before was left before its end
+	disagreed  bool     // one showed that the list is cut in another order than its own
 	tail       []string // the last tags of the one before
 }
 
@@ -256,7 +257,7 @@ func (s *tagsList) failed(ctx context.Context, cur *cursor, rep reply, err error
 	case err == errRepeat && len(rep.links) > 0 && s.linked == [2]bool{}:
 		s.n = nOf(rep.asked)
 		return answer{reply: rep, next: s.relist(false)}, nil
-	case err == errRepeat && s.ignored:
+	case err == errRepeat && s.ignored && (s.longest > defaultPageSize || !round(s.longest)):
 		s.repeats++
 		return s.ended(ctx, cur, answer{reply: rep}, "neither n nor last is looked at")
 	case err == errRepeat:
