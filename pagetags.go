@@ -8,8 +8,8 @@ import (
 	"github.com/ocitags/ocitags/internal/order"
 )
 
-// A pageTags takes the tags of one page, and keeps what judges it and what
-// follows it.
+// A pageTags receives the tags of one page. It keeps what is needed to judge the
+// page, and to ask for the next one.
 type pageTags struct {
 	taker
 	before order.Seen // the page
@@ -68,10 +68,10 @@ func (t *pageTags) last() string {
 // last. The rest of it need not be read.
 var errRepeat = errors.New("the list from its start")
 
-// A repetition compares a page with the start of the list. That it begins with
-// the same tag is not enough: where the registry compares with last by another
-// order than that of the list, so does a page of which others are missing. But
-// the list may have changed a little since.
+// A repetition compares a page with the start of the list. To begin with the same
+// tag is not enough: so does a page that lacks other tags, where the registry
+// compares with last in another order than that of the list. A few differences are
+// allowed, as the list may have changed meanwhile.
 type repetition struct {
 	start []string
 	at    int // how much of it the page has

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -41,12 +42,16 @@ const (
 	MaxFile = 1 << 20
 )
 
-// A Credential is what an entry or a helper gives. The zero value is none.
+// A Credential is what an entry or a helper gives. The zero value is none. It
+// prints as one word.
 type Credential struct {
 	Username, Password string
 	RefreshToken       string
 	AccessToken        string
 }
+
+// Format keeps the secrets out of whatever is printed, by any verb.
+func (Credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "credential") }
 
 // Find returns the credential of the first source that has an entry for a
 // repository at host, which is docker.io for Docker Hub. Where there is none but

@@ -24,6 +24,12 @@ func entry(key, password string) string {
 	return fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, key, base64.StdEncoding.EncodeToString([]byte("bob:"+password)))
 }
 
+func TestCredentialHidesItsSecrets(t *testing.T) {
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		assert.NotContains(t, fmt.Sprintf(verb, Credential{Username: secret, Password: secret}), secret, verb)
+	}
+}
+
 func TestFind(t *testing.T) {
 	password := func(t *testing.T, host, repository string) string {
 		cred, err := Find(t.Context(), host, repository)

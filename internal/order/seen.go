@@ -133,8 +133,8 @@ func (s *Seen) Follows(after, first string) bool {
 // list otherwise.
 func (s *Seen) Rejected(page Seen) { s.cut, s.byTag = page.cut, page.byTag }
 
-// Omitted says that the registry, asked what comes after a tag, has left out one
-// that it has: so that one does not come after it in its comparison.
+// Omitted records that the registry left out a tag which it has, when it was asked
+// what comes after another: it compares them the other way round.
 func (s *Seen) Omitted(after, tag string) {
 	cut := s.cut
 	for i, known := range Known {
@@ -285,8 +285,8 @@ func bytesAt(cursor string, sides ...[]string) []byteSet {
 }
 
 // beginnings are the characters with which tags may begin: those that were seen
-// there, any letter where tags have both cases in them, and any digit where tags
-// have such.
+// there, any letter where tags contain both cases, and any digit where tags
+// contain digits.
 func (s *Seen) beginnings(sides ...[]string) byteSet {
 	for _, tags := range sides {
 		for _, tag := range tags {
@@ -315,20 +315,20 @@ func (s byteSet) anyLetter() byteSet {
 	return s
 }
 
-// Note takes tags of a page for what they are made of.
+// Note records which characters tags are made of.
 func (s *Seen) Note(tags []string) { s.beginnings(tags) }
 
-// MayFold reports whether the list is in an order that does not look at case, and
-// has both: then the registry may take tags for the same that differ in case
-// alone, and what comes after one of them is not the other, although that is the
-// next of the list.
+// MayFold reports whether the registry may take tags for equal that differ in case
+// alone. The list is then in an order that does not look at case, and has letters
+// of both. To such a registry, the other of two equal tags does not come after the
+// first, although it is the next in the list.
 func (s *Seen) MayFold() bool { return s.list&(1<<0|1<<1) == 1<<1 && s.mixesCases() }
 
 // maxTwins is how many tags may differ in case alone.
 const maxTwins = 32
 
-// Apart returns how many tags stand behind the last one that differs from the
-// last of all in more than its case; 0: there is none.
+// Apart returns how many tags follow the last one that differs from the final tag
+// in more than case; 0: all are the same but for case.
 func Apart(tags []string) int {
 	for i := 1; i < min(len(tags), maxTwins); i++ {
 		if Known[1].Compare(tags[len(tags)-1-i], tags[len(tags)-1]) != 0 {

@@ -40,13 +40,27 @@ var salt = rand.Text()
 // HolderOf returns the Holder for the parts of a credential.
 func HolderOf(parts ...string) Holder { return sha256.Sum256(fmt.Appendf(nil, "%q %q", salt, parts)) }
 
+// A secret holds a text that no fmt verb shows: a Client has a Store in it, and fmt
+// looks into unexported fields, and with a wrong verb behind pointers. Of a func it
+// prints the address.
+type secret func() string
+
+func hide(text string) secret { return func() string { return text } }
+
+func (s secret) text() string {
+	if s == nil {
+		return ""
+	}
+	return s()
+}
+
 // A Store holds authorizations. The zero value is empty. It is safe for concurrent
 // use.
 type Store struct {
 	mu      sync.Mutex
 	known   map[Place]map[Holder]*Authorization
 	n       int
-	rotated map[Holder]string // the newest refresh token of a credential
+	rotated map[Holder]secret // the newest refresh token of a credential
 }
 
 // Asks reports whether the registry has asked for authorization before.
@@ -102,7 +116,7 @@ func (s *Store) clean() {
 func (s *Store) RefreshToken(by Holder, own string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return cmp.Or(s.rotated[by], own)
+	return cmp.Or(s.rotated[by].text(), own)
 }
 
 // Rotate keeps the refresh token that replaces a credential's own; "" goes back to
@@ -111,9 +125,9 @@ func (s *Store) Rotate(by Holder, token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.rotated == nil || len(s.rotated) >= Max {
-		s.rotated = make(map[Holder]string)
+		s.rotated = make(map[Holder]secret)
 	}
-	s.rotated[by] = token
+	s.rotated[by] = hide(token)
 }
 
 // An Authorization is the header that requests for one repository carry, once its
@@ -121,7 +135,7 @@ func (s *Store) Rotate(by Holder, token string) {
 type Authorization struct {
 	mu     sync.Mutex
 	asked  challenge.Challenge // the last one
-	header string              // the Authorization header; "": none yet
+	header secret              // the Authorization header; nil: none yet
 	until  time.Time           // when the header ends; zero: never
 	flight *flight             // the fetch in progress
 }
@@ -129,7 +143,7 @@ type Authorization struct {
 // A flight is one fetch that several requests wait for.
 type flight struct {
 	done   chan struct{}
-	header string
+	header secret
 	err    error
 }
 
@@ -142,10 +156,10 @@ type Fetch func(ctx context.Context, asked challenge.Challenge) (header string, 
 func (a *Authorization) Current() (header string, asked challenge.Challenge, stale bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.header != "" && !a.lasts() {
+	if a.header.text() != "" && !a.lasts() {
 		return "", a.asked, true
 	}
-	return a.header, a.asked, false
+	return a.header.text(), a.asked, false
 }
 
 // lasts reports whether the header can be used for a while. a.mu is held.
@@ -166,9 +180,9 @@ func (a *Authorization) idle() bool {
 func (a *Authorization) Renew(ctx context.Context, refused string, asked challenge.Challenge, fetch Fetch) (string, error) {
 	for {
 		a.mu.Lock()
-		if a.header != "" && a.header != refused && a.lasts() {
-			defer a.mu.Unlock()
-			return a.header, nil
+		if header := a.header.text(); header != "" && header != refused && a.lasts() {
+			a.mu.Unlock()
+			return header, nil
 		}
 		f := a.flight
 		if f == nil {
@@ -180,8 +194,8 @@ func (a *Authorization) Renew(ctx context.Context, refused string, asked challen
 		case <-ctx.Done():
 			return "", fmt.Errorf("waiting for the token server: %w", bound.Ended(ctx))
 		}
-		if f.err == nil && f.header != refused {
-			return f.header, nil
+		if f.err == nil && f.header.text() != refused {
+			return f.header.text(), nil
 		}
 		if f.err != nil && !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded) {
 			return "", f.err
@@ -200,6 +214,8 @@ func (a *Authorization) Renew(ctx context.Context, refused string, asked challen
 		}
 		close(f.done)
 	}()
-	f.header, until, f.err = fetch(ctx, asked)
-	return f.header, f.err
+	var header string
+	header, until, f.err = fetch(ctx, asked)
+	f.header = hide(header)
+	return header, f.err
 }
