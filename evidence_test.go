@@ -770,7 +770,7 @@ func TestComparedAgain(t *testing.T) {
 			}
 			return scripted{status: 503}
 		}).listed(t, &Client{})
-		require.Error(t, err)
+		require.ErrorContains(t, err, "503")
 	})
 }
 
@@ -875,9 +875,8 @@ func TestTagIsLeftOut(t *testing.T) {
 	for _, pageSize := range []int{3, 5} {
 		synctest.Test(t, func(t *testing.T) {
 			tags, _, err := script(s).listed(t, &Client{PageSize: pageSize})
-			if err == nil {
-				assert.Len(t, tags, len(list), "PageSize %d", pageSize)
-			}
+			require.NoError(t, err)
+			assert.Len(t, tags, len(list), "PageSize %d", pageSize)
 		})
 	}
 }
