@@ -137,55 +137,25 @@ type authorizer struct {
 // RoundTrip implements http.RoundTripper: it does not modify req, and closes
 // its body (which a GET of ours has not) by leaving it to the carrier.
 func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx := req.Context()
-	home := a.atHome(req)
-	at, all := token.Place{Origin: origin.Of(req.URL), Repository: a.repo.Name}, &a.client.auth
-	if !home {
-		// What a foreign origin is told must not be what the registry is told,
-		// even if a redirect leads back: it gets its own.
-		all = &a.foreign
-	}
-	fetch := func(ctx context.Context, asked challenge.Challenge) (string, time.Time, error) {
-		return a.fetch(ctx, req, home, asked)
-	}
-	authorization := func() (*token.Authorization, error) {
-		if !home {
-			return all.At(at, holderOf(Credential{})), nil
-		}
-		cred, err := a.credential(ctx)
-		return all.At(at, holderOf(cred)), err
-	}
-
-	header := ""
-	if all.Asks(at) {
-		auth, err := authorization()
-		if err != nil {
-			return nil, err
-		}
-		var asked challenge.Challenge
-		var stale bool
-		if header, asked, stale = auth.Current(); stale {
-			if header, err = a.renew(ctx, auth, "", asked, fetch); err != nil {
-				return nil, err
-			}
-		}
+	v := a.visit(req)
+	header, err := v.header()
+	if err != nil {
+		return nil, err
 	}
 	resp, err := carrier{a.listing}.RoundTrip(withAuthorization(req, header))
 	if err != nil {
 		return nil, err
 	}
-	challenges := resp.Header.Values("WWW-Authenticate")
-	if code := resp.StatusCode; !home && (code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusNotFound) {
-		if cred, err := a.credential(ctx); err == nil && cred != (Credential{}) { // so that a refusal can tell of it
+	code := resp.StatusCode
+	if !v.home && (code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusNotFound) {
+		if cred, err := a.credential(req.Context()); err == nil && cred != (Credential{}) { // so that a refusal can tell of it
 			a.away.Store(&req.URL.Host)
 		}
 	}
-	switch resp.StatusCode {
-	case http.StatusUnauthorized:
-	case http.StatusForbidden, http.StatusNotFound:
-		if !home || header != "" {
-			return resp, nil
-		}
+	challenges := resp.Header.Values("WWW-Authenticate")
+	switch {
+	case code == http.StatusUnauthorized:
+	case (code == http.StatusForbidden || code == http.StatusNotFound) && v.home && header == "":
 		if challenges, err = a.probe(req, resp); err != nil || challenges == nil {
 			return resp, err
 		}
@@ -195,28 +165,84 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	// The token server may be the registry itself, and its request must not wait
 	// for the connection that this answer holds.
 	release(resp)
-	// Once for each 401: a header that was just fetched and is refused again
-	// goes to the caller.
-	asked, unknown := chooseChallenge(challenges)
-	auth, err := authorization() // looked for in any case, so that a refusal can tell what became of it
-	switch {
-	case err != nil:
-		return nil, err
-	case unknown != nil && a.known.Load():
-		return nil, fmt.Errorf("%w; the credential for %s was not sent", unknown, a.repo.Host)
-	case unknown != nil:
-		return nil, fmt.Errorf("%w; no credential was sent", unknown)
-	case asked.Scheme == "":
-		return resp, nil
-	}
-	renewed, err := a.renew(ctx, auth, header, asked, fetch)
+	renewed, err := v.meet(challenges, header)
 	switch {
 	case err != nil:
 		return nil, err
 	case renewed == "" || renewed == header:
 		return resp, nil // nothing better to offer
 	}
+	// Once for each 401: a header that was just fetched and is refused again
+	// goes to the caller.
 	return carrier{a.listing}.RoundTrip(withAuthorization(req, renewed))
+}
+
+// A visit is a request, with what is known of the origin that it goes to.
+type visit struct {
+	*authorizer
+	req  *http.Request
+	home bool // it goes to the registry
+	at   token.Place
+	all  *token.Store
+}
+
+func (a *authorizer) visit(req *http.Request) *visit {
+	v := &visit{a, req, a.atHome(req), token.Place{Origin: origin.Of(req.URL), Repository: a.repo.Name}, &a.client.auth}
+	if !v.home {
+		// What a foreign origin is told must not be what the registry is told,
+		// even if a redirect leads back: it gets its own.
+		v.all = &a.foreign
+	}
+	return v
+}
+
+// authorization is what is known of the authorization there. Elsewhere than at home
+// it is without the credential.
+func (v *visit) authorization() (*token.Authorization, error) {
+	var cred Credential
+	var err error
+	if v.home {
+		cred, err = v.credential(v.req.Context())
+	}
+	return v.all.At(v.at, holderOf(cred)), err
+}
+
+// header is the Authorization to send at first; "": none.
+func (v *visit) header() (string, error) {
+	if !v.all.Asks(v.at) {
+		return "", nil
+	}
+	auth, err := v.authorization()
+	if err != nil {
+		return "", err
+	}
+	header, asked, stale := auth.Current()
+	if stale {
+		return v.renew(v.req.Context(), auth, "", asked, v.token)
+	}
+	return header, nil
+}
+
+// meet returns the Authorization that challenges ask for, after header was refused;
+// "": there is none.
+func (v *visit) meet(challenges []string, header string) (string, error) {
+	asked, unknown := chooseChallenge(challenges)
+	auth, err := v.authorization() // looked for in any case, so that a refusal can tell what became of it
+	switch {
+	case err != nil:
+		return "", err
+	case unknown != nil && v.known.Load():
+		return "", fmt.Errorf("%w; the credential for %s was not sent", unknown, v.repo.Host)
+	case unknown != nil:
+		return "", fmt.Errorf("%w; no credential was sent", unknown)
+	case asked.Scheme == "":
+		return "", nil
+	}
+	return v.renew(v.req.Context(), auth, header, asked, v.token)
+}
+
+func (v *visit) token(ctx context.Context, asked challenge.Challenge) (string, time.Time, error) {
+	return v.fetch(ctx, v.req, v.home, asked)
 }
 
 // probe asks the registry once for its challenge, where the user has a credential
