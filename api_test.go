@@ -80,6 +80,41 @@ func TestArrows(t *testing.T) {
 	}
 }
 
+// A function does one thing, and is read without scrolling.
+func TestFunctionsAreShort(t *testing.T) {
+	long := map[string]bool{"Profiles": true} // a list
+	require.NoError(t, filepath.WalkDir(".", func(path string, entry os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != "." && (strings.HasPrefix(entry.Name(), ".") || slices.Contains([]string{"bench", "interop", "testdata"}, entry.Name())):
+			return filepath.SkipDir
+		case !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		for _, decl := range file.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok || f.Body == nil || long[f.Name.Name] {
+				continue
+			}
+			branches := 0
+			ast.Inspect(f, func(n ast.Node) bool {
+				switch n.(type) {
+				case *ast.IfStmt, *ast.ForStmt, *ast.RangeStmt, *ast.CaseClause, *ast.CommClause:
+					branches++
+				}
+				return true
+			})
+			assert.LessOrEqual(t, fset.Position(f.End()).Line-fset.Position(f.Pos()).Line, 60, "%s: lines of %s", path, f.Name.Name)
+			assert.LessOrEqual(t, branches, 20, "%s: branches of %s", path, f.Name.Name)
+		}
+		return nil
+	}))
+}
+
 // TestAPI compares the exported declarations with testdata/api.txt: code
 // elsewhere is written against them, so that none changes by accident.
 func TestAPI(t *testing.T) {

@@ -158,7 +158,7 @@ func TestAccessToken(t *testing.T) {
 	c := withCredentials(wire(t).Handle("registry.example", handler), StaticCredential("registry.example", Credential{AccessToken: secret}))
 	_, err := c.ListTags(t.Context(), ref)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"", "Bearer " + secret}, seen)
+	assert.Equal(t, []string{"", "Bearer " + secret, "Bearer " + secret}, seen, "and once for what comes after the only page")
 }
 
 // A token that ends between two pages is replaced once, and nothing is lost.

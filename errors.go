@@ -264,6 +264,8 @@ func (l *listing) advise(err error) error {
 	return err
 }
 
+// advice says what the user can do about err; "": nothing that is known. What is
+// particular comes before what is general.
 func (l *listing) advice(err error) string {
 	host := l.repo.Host
 	lacks := l.auth.looked.Load() && !l.auth.sent.Load() // a credential
@@ -273,13 +275,7 @@ func (l *listing) advice(err error) string {
 	_, nameless := errors.AsType[*net.DNSError](err)
 	_, unknownCA := errors.AsType[x509.UnknownAuthorityError](err)
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
-	login := "docker login " + host
-	if host == "docker.io" {
-		login = "docker login"
-	}
-	if l.client.Credentials != nil {
-		login = "a credential is needed"
-	}
+	login := l.login()
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && refusal == nil:
 		return ""
@@ -321,6 +317,17 @@ func (l *listing) advice(err error) string {
 		return "this is a fault of the registry, which another page size may avoid"
 	}
 	return ""
+}
+
+// login says how to log in.
+func (l *listing) login() string {
+	switch {
+	case l.client.Credentials != nil:
+		return "a credential is needed"
+	case l.repo.Host == "docker.io":
+		return "docker login"
+	}
+	return "docker login " + l.repo.Host
 }
 
 // hostless reports whether the reference may have been meant for another

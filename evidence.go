@@ -32,7 +32,7 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 	case s.aside != nil: // it costs no request
 		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why, aside: s.aside}
 		s.aside = nil
-	case !s.further && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
+	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
 		return ans, nil
 	case s.disagrees(ctx), s.unproven(ctx), s.disagreed && s.pages > 1:
 		s.disagreed = s.disagreed || s.seen.Disagrees()
@@ -43,9 +43,11 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 			ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why}
 		case !s.disagreed && s.recalled && s.sizeLeft():
 			ans.next = s.otherSize()
-		case !s.disagreed && s.mayGrow():
-			s.n, s.resized = smallPageSize, true
+		case !s.disagreed && s.largerToTry() > 0:
+			s.n, s.resized = s.largerToTry(), true
 			ans.next = s.relist(false)
+		case !s.disagreed && s.client.PageSize == 0 && s.mayFitOnePage():
+			ans.next = s.inOnePage()
 		case !s.disagreed: // README, "What no client can see"
 		case !s.whole && !s.wholeTried:
 			s.warn(ctx, "order and cursor disagree: listing once more without n")
@@ -69,12 +71,25 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 // If those are the last tags of a page, the page after them begins as it must, and
 // is the end of the list.
 func (s *tagsList) standsStill(cur *cursor, ans answer) *cursor {
-	if s.settled == s.total || s.repeats > 0 && !s.answered || s.opaque || s.offset || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < keepTail || ans.more || cur.kind == begin || cur.kind == compare {
+	if s.repeats > 0 && !s.answered || s.opaque || s.offset || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < 2 || ans.more || cur.kind == begin || cur.kind == compare {
 		return nil
 	}
-	next := s.back(min(2*keepTail, len(s.recent)-1))
-	s.settled = s.total
-	next.why = ans.why
+	return s.stand(ans.why)
+}
+
+// stand returns the question whether the last tags stand where they stood, as many
+// of them as one page reaches over; nil: that was seen.
+func (s *tagsList) stand(why string) *cursor {
+	if s.settled != s.total {
+		s.settled, s.stood = s.total, 0
+	}
+	all := min(2*keepTail, len(s.recent)-1)
+	if s.stood >= all {
+		return nil
+	}
+	next := s.back(min(all, s.stood+max(1, s.longest-1)))
+	next.why, next.stood = why, s.stood
+	s.stood = next.step
 	return next
 }
 
@@ -175,7 +190,8 @@ func (s *tagsList) ignoresLast() bool {
 }
 
 // hadRoom reports whether a first page has all known tags, though it was shorter
-// than its n and not of a size at which lists are cut: then there are no more.
+// than its n and not of a size at which lists are mostly cut. It decides where the
+// pages do not fit together and nothing is left to be asked.
 func (s *tagsList) hadRoom() bool { return s.roomy >= s.total && !round(s.roomy) }
 
 // readsOnePage reports whether the list is read as orOnePage has it.
@@ -187,18 +203,26 @@ func (s *tagsList) mayFitOnePage() bool {
 	return !s.lastResort && s.total < defaultPageSize && !slices.Contains(s.tried, defaultPageSize)
 }
 
-// mayGrow reports whether a short list was read in small pages because the registry
-// refuses the usual n, though it may accept a smaller one.
-func (s *tagsList) mayGrow() bool {
-	return s.total <= defaultPageSize && s.longest < smallPageSize && !slices.Contains(s.tried, smallPageSize)
+// largerToTry returns a larger n for a short list that was read in small pages, as the
+// registry refuses the usual one, or answers it with less than it allows; 0: none.
+func (s *tagsList) largerToTry() int {
+	for _, n := range []int{smallestPageSize, smallPageSize} {
+		if s.total <= defaultPageSize && s.longest < n && !slices.Contains(s.tried, n) {
+			return n
+		}
+	}
+	return 0
 }
 
 // otherwise implements source.
-func (s *tagsList) otherwise() *cursor {
-	if !s.begun || !s.mayFitOnePage() {
-		return nil
+func (s *tagsList) otherwise() (next *cursor, why string) {
+	switch {
+	case s.begun && s.mayFitOnePage():
+		return s.inOnePage(), ""
+	case s.total > 0 && (s.began > 0 || s.unlinked >= s.total) && s.hadRoom() && !s.more:
+		return nil, roomyPage
 	}
-	return s.inOnePage()
+	return nil, ""
 }
 
 // inOnePage begins the list anew with an n that has room for all known tags.
@@ -217,7 +241,10 @@ func (s *tagsList) orOnePage(ans answer, err error) (answer, error) {
 	return ans, nil
 }
 
-const roomyPage = "a page that had room for more has all tags that are known"
+const (
+	roomyPage   = "a page that had room for more has all tags that are known"
+	nothingMore = "nothing comes after its last tag"
+)
 
 // short is the error for a list without n that lacks known tags.
 func (s *tagsList) short(ans answer, entries int) error {
@@ -226,17 +253,23 @@ func (s *tagsList) short(ans answer, entries int) error {
 
 // wholeList takes the list without n, in one page.
 func (s *tagsList) wholeList(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
-	if s.mayBeCut(ans.reply) && s.sizeLeft() {
+	if s.wholeMayBeCut(ans.reply) && s.sizeLeft() {
 		ans.next = s.otherSize()
 		return ans, nil
 	}
 	if ans.Entries < s.total && !s.isLonger(cur, ans.reply) && (s.open || !meet(s.tail, t.tags) || s.total-ans.Entries > few(s.total)) {
 		return s.orOnePage(ans, s.short(ans, ans.Entries))
 	}
+	s.learnWhole(ans)
+	return s.ended(ctx, cur, ans, "the list without n came in one answer")
+}
+
+// learnWhole remembers that the registry sends its lists without n, if this one was
+// longer than a page.
+func (s *tagsList) learnWhole(ans answer) {
 	if ans.Entries > defaultPageSize {
 		s.client.learn(s.home.Host, func(h *habits) { h.without = everything })
 	}
-	return s.ended(ctx, cur, ans, "the list without n came in one answer")
 }
 
 // isLonger reports whether the list without n is longer than a page, and so no
@@ -248,8 +281,8 @@ func (s *tagsList) isLonger(cur *cursor, rep reply) bool {
 // compare takes the list without n that was asked for to compare.
 func (s *tagsList) compare(ctx context.Context, cur *cursor, ans answer, link *url.URL, t *pageTags) (answer, error) {
 	switch {
-	case link == nil && !ans.more && (cur.back != nil || t.news == 0 || !round(ans.Entries)) && (ans.Entries >= s.total || ans.Entries > s.longest && meet(s.recent[max(0, len(s.recent)-keepTail):], t.tags)):
-		s.client.learn(s.home.Host, func(h *habits) { h.without = everything })
+	case link == nil && !ans.more && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries)) && (ans.Entries >= s.total || ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.recent[max(0, len(s.recent)-keepTail):], t.tags)):
+		s.learnWhole(ans)
 		ans.why = "the list without n came in one answer"
 		return ans, nil
 	case link != nil:
@@ -286,15 +319,36 @@ func meet(a, b []string) bool {
 	return false
 }
 
-// mayBeCut reports whether a page without a Link, of a registry that has sent
-// none, may have been cut short though it is shorter than n: it has as many
-// entries as a page before, or a round number, as caps are. Nexus groups cut at
-// n (NEXUS-35956), quay up to 3.11 at 50, Google's at 10,000.
+// mayBeCut reports whether a page without a Link, of a registry that has sent none,
+// may have been cut short, though it is shorter than n: that n was the client's own,
+// and what the registry makes of it is not known. Nexus groups cut at n
+// (NEXUS-35956), quay up to 3.11 at 50, Google's at 10,000.
 func (s *tagsList) mayBeCut(rep reply) bool {
-	if rep.Entries > max(defaultPageSize, nOf(rep.asked)+1) {
-		return rep.Entries%1000 == 0 // longer than a page: it is the list, but for a cap such as Google's of 10,000
+	if rep.Entries > max(defaultPageSize, nOf(rep.asked)+1) || s.announces() {
+		return round(rep.Entries) // more than a page is the list, but for a cap such as Google's of 10,000
 	}
-	return s.pages > 1 && rep.Entries >= s.longest || round(rep.Entries)
+	return rep.Entries > 0
+}
+
+// wholeMayBeCut is mayBeCut for the list without n. Only distribution on S3 is known
+// to list in the order of object keys. It sends all tags without n, and a question
+// tells nothing, as it compares with last in another order.
+func (s *tagsList) wholeMayBeCut(rep reply) bool {
+	if s.seen.ByKeys() {
+		return rep.Entries <= defaultPageSize && round(rep.Entries)
+	}
+	return s.mayBeCut(rep)
+}
+
+// announces reports whether the registry is one of those that are known to send a
+// Link where there is more, whatever n was. A small list then takes one request.
+func (s *tagsList) announces() bool {
+	switch host := s.repo.Host; host {
+	case "docker.io", "ghcr.io", "registry.gitlab.com", "public.ecr.aws":
+		return true
+	default:
+		return strings.Contains(host, ".dkr.ecr.") && strings.HasSuffix(host, ".amazonaws.com")
+	}
 }
 
 func isFull(rep reply) bool {
@@ -305,8 +359,11 @@ func isFull(rep reply) bool {
 	return n > 0 && (rep.Entries == n || rep.Entries == n+1)
 }
 
-// round reports whether n is a number that people choose: a multiple of 50, or a
-// power of two from 64 up.
+// round reports whether n is a number that people choose for the size of a page: a
+// multiple of 50, or a power of two from 64 up; above 1000, a multiple of 1000.
 func round(n int) bool {
+	if n > defaultPageSize {
+		return n%1000 == 0
+	}
 	return n > 0 && n%50 == 0 || n >= 64 && n&(n-1) == 0
 }

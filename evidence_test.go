@@ -33,6 +33,11 @@ type scripted struct {
 
 func (s script) listed(t *testing.T, c *Client) ([]string, int, error) {
 	t.Helper()
+	return s.listedAt(t, c, "registry.example")
+}
+
+func (s script) listedAt(t *testing.T, c *Client, host string) ([]string, int, error) {
+	t.Helper()
 	var mu sync.Mutex
 	k := 0
 	c.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -65,7 +70,7 @@ func (s script) listed(t *testing.T, c *Client) ([]string, int, error) {
 		return resp, nil
 	})
 	c.Credentials = Anonymous
-	tags, err := c.ListTags(t.Context(), ref)
+	tags, err := c.ListTags(t.Context(), host+"/a/b")
 	return tags, k, err
 }
 
@@ -152,6 +157,7 @@ func TestFault93ClampedTry(t *testing.T) {
 
 // FAULTS 94: n over 1000 is answered with nothing, or with the default page.
 func TestFault94EmptyTry(t *testing.T) {
+	t.Parallel()
 	list := sortedTags(5000)
 	for name, over := range map[string]func(rest []string) scripted{
 		"[]":      func([]string) scripted { return scripted{} },
@@ -225,6 +231,7 @@ func TestFault95CursorIsPushedAgain(t *testing.T) {
 // FAULTS 96 and 97: a body is cut short, and the retry brings the list in another
 // order, or more of it.
 func TestFault96AnotherTryIsAnotherList(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 0))
@@ -339,6 +346,7 @@ func byKeys(tags []string) []string {
 // FAULTS 100 and 101: S3's disorder does not show, because its tag is deleted
 // before the question, or the host was seen to list by age before.
 func TestFault100DisorderOnS3(t *testing.T) {
+	t.Parallel()
 	var hidden []string // a disorder that no page shows
 	for i := range 999 {
 		hidden = append(hidden, fmt.Sprintf("t%04d", i))
@@ -494,6 +502,7 @@ func TestFault105ShortWithoutN(t *testing.T) {
 
 // FAULTS 106: one single 4xx in answer to a question of ours.
 func TestFault106OneRefusal(t *testing.T) {
+	t.Parallel()
 	list := sortedTags(2500)
 	for _, status := range []int{400, 402, 405, 406, 409, 410} {
 		s := func() script {
@@ -641,6 +650,7 @@ func TestFault112EmptyOverTheLimit(t *testing.T) {
 
 // FAULTS 113: a Link to the own list whose relation is missing or odd.
 func TestFault113OddRelations(t *testing.T) {
+	t.Parallel()
 	list := sortedTags(300)
 	for _, rel := range []string{``, `; rel='next'`, `; rel=“next”`, `; rel:next`, `; rel=next>`, `; "rel"="next"`, `; rel*=UTF-8''next`, `; rel="prev"; rel="next"`} {
 		s := script(func(_, _ int, last string) (a scripted) {
@@ -929,4 +939,106 @@ func TestStartOfTheListIsNoAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A registry that is known to send a Link where there is more is not asked what
+// comes after a small page, unless that is as long as caps are. Any other is.
+func TestKnownRegistriesAnnounceMore(t *testing.T) {
+	for host, known := range map[string]bool{
+		"docker.io": true, "ghcr.io": true, "registry.gitlab.com": true, "public.ecr.aws": true, "123456789012.dkr.ecr.eu-west-1.amazonaws.com": true,
+		"quay.io.example": false, "gitlab.example": false, "dkr.ecr.amazonaws.com.example": false, "example.amazonaws.com": false,
+	} {
+		for _, n := range []int{2, 73, 100, 251} {
+			list := byKeys(builds(n))
+			slices.Sort(list)
+			c := &Client{Concurrency: 1}
+			_, requests, err := script(func(_, n int, last string) scripted {
+				at, found := slices.BinarySearch(list, last)
+				if found {
+					at++
+				}
+				return scripted{page: list[at:]}
+			}).listedAt(t, c, host)
+			require.NoError(t, err)
+			assert.Equal(t, known && n != 100, requests == 1, "%s, %d tags: %d requests", host, n, requests)
+			assert.LessOrEqual(t, requests, 3)
+		}
+	}
+}
+
+// A silent cap may be of any size.
+func TestSilentCapsOfAnySize(t *testing.T) {
+	t.Parallel()
+	list := builds(120)
+	slices.Sort(list)
+	for _, size := range []int{2, 3, 7, 10, 20, 25, 30, 49, 51, 73, 75, 99, 101, 119, 120} {
+		for _, concurrency := range []int{1, 4} {
+			synctest.Test(t, func(t *testing.T) {
+				tags, _, err := script(func(_, n int, last string) scripted {
+					at, found := slices.BinarySearch(list, last)
+					if found {
+						at++
+					}
+					return scripted{page: list[at:min(at+size, len(list))]}
+				}).listed(t, &Client{Concurrency: concurrency})
+				require.NoError(t, err)
+				assert.Equal(t, list, tags, "%d a page", size)
+			})
+		}
+	}
+}
+
+// A page that has as many tags as pages have says nothing of what comes after it,
+// though it ends with the last tag that is known: c is deleted while what comes after
+// b is asked, and pushed again before the client has gone back to a.
+func TestFullPageThatEndsWithTheLastTag(t *testing.T) {
+	list := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+	for _, size := range []int{2, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			asked := map[string]bool{}
+			tags, _, err := script(func(_, _ int, last string) scripted {
+				gone := ""
+				if last != "" && !asked["moved"] && asked["question"] {
+					gone, asked["moved"] = list[size], true
+				}
+				asked["question"] = asked["question"] || last != ""
+				var page []string
+				for _, tag := range list {
+					if tag > last && tag != gone && len(page) < size {
+						page = append(page, tag)
+					}
+				}
+				return scripted{page: page}
+			}).listed(t, &Client{Concurrency: 1})
+			require.NoError(t, err)
+			assert.Equal(t, list, tags, "%d a page", size)
+			assert.True(t, asked["moved"])
+		})
+	}
+}
+
+// A page that was asked for without n, as the registry answered best so before, says
+// nothing of n: what comes after it is asked without n, too.
+func TestQuestionsAreAskedAsThePageWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Client{Concurrency: 1}
+		_, _, err := s3(byKeys(pushed(1800)), 1000, true).listed(t, c)
+		require.NoError(t, err)
+		require.Equal(t, everything, c.habits("registry.example").without, "the list without n came at once")
+		list := builds(100)
+		var asked []int
+		tags, _, err := script(func(_, n int, last string) scripted {
+			if asked = append(asked, n); n > 0 {
+				return scripted{status: 405}
+			}
+			at, found := slices.BinarySearch(list, last)
+			if found {
+				at++
+			}
+			return scripted{page: list[at:min(at+19, len(list))]}
+		}).listed(t, c)
+		require.NoError(t, err)
+		assert.Equal(t, list, tags)
+		assert.Equal(t, 0, asked[1])
+	})
 }

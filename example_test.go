@@ -213,7 +213,7 @@ func ExampleClient_metrics() {
 	}
 	metrics.Delete("seconds") // another in each run
 	fmt.Println(metrics)
-	// Output: {"pages": 1, "retries": 0, "skipped": 0, "tags": 251}
+	// Output: {"pages": 2, "retries": 0, "skipped": 0, "tags": 251}
 }
 
 // Progress is OnPage's, too. Pages come in no order where several are asked for at once.

@@ -11,21 +11,23 @@ import (
 
 // sizes is what is known of the size of pages.
 type sizes struct {
-	n          int   // to ask for; 0: none
-	recalled   bool  // it comes from another listing
-	stepped    bool  // a larger one was refused
-	tried      []int // those with which the list was begun, in any pass
-	lengths    []int // of the first pages that came
-	roomy      int   // the most entries of a first page that had fewer than its n
-	resized    bool  // it was begun anew with another one
-	lastResort bool  // as the pages did not fit together
-	overLimit  int   // one that was answered with nothing
-	overKnown  bool  // and the list without n was not
-	honoured   int   // one that a page has had
-	accepted   int   // the largest that was answered with tags
-	most       int   // to be asked for with last; 0: any
-	longest    int   // the most entries in one page
-	was        int   // the same in the passes before
+	n          int         // to ask for; 0: none
+	recalled   bool        // it comes from another listing
+	stepped    bool        // a larger one was refused
+	tried      []int       // those with which the list was begun, in any pass
+	lengths    []int       // of the first pages that came
+	roomy      int         // the most entries of a first page that had fewer than its n
+	unlinked   int         // the same of those that had no Link
+	resized    bool        // it was begun anew with another one
+	lastResort bool        // as the pages did not fit together
+	overLimit  int         // one that was answered with nothing
+	overKnown  bool        // and the list without n was not
+	honoured   int         // one that a page has had
+	accepted   int         // the largest that was answered with tags
+	most       int         // to be asked for with last; 0: any
+	longest    int         // the most entries in one page
+	longestOf  map[int]int // the same of each n
+	was        int         // the same in the passes before
 }
 
 // refusesSize reports whether a status may mean that n is too large.
@@ -151,21 +153,28 @@ func setParam(query, name, value string) string {
 func (s *tagsList) sizeLeft() bool { return s.sizeToTry() > 0 }
 
 // sizeToTry is the n with which the list is begun anew: the usual one where a
-// smaller one was recalled, a smaller one as large ones may be answered with
-// less, and the sizes of pages that came, as some send a Link where a page has
-// the n that was asked for. 0: none is left.
+// smaller one was recalled, or where none was tried; a smaller one, as what is over
+// the limit may be answered with less than it allows; and the sizes of pages that
+// came, as some send a Link where a page has the n that was asked for. 0: none is
+// left.
 func (s *tagsList) sizeToTry() int {
 	tried := func(n int) bool { return slices.Contains(s.tried, n) }
+	mayAsk := func(n int) bool {
+		return s.linked == [2]bool{} && (s.client.PageSize == 0 && (s.n > 0 || s.whole) || s.client.PageSize > n)
+	}
+	most := max(s.longest, s.was)
 	switch {
 	case s.recalled && s.longest > 0 && s.n < defaultPageSize && !tried(defaultPageSize):
 		return defaultPageSize
-	case !round(s.longest):
+	case s.longest == 0:
 		return 0
-	case s.longest < smallPageSize && s.n > smallPageSize && !tried(smallPageSize):
+	case most < smallestPageSize && mayAsk(smallestPageSize) && !tried(smallestPageSize):
+		return smallestPageSize
+	case most >= smallestPageSize && most < smallPageSize && mayAsk(smallPageSize) && !tried(smallPageSize):
 		return smallPageSize
 	}
 	for _, n := range s.lengths {
-		if round(n) && n <= defaultPageSize && !tried(n) {
+		if n > 0 && n <= defaultPageSize && !tried(n) {
 			return n
 		}
 	}
@@ -181,7 +190,8 @@ func (s *tagsList) sizeToTry() int {
 			}
 		}
 	}
-	if (s.whole || s.client.PageSize == 0) && s.longest <= defaultPageSize && !tried(defaultPageSize) {
+	untried := !slices.ContainsFunc(s.tried, func(n int) bool { return n > 0 })
+	if (s.whole || s.client.PageSize == 0) && (s.longest <= defaultPageSize || untried && round(s.longest)) && !tried(defaultPageSize) {
 		return defaultPageSize
 	}
 	return 0

@@ -98,7 +98,7 @@ func (q *quay) newPage(cur *cursor, to taker) *pageTags { return q.ordinary.newP
 
 func (q *quay) unfinished(ctx context.Context) *cursor { return q.ordinary.unfinished(ctx) }
 
-func (q *quay) otherwise() *cursor { return q.ordinary.otherwise() }
+func (q *quay) otherwise() (next *cursor, why string) { return q.ordinary.otherwise() }
 
 func (q *quay) first() *cursor {
 	if q.begin {

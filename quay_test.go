@@ -256,6 +256,7 @@ func TestQuayUnknownRepository(t *testing.T) {
 // A push or a delete while the pages are read moves all that follow. The
 // overlaps and the front show it, and another pass finds what was missed.
 func TestQuayPagesMove(t *testing.T) {
+	t.Parallel()
 	for k := 2; k <= 5; k++ {
 		for name, change := range map[string]func(*regtest.Registry){
 			"push":                      func(r *regtest.Registry) { r.Push("a/b", "new") },

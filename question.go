@@ -47,6 +47,14 @@ func (s *tagsList) after(k kind) *cursor {
 	return s.back(1)
 }
 
+// afterOnly returns the question what comes after a page that may be the only one.
+func (s *tagsList) afterOnly() *cursor {
+	if !s.seen.Sorted() && !s.seen.ByKeys() && len(s.recent) > 2 {
+		return s.stand(nothingMore) // which one question tells, too
+	}
+	return s.after(asked)
+}
+
 // back returns the question what comes after the tag that stands step places before
 // the last one.
 func (s *tagsList) back(step int) *cursor {
@@ -66,7 +74,7 @@ func (s *tagsList) question(last string) *url.URL {
 // formSize returns the n of the present form; 0: none.
 func (s *tagsList) formSize() int {
 	if s.form != otherwise {
-		if s.whole {
+		if s.whole || s.withoutN {
 			return 0
 		}
 		n := s.n
@@ -78,7 +86,7 @@ func (s *tagsList) formSize() int {
 		}
 		return n
 	}
-	if s.n > 0 && !s.whole {
+	if s.n > 0 && !s.whole && !s.withoutN {
 		return 0
 	}
 	return max(1, min(s.longest, smallestPageSize)) // which none is known to refuse
@@ -125,9 +133,6 @@ func (s *tagsList) goBack(ctx context.Context, cur *cursor, rep reply) (answer, 
 
 // lost says what follows where none of the last tags stands where it stood.
 func (s *tagsList) lost(ctx context.Context, cur *cursor, rep reply, news int) (answer, error) {
-	if s.pages > 0 && !s.cutFirst && s.lengths[len(s.lengths)-1] >= s.total {
-		return s.ended(ctx, cur, answer{reply: rep}, "the first page has all tags that are known, and is no page that was cut")
-	}
 	if s.whole && s.pages == 1 && news == 0 && s.entries >= s.total {
 		if s.sizeLeft() {
 			return answer{reply: rep, next: s.otherSize()}, nil
@@ -166,7 +171,7 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, wh
 		return answer{reply: rep, why: roomyPage}, nil
 	case s.whole && s.entries < s.total && s.ignoresLast():
 		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
-	case s.whole && s.entries < s.total && s.sizeToTry() != largePageSize:
+	case (s.whole || s.n == 0) && s.entries < s.total && s.sizeToTry() != largePageSize:
 		return s.orOnePage(ans, s.short(ans, s.entries))
 	case s.sizeLeft() && (s.whole || s.n == 0) && (s.client.PageSize >= 0 || s.silent):
 		ans.next = s.otherSize()
@@ -190,10 +195,12 @@ func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pa
 	switch without := hasN(ans.asked) == 0; {
 	case s.recalled && s.sizeLeft():
 		ans.next = s.otherSize()
-	case !without && (t.news > 0 || len(ans.links) > 0 && !s.linked[1-hasN(ans.asked)] && !s.whole && !s.resized): // so it is n that matters
+	case !without && (t.news > 0 || ans.leadsOn() && !s.linked[1-hasN(ans.asked)] && !s.whole && !s.resized): // so it is n that matters
 		s.n, s.stepped = nOf(ans.asked), true
 		ans.next = s.relist(false)
-	case without && !s.whole && (ans.Entries < s.total || len(ans.links) > 0):
+	case without && s.ignored && ans.Entries < s.total:
+		return s.ended(ctx, cur, ans, "neither n nor last is looked at")
+	case without && !s.whole && (ans.Entries < s.total || ans.leadsOn()):
 		ans.next = s.relist(true)
 	case (ans.Entries < s.total || !without && isFull(ans.reply)) && s.entries < s.total && s.ignoresLast():
 		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")

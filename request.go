@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -244,31 +245,37 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 		return rep, fmt.Errorf("%w: GET %s: found Content-Encoding %s, which was not asked for", ErrInvalidResponse, bareURL(req.url), taglist.Quote(encoding))
 	}
 
-	now, _ := http.ParseTime(resp.Header.Get("Date"))
+	err = l.decode(ctx, &rep, resp.Header, body, to)
+	rep.took = time.Since(began)
+	return rep, err
+}
+
+// decode reads the tags of an answer.
+func (l *listing) decode(ctx context.Context, rep *reply, header http.Header, body io.Reader, to taker) error {
+	now, _ := http.ParseTime(header.Get("Date"))
 	var stop error // of the taker, or a bound
+	var err error
 	tags, skipped := 0, 0
 	rep.Summary, err = taglist.Decode(stoppable{body, &stop}, taglist.Handler{
 		Tag: func(tag string) error { tags++; _, stop = to.tag(ctx, tag); return stop },
 		Skip: func(reason taglist.Reason, text string) {
 			if skipped++; skipped > maxSkipped+10*tags && stop == nil {
-				stop = fmt.Errorf("%w: GET %s: more than %d entries that are no tags", ErrTooLarge, bareURL(req.url), maxSkipped)
+				stop = fmt.Errorf("%w: GET %s: more than %d entries that are no tags", ErrTooLarge, bareURL(rep.asked), maxSkipped)
 			}
 			l.skipped(ctx, reason, text)
 		},
 		Now: now,
 	})
-	rep.took = time.Since(began)
 	if stop != nil {
-		return rep, stop
+		return stop
 	}
 	if notList, ok := errors.AsType[*taglist.Error](err); ok {
-		return rep, fmt.Errorf("%w: GET %s: %w (Content-Type %s)", ErrInvalidResponse, bareURL(req.url), notList,
-			taglist.Quote(resp.Header.Get("Content-Type")))
+		return fmt.Errorf("%w: GET %s: %w (Content-Type %s)", ErrInvalidResponse, bareURL(rep.asked), notList, taglist.Quote(header.Get("Content-Type")))
 	}
 	if err != nil {
-		return rep, failure(ctx, req.url, cutShort{err})
+		return failure(ctx, rep.asked, cutShort{err})
 	}
-	return rep, nil
+	return nil
 }
 
 // A stoppable reader ends with an error once there is one.
@@ -304,7 +311,7 @@ func (l *listing) tellRequest(ctx context.Context, asked *url.URL, status int, r
 	log.DebugContext(ctx, "request", args...)
 }
 
-// maxSkipsLogged is how many skipped entries a listing logs one by one.
+// maxSkipsLogged is how many skipped entries a listing logs one by one, each once.
 const maxSkipsLogged = 10
 
 // skipped logs an entry that is no tag. The number of all is in Page.Skipped.
@@ -314,9 +321,18 @@ func (l *listing) skipped(ctx context.Context, reason taglist.Reason, text strin
 		level = slog.LevelWarn
 	}
 	l.mu.Lock()
-	l.skips[level]++
+	known := text != "" && slices.Contains(l.logged, text) // an answer may come again
+	if !known {
+		l.skips[level]++
+	}
 	n := l.skips[level]
+	if n <= maxSkipsLogged && text != "" {
+		l.logged = append(l.logged, text)
+	}
 	l.mu.Unlock()
+	if known {
+		return
+	}
 	switch {
 	case n <= maxSkipsLogged:
 		args := []any{"because", reason.String()}

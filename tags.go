@@ -408,6 +408,7 @@ type listing struct {
 	mu     sync.Mutex
 	warned map[string]bool
 	skips  map[slog.Level]int // entries that are no tags, as far as they were logged
+	logged []string           // the first of them
 }
 
 // run lists the repository.

@@ -134,6 +134,7 @@ func golden(t *testing.T, name, got string) {
 // TestProfiles lists repositories of every interesting size from every profile.
 // All tags must come; what was asked for them is in testdata/conversations.
 func TestProfiles(t *testing.T) {
+	t.Parallel()
 	for _, profile := range regtest.Profiles() {
 		t.Run(profile.Name, func(t *testing.T) {
 			var talk strings.Builder

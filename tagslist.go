@@ -77,8 +77,11 @@ type pass struct {
 	link     *url.URL // the latest next link whose cursor is a tag
 	covers   bool     // the first page had all tags that were known then
 	further  bool     // a page after the first had more
-	cutFirst bool     // the first page is as long as one that was cut
+	astray   bool     // a question was answered with another place of the list
+	withoutN bool     // the first page was asked for without n, as the last listing was
+	cutFirst bool     // the first page has a Link, or is as long as one that was cut
 	settled  int      // how many tags were known when it was seen to stand still
+	stood    int      // how many of the last tags stood where they had stood
 }
 
 // keepRecent is how many tags are remembered, to go back to when a cursor has
@@ -89,7 +92,7 @@ const (
 )
 
 func newTagsList(l *listing) *tagsList {
-	s := &tagsList{listing: l, at: l.home, sizes: sizes{n: l.client.PageSize}, pass: pass{seen: order.New()}}
+	s := &tagsList{listing: l, at: l.home, sizes: sizes{n: l.client.PageSize, longestOf: make(map[int]int)}, pass: pass{seen: order.New()}}
 	if s.n == 0 {
 		if s.n = l.client.habits(l.home.Host).pageSize; s.n == 0 {
 			s.n = defaultPageSize
@@ -160,7 +163,7 @@ func (s *tagsList) page(ctx context.Context, cur *cursor, to reader) (answer, er
 
 func (s *tagsList) newPage(cur *cursor, to taker) *pageTags {
 	t := &pageTags{taker: to, before: s.seen, after: cur.after}
-	if cur.kind == asked && !s.answered && s.form == asBefore {
+	if cur.kind == asked && !s.answered && (s.form == asBefore || s.ignored) {
 		t.start = s.start
 	}
 	return t
@@ -226,6 +229,9 @@ func status(err error) int {
 
 // failed says what follows a page that did not come.
 func (s *tagsList) failed(ctx context.Context, cur *cursor, rep reply, err error) (answer, error) {
+	if err == errRepeat && !rep.leadsOn() {
+		s.tried = append(s.tried, nOf(rep.asked)) // it is what the list begins with at that n
+	}
 	switch code := status(err); {
 	case code == http.StatusNotFound && !s.begun:
 		refusal, _ := errors.AsType[*Error](err)
@@ -254,10 +260,10 @@ func (s *tagsList) failed(ctx context.Context, cur *cursor, rep reply, err error
 			return answer{reply: rep, next: s.otherSize()}, nil
 		}
 		return answer{reply: rep, next: s.relist(true)}, nil
-	case err == errRepeat && len(rep.links) > 0 && s.linked == [2]bool{}:
+	case err == errRepeat && rep.leadsOn() && s.linked == [2]bool{}:
 		s.n = nOf(rep.asked)
 		return answer{reply: rep, next: s.relist(false)}, nil
-	case err == errRepeat && s.ignored && (s.longest > defaultPageSize || !round(s.longest)):
+	case err == errRepeat && s.ignored && (s.longest > defaultPageSize && !round(s.longest) || s.form == otherwise):
 		s.repeats++
 		return s.ended(ctx, cur, answer{reply: rep}, "neither n nor last is looked at")
 	case err == errRepeat:
@@ -297,14 +303,14 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 		return s.elsewhere(ctx, cur, ans, t)
 	}
 	s.observe(ctx, cur, rep, t, link != nil)
-	first, reached := s.pages == 0, t.last() == s.latest(0)
+	first, reached := s.pages == 0, t.last() == s.latest(0) && !s.isLong(cur, rep, t)
 	s.carry(t, rep)
 	switch {
-	case first && s.readsOnePage() && s.hadRoom() && !s.more:
+	case first && s.readsOnePage() && s.hadRoom() && !s.more && (link == nil || t.news == 0):
 		ans.why = roomyPage
 		return ans, nil
 	case cur.step > 0 && cur.must != "" && t.first == cur.must && rep.Entries == 1 && s.longest > 1:
-		return s.ended(ctx, cur, ans, "nothing comes after its last tag")
+		return s.ended(ctx, cur, ans, nothingMore)
 	case cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total:
 		if s.sizeLeft() {
 			return answer{reply: rep, next: s.otherSize()}, nil
@@ -314,7 +320,9 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 		}
 		return answer{reply: rep, next: s.relist(true)}, nil
 	case cur.hollow && t.news == 0 && (reached || cur.kind == begin):
-		return s.ended(ctx, cur, ans, "nothing comes after its last tag")
+		return s.ended(ctx, cur, ans, nothingMore)
+	case cur.stood > 0 && t.news == 0 && t.first == cur.must && rep.Entries >= cur.step-cur.stood: // down to those that are known to stand
+		return s.ended(ctx, cur, ans, nothingMore)
 	}
 	return s.follow(ctx, cur, ans, link, endless, reached, t)
 }
@@ -349,16 +357,20 @@ func (s *tagsList) nextOf(ctx context.Context, rep reply) (link *url.URL, endles
 	return link, endless, nil
 }
 
+// leadsOn reports whether an answer has a next link, or one that cannot be read.
+func (r *reply) leadsOn() bool {
+	link, _, err := nextLink(r.links, r.answered)
+	return link != nil || err != nil
+}
+
 // elsewhere says what follows a page that does not stand where it was asked for.
 func (s *tagsList) elsewhere(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
 	rep := ans.reply
 	s.seen.Rejected(t.seen)
 	s.further = s.further || t.news > 0
+	s.astray = s.astray || cur.kind == asked
 	s.silent = s.silent || cur.kind == asked && !s.answered && rep.Entries == 0
 	switch {
-	case t.news == 0 && s.hadRoom() && !s.more:
-		ans.why = roomyPage // some send a Link with each page
-		return ans, nil
 	case t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.repo.String())) && !s.wholeTried && s.disagrees(ctx):
 		return answer{reply: rep, next: s.relist(true)}, nil
 	case cur.step > 0 && s.isRepeat(t, nOf(rep.asked)):
@@ -391,11 +403,14 @@ func (s *tagsList) observe(ctx context.Context, cur *cursor, rep reply, t *pageT
 	switch {
 	case s.pages == 0:
 		s.lengths = append(s.lengths, rep.Entries)
-		if rep.Entries < nOf(rep.asked) {
+		if n := nOf(rep.asked); (rep.Entries < n || n == 0 && t.seen.ByKeys()) && !(linked && s.began > 0 && t.news > 0) {
 			s.roomy = max(s.roomy, rep.Entries)
+			if !linked {
+				s.unlinked = s.roomy
+			}
 		}
 		s.covers = rep.Entries >= s.total
-		s.cutFirst = isFull(rep) || round(rep.Entries)
+		s.cutFirst = (isFull(rep) || round(rep.Entries) || linked) && rep.Entries <= max(defaultPageSize, nOf(rep.asked)+1)
 	case cur.kind == announced && s.cutFirst:
 		s.further = true // though the page may have had none of them
 	case !s.covers || t.news > 0:
@@ -407,10 +422,12 @@ func (s *tagsList) observe(ctx context.Context, cur *cursor, rep reply, t *pageT
 func (s *tagsList) carry(t *pageTags, rep reply) {
 	if s.pages == 0 {
 		s.start = slices.Clone(t.top)
+		s.withoutN = nOf(rep.asked) == 0
 	}
 	s.begun = true
 	s.pages++
 	s.longest = max(s.longest, rep.Entries)
+	s.longestOf[nOf(rep.asked)] = max(s.longestOf[nOf(rep.asked)], rep.Entries)
 	if rep.Entries > 0 {
 		if s.before = rep.Entries; nOf(rep.asked) == rep.Entries {
 			s.honoured = rep.Entries
@@ -452,7 +469,7 @@ func (s *tagsList) displaced(cur *cursor, rep reply, t *pageTags) bool {
 	case cur.kind == announced && cur.after != "" && t.first != "":
 		return len(s.recent) >= someTags && s.seen.Sorted() && !s.seen.Follows(cur.after, t.first)
 	case cur.kind == announced && cur.after != "":
-		return rep.Entries == 0 && len(rep.links) == 0 && !s.wasLast(rep)
+		return rep.Entries == 0 && !rep.leadsOn() && !s.wasLast(rep)
 	}
 	return false
 }
@@ -468,75 +485,128 @@ func (s *tagsList) wasLast(rep reply) bool {
 func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *url.URL, endless, reached bool, t *pageTags) (answer, error) {
 	rep := ans.reply
 	ans.held = true
-	full := isFull(rep)
-	s.full = full
+	s.full = isFull(rep)
 	switch {
-	case s.seen.ByKeys() && !s.whole && (link != nil && namesLast(link, t) || link == nil && cur.kind != begin) && s.client.habits(s.home.Host).without != pagesOnly:
+	case s.seen.ByKeys() && !s.whole && (link == nil || namesLast(link, t)) && s.client.habits(s.home.Host).without != pagesOnly:
 		// distribution 3.1 on S3 lists by object keys, and goes on with the tags
 		// that are greater than last (distribution #4891).
 		s.warn(ctx, "order and cursor disagree: listing once more without n")
 		ans.next = s.relist(true)
-	case link != nil && s.whole && s.seen.ByKeys() && namesLast(link, t) && !s.isLonger(cur, rep) && s.disagrees(ctx):
+		return ans, nil
+	case link != nil && s.whole && s.seen.ByKeys() && namesLast(link, t) && !s.isLonger(cur, rep) && !s.hadRoom() && s.disagrees(ctx):
 		return s.orOnePage(ans, s.disagreement(ans))
 	case link != nil:
 		return s.announce(ctx, cur, ans, link, t), nil
 	case ans.more && t.number > 0:
-		ans.next = s.after(asked)
+		return s.ask(ctx, ans, s.after(asked)), nil
 	case ans.more:
 		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, but no way to it", ErrInvalidResponse, bareURL(rep.asked))
-	case cur.why == "" && (cur.kind != announced || !s.opaque) && (rep.Tail != "" && (full || cur.kind == asked) || rep.Entries > 0 && t.number == 0 && (full || cur.kind == asked)):
+	case cur.why == "" && (cur.kind != announced || !s.opaque) && (rep.Tail != "" && (s.full || cur.kind == asked) || rep.Entries > 0 && t.number == 0 && s.full):
 		return s.afterEntry(ctx, cur, ans)
-	case cur.kind == begin && rep.Entries == 0 && s.overKnown && lower(s.n) > 0:
-		s.n = lower(s.n)
-		ans.next = s.relist(false)
-	case cur.kind == begin && rep.Entries == 0 && strings.Contains(rep.asked.RawQuery, "n="):
-		// An n over its limit may be answered with nothing.
-		if s.n, s.stepped = 0, true; !s.overKnown {
-			s.overLimit = nOf(rep.asked)
-		}
-		ans.next = s.relist(false)
+	case cur.kind == begin && t.number == 0 && (nOf(rep.asked) > 0 || rep.Entries == 0 && s.overKnown && lower(s.n) > 0):
+		return s.firstOfNone(ans), nil
 	case cur.kind == asked && (t.number == 0 || reached):
 		if cur.must == "" && t.number == 0 && len(s.recent) > 1 && !cur.again {
-			ans.next = s.back(1) // it may be the cursor that is gone
-			ans.next.again = true
-			break
+			next := s.back(1) // it may be the cursor that is gone
+			next.again = true
+			return s.ask(ctx, ans, next), nil
 		}
-		return s.ended(ctx, cur, ans, "nothing comes after its last tag")
+		return s.ended(ctx, cur, ans, nothingMore)
 	case cur.kind == announced && rep.Entries == 0 && cur.after != "" && !endless && !s.wasLast(rep):
 		return s.goBack(ctx, cur, rep)
 	case endless && rep.Entries == 0 && len(s.recent) > 0:
-		ans.next = s.after(asked)
+		return s.ask(ctx, ans, s.after(asked)), nil
 	case endless:
 		return s.ended(ctx, cur, ans, "the next link leads to the start of the list")
-	case s.whole && cur.kind == begin && (rep.Entries > defaultPageSize || s.refusedLast || !s.mayBeCut(rep) && !(s.open && t.news == 0)) || s.whole && s.form == exhausted:
+	case s.whole && (cur.kind == begin && s.isWhole(rep, t) || s.form == exhausted):
 		return s.wholeList(ctx, cur, ans, t)
-	case cur.kind == begin && s.overLimit > 0 && !s.links(rep) && s.mayBeCut(rep):
+	}
+	return s.unannounced(ctx, cur, ans, t)
+}
+
+// isWhole reports whether a first page without n is known to be the list.
+func (s *tagsList) isWhole(rep reply, t *pageTags) bool {
+	if s.refusedLast {
+		return true
+	}
+	return !s.wholeMayBeCut(rep) && (s.seen.ByKeys() || rep.Entries > defaultPageSize || !s.open || t.news > 0)
+}
+
+// unannounced says what follows a page, without a Link, that shows in no other way
+// whether the list goes on.
+func (s *tagsList) unannounced(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
+	rep := ans.reply
+	switch {
+	case cur.kind == begin && s.overLimit > 0 && t.number > 0 && !s.links(rep) && s.mayBeCut(rep):
 		s.n, s.overLimit, s.overKnown = lower(s.overLimit), 0, true
 		ans.next = s.relist(false)
-	case full && s.opaque && cur.kind == announced:
+	case s.full && s.opaque && cur.kind == announced:
 		return s.ended(ctx, cur, ans, "the last page has no Link, and the registry's cursors are no tags")
 	case s.altered(cur, rep) && s.seen.Unproven() && (s.aside != nil || !s.compared && s.mayComeWhole(s.repo.String())):
 		// The list without n may tell both that nothing is lost and where it ends.
 		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, back: s.after(asked), aside: s.aside}
 		s.compared, s.aside = true, nil
-	case full, cur.kind == asked, cur.kind == sought, s.altered(cur, rep):
-		ans.next = s.after(asked)
+	case s.full, cur.kind == asked, cur.kind == sought, s.altered(cur, rep):
+		return s.ask(ctx, ans, s.after(asked)), nil
 	case s.links(rep) && rep.Entries == 0:
 		return s.ended(ctx, cur, ans, "the last page is empty and has no Link")
 	case s.links(rep) && cur.kind == announced:
 		return s.ended(ctx, cur, ans, "the last page has no Link")
-	case rep.Entries > 0 && (s.stepped || s.mayBeCut(rep)):
-		ans.next = s.after(asked)
+	case t.number == 1 && !s.compared && s.mayBeCut(rep):
+		// No answer to what comes after the only tag would show that it was understood.
+		s.compared = true
+		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: "the only page has one tag, and there is no Link"}
+	case t.number > 0 && (s.stepped || s.mayBeCut(rep)):
+		return s.ask(ctx, ans, s.afterOnly()), nil
+	case s.announces():
+		return s.ended(ctx, cur, ans, "the only page has no Link, which this registry sends where there is more")
+	case t.number == 0:
+		return s.ended(ctx, cur, ans, "the list without n is empty too")
 	default:
-		return s.ended(ctx, cur, ans, fmt.Sprintf("the only page has no Link, and %d is no size at which lists are cut", rep.Entries))
-	}
-	if ans.next != nil && ans.next.kind == asked {
-		s.speaks(ctx, nil, ans, full)
-		if s.answered {
-			ans.seek = s.seek(ans.next.url)
-		}
+		return s.ended(ctx, cur, ans, fmt.Sprintf("the only answer has no Link, and %d entries are more than a page", rep.Entries))
 	}
 	return ans, nil
+}
+
+// firstOfNone begins the list anew after a first page without a tag: an n over its
+// limit may be answered with nothing. That is asked about without n, and where it was
+// so with a smaller n.
+func (s *tagsList) firstOfNone(ans answer) answer {
+	if ans.Entries == 0 && s.overKnown && lower(s.n) > 0 {
+		s.n = lower(s.n)
+	} else if s.n, s.stepped = 0, true; !s.overKnown {
+		s.overLimit = nOf(ans.asked)
+	}
+	ans.next = s.relist(false)
+	return ans
+}
+
+// ask goes on with a question. Once one was understood, several parts of the list
+// can be read so.
+func (s *tagsList) ask(ctx context.Context, ans answer, question *cursor) answer {
+	ans.next = question
+	s.speaks(ctx, nil, ans, s.full)
+	if s.answered {
+		ans.seek = s.seek(question.url)
+	}
+	return ans
+}
+
+// isLong reports whether a page is as long as pages are, so that more may follow it
+// though it ends with the last tag.
+func (s *tagsList) isLong(cur *cursor, rep reply, t *pageTags) bool {
+	entries, n := rep.Entries, nOf(rep.asked)
+	if t.number > 0 && t.first == cur.after {
+		entries-- // some begin a page with last itself
+	}
+	longest, known := s.longestOf[n]
+	switch {
+	case !known && n == 0:
+		return entries > 1 // how long its pages are without n is not known
+	case !known:
+		longest = s.longest
+	}
+	return n > 0 && entries == n || entries >= longest
 }
 
 // links reports whether the registry has sent Links in answers to such requests:
@@ -646,7 +716,7 @@ func (s *tagsList) speaks(ctx context.Context, link *url.URL, ans answer, full b
 	case s.linked != [2]bool{}:
 		return
 	case !full:
-		because = fmt.Sprintf("there is no Link, and %d is a size at which lists are cut", ans.Entries)
+		because = "there is no Link, and the page may have been cut all the same"
 	}
 	s.tellDialect(ctx, is, because)
 }

@@ -98,6 +98,7 @@ func TestInvalidNameIsNotAskedTwice(t *testing.T) {
 
 // Docker Hub gives up with 504 on large pages of its largest repositories.
 func TestDockerHubTimesOutOnLargePages(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, from := range []int{1, 2, 3} { // on the first page, and on later ones
 			ref, r, network := mock(t, "hub", "a/b", 25_000)
@@ -216,7 +217,7 @@ func TestDistributionOnS3LosesTags(t *testing.T) {
 	}
 	ref, r, network := mock(t, "dist312s3", "a/b", 4000)
 	mustList(t, anonymous(network), ref, r, "a/b")
-	assert.Equal(t, "", requests(r)[len(r.Requests())-1], "without n")
+	assert.Contains(t, requests(r), "", "without n")
 
 	var streamed []string
 	for tag, err := range anonymous(network).Tags(t.Context(), ref) {
@@ -259,6 +260,7 @@ func TestOrderAndCursorDisagreeInEveryPage(t *testing.T) {
 // zot answers 404, without a body, to a last that does not exist, and so to a
 // Link whose tag was deleted meanwhile.
 func TestZotDeletedCursor(t *testing.T) {
+	t.Parallel()
 	for _, deleted := range []int{1, 2, 3, 50, 900} {
 		ref, r, network := mock(t, "zot", "a/b", 3500)
 		list := r.Tags("a/b")
@@ -322,7 +324,7 @@ func TestCloudflareEmptyLast(t *testing.T) {
 
 // go-containerregistry sends no Link, and begins anew after the last tag.
 func TestGoContainerRegistryBeginsAnew(t *testing.T) {
-	for n, requests := range map[int]int{999: 1, 1000: 2, 1001: 3, 2000: 4, 3000: 5} { // the last one brings nothing new
+	for n, requests := range map[int]int{999: 2, 1000: 2, 1001: 3, 2000: 4, 3000: 5} { // the last one brings nothing new
 		ref, r, network := mock(t, "ggcr", "a/b", n)
 		mustList(t, anonymous(network), ref, r, "a/b")
 		assert.Equal(t, requests, len(r.Requests()), "%d tags", n)
@@ -344,10 +346,11 @@ func TestRoundPages(t *testing.T) {
 		{"64 of 200", "ggcr", 64, 200, 5},
 		{"100 of 300", "ggcr", 100, 300, 5},
 		{"100 of 350", "ggcr", 100, 350, 5}, // the last page is round too
-		{"odd cap", "ggcr", 73, 73, 1},      // nothing to suspect
+		{"73 of 73", "ggcr", 73, 73, 2},     // any size may be a cap
+		{"73 of 200", "ggcr", 73, 200, 4},
 		{"512 of 1000", "trow", 512, 1000, 3},
-		{"200 and no cap", "dist28", 0, 200, 4}, // some send a Link for n=200
-		{"201 and no cap", "dist28", 0, 201, 1},
+		{"200 and no cap", "dist28", 0, 200, 3}, // last is not looked at, with n and without
+		{"201 and no cap", "dist28", 0, 201, 3},
 		{"last is refused with 405", "ecr", 0, 500, 5},
 		{"last is refused with 404", "zot", 0, 250, 2},
 	} {
@@ -380,7 +383,11 @@ func TestArtifactRegistryCutsAtN(t *testing.T) {
 			}
 			r := regtest.New(p).Push("a/b", pushed(n)...)
 			mustList(t, anonymous(wire(t).Handle("registry.example", r)), "registry.example/a/b", r, "a/b")
-			assert.LessOrEqual(t, len(r.Requests()), 4, "%v", requests(r))
+			most := 4
+			if refuses && n == 999 {
+				most++ // some send a Link where a page has the n that was asked for
+			}
+			assert.LessOrEqual(t, len(r.Requests()), most, "%v", requests(r))
 		}
 	}
 }
@@ -465,7 +472,7 @@ func TestMillionTagsInOneBody(t *testing.T) {
 		n++
 	}
 	assert.Equal(t, 1_000_000, n)
-	assert.Len(t, network.Sent(), 2, "a round number, so one question more")
+	assert.Len(t, network.Sent(), 3, "a round number, so what comes after it is asked, with n and without")
 }
 
 // A stream of tags in ascending order holds none of them.

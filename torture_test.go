@@ -132,6 +132,7 @@ func TestEachRequestFails(t *testing.T) {
 // Random schedules of faults, on random registries. With -schedules 10000 it is
 // a soak; -seed runs one again.
 func TestRandomFaults(t *testing.T) {
+	t.Parallel()
 	first := *seed
 	if first == 0 {
 		first = rand.Uint64N(1 << 40)

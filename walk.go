@@ -26,9 +26,9 @@ type source interface {
 	// tags of it are known; nil where it does not.
 	unfinished(ctx context.Context) *cursor
 
-	// otherwise is where else the list may be read when its pages lead nowhere;
-	// nil: nowhere.
-	otherwise() *cursor
+	// otherwise is where else the list may be read when its pages lead nowhere, or
+	// why it is known to be complete all the same; nil and "": neither.
+	otherwise() (next *cursor, why string)
 }
 
 // A kind of cursor says what an answer that brings nothing means.
@@ -50,6 +50,7 @@ type cursor struct {
 	after string // the tag after which the page begins; "": none, or not known
 	must  string // the tag that the page has to begin with; "": not known
 	step  int    // how many tags before the end of what was listed after stands
+	stood int    // how many of the last tags are known to stand where they stood
 	place int    // of an offset, the number of tags before the page; 0: it is none
 	entry string // the entry, which is no tag, after which the page begins
 
@@ -297,13 +298,20 @@ func (f *front) turnPage(ctx context.Context, cur *cursor, ans answer, took time
 	return ans.next, met, err
 }
 
-// orOtherwise is where the list goes on that would end with err; it begins anew.
+// orOtherwise is where the list goes on that would end with err: it begins anew, or
+// is known to be complete.
 func (f *front) orOtherwise(ctx context.Context, err error) (*cursor, error) {
-	if next := f.src.otherwise(); next != nil {
+	next, why := f.src.otherwise()
+	switch {
+	case next != nil:
 		f.log().DebugContext(ctx, "listing once more", "because", err.Error())
-		return next, nil
+	case why != "":
+		f.log().DebugContext(ctx, "not going on", "because", err.Error())
+		f.why = why
+	default:
+		return nil, err
 	}
-	return nil, err
+	return next, nil
 }
 
 // takePart hands out what was read ahead of the part that begins here, and says
