@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -60,14 +61,17 @@ var (
 
 func pick[T any](rnd *rand.Rand, of []T) T { return of[rnd.IntN(len(of))] }
 
-// Generate draws a server.
-func Generate(rnd *rand.Rand) *Generated {
+// Generate draws a server. Its page sizes are those that people choose, or any.
+func Generate(rnd *rand.Rand, anySize bool) *Generated {
 	g := &Generated{
 		Default: pick(rnd, generatedDefaults), Max: pick(rnd, generatedMost), Over: pick(rnd, generatedOver),
 		Links: pick(rnd, generatedLinks), Form: pick(rnd, generatedForms),
 		Order: pick(rnd, generatedOrders), Cursor: pick(rnd, generatedCursors), Last: pick(rnd, generatedLast),
 		Null: rnd.IntN(2) == 0, Host: "registry.example", Name: "a/b",
 		rnd: rand.New(rand.NewPCG(rnd.Uint64(), 1)),
+	}
+	if anySize {
+		g.Default, g.Max = min(1000, anyOf(rnd)), anyOf(rnd) // more than 1000 without n is the list
 	}
 	if (g.Order == "age" || g.Order == "random") && g.Cursor == "value" {
 		g.Cursor = pick(rnd, []string{"404", "start", "end", "token", "bytes"}) // there is no value to compare
@@ -78,7 +82,7 @@ func Generate(rnd *rand.Rand) *Generated {
 	if g.Order == "keys" && g.Cursor == "value" {
 		g.Cursor = "bytes" // as distribution on S3 does
 	}
-	if g.Order == "keys" && rnd.IntN(10) > 0 {
+	if g.Order == "keys" && (rnd.IntN(10) > 0 || anySize) {
 		g.Default = 0 // so does it
 	}
 	if g.Form == "n=0" && g.Last == "without n" {
@@ -87,8 +91,26 @@ func Generate(rnd *rand.Rand) *Generated {
 	if g.Last == "never" && g.Cursor != "token" && g.Cursor != "offset" {
 		g.Links = "never" // a Link that its own server does not look at leads nowhere
 	}
-	g.Fill(rnd, g.size(rnd))
+	n := g.size(rnd)
+	for _, page := range []int{g.Default, g.Max} {
+		if page > 0 && anySize {
+			n = min(n, 40*page)
+		}
+	}
+	g.Fill(rnd, n)
 	return g
+}
+
+// anyOf draws a page size from 2 to 3000, small ones as often as large ones, or none.
+func anyOf(rnd *rand.Rand) int {
+	if rnd.IntN(5) == 0 {
+		return 0
+	}
+	n := int(2 * math.Pow(1500, rnd.Float64()))
+	if n > 1000 {
+		n -= n % 50
+	}
+	return n
 }
 
 // size draws the length of a list, mostly one near the ends of its pages.
@@ -197,6 +219,12 @@ func (g *Generated) Stable() []string {
 	tags := slices.DeleteFunc(slices.Clone(g.list), func(tag string) bool { return g.moving[tag] })
 	slices.Sort(tags)
 	return tags
+}
+
+// Tiny reports whether a page may have so few tags that all of them may have moved
+// when the next one is asked for.
+func (g *Generated) Tiny() bool {
+	return g.Default > 0 && g.Default < 8 || g.Max > 0 && g.Max < 8
 }
 
 // Reset forgets what was asked.
