@@ -42,7 +42,7 @@ func TestQuayHangsByOneCall(t *testing.T) {
 func TestArrows(t *testing.T) {
 	const module = "github.com/ocitags/ocitags"
 	arrows := map[string]string{
-		"":                         "bound challenge dedup dockerconfig order origin reference retry scan taglist token weblink",
+		"":                         "bound challenge dedup dockerconfig order origin reference retry split taglist token weblink",
 		"/bound":                   "",
 		"/challenge":               "field",
 		"/dedup":                   "",
@@ -55,7 +55,7 @@ func TestArrows(t *testing.T) {
 		"/reference":               "origin",
 		"/regtest":                 "",
 		"/retry":                   "",
-		"/scan":                    "order",
+		"/split":                   "order",
 		"/taglist":                 "",
 		"/token":                   "bound challenge",
 		"/weblink":                 "field",

@@ -12,7 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/ocitags/ocitags/internal/order"
-	"github.com/ocitags/ocitags/internal/scan"
+	"github.com/ocitags/ocitags/internal/split"
 )
 
 const (
@@ -30,28 +30,28 @@ const (
 )
 
 // A scanner reads ahead: other parts of the list than the one whose turn it is,
-// where a registry can begin anywhere. internal/scan says where parts begin and
+// where a registry can begin anywhere. internal/split says where parts begin and
 // where they meet; here is what runs them. A nil scanner does nothing.
 type scanner struct {
 	l    *listing
 	seek func(last string) *part
 
 	mu      sync.Mutex
-	plan    *scan.Plan
-	parts   map[*scan.Chain]*part // those that are of use
-	turn    *part                 // what is handed out
-	lanes   int                   // requests that may be in flight
-	busy    int                   // that are
-	overlap int                   // tags that will come once more, at the start of the next part
-	pages   []Page                // that came ahead, and are not reported yet
-	over    bool                  // no other part will begin
+	plan    *split.Planner
+	parts   map[*split.Range]*part // those that are of use
+	turn    *part                  // what is handed out
+	lanes   int                    // requests that may be in flight
+	busy    int                    // that are
+	overlap int                    // tags that will come once more, at the start of the next part
+	pages   []Page                 // that came ahead, and are not reported yet
+	over    bool                   // no other part will begin
 }
 
 // A part is a chain that reads ahead. When its turn has come the front goes on
 // where it ends.
 type part struct {
 	s     *scanner
-	at    *scan.Chain
+	at    *split.Range
 	pages plainPages
 	next  *cursor // of the next page; nil: there is none
 	page  []string
@@ -135,10 +135,10 @@ func newScanner(ctx context.Context, f *front, seek func(last string) *part) *sc
 	if f.repo.Host == "quay.io" {
 		f.lanes = min(f.lanes, quayLanes)
 	}
-	var plan *scan.Plan
-	var at *scan.Chain
+	var plan *split.Planner
+	var at *split.Range
 	if len(f.page) <= maxScanned {
-		plan, at = scan.New(f.page)
+		plan, at = split.New(f.page)
 	}
 	if plan == nil {
 		f.lanes = 1 // no later page mends it
@@ -148,7 +148,7 @@ func newScanner(ctx context.Context, f *front, seek func(last string) *part) *sc
 	f.log().DebugContext(ctx, "reading several parts of the list at once", "because", "its tags are sorted, and the cursor is one of them", "order", plan.Order())
 	s := &scanner{l: f.listing, seek: seek, plan: plan, lanes: f.lanes, busy: 1}
 	s.turn = &part{s: s, at: at}
-	s.parts = map[*scan.Chain]*part{at: s.turn}
+	s.parts = map[*split.Range]*part{at: s.turn}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fill(ctx)
@@ -160,7 +160,7 @@ func (s *scanner) fill(ctx context.Context) {
 	for s.busy < s.lanes && s.room() && ctx.Err() == nil {
 		p := s.rested()
 		if p == nil {
-			at := s.plan.Cut(s.lanes)
+			at := s.plan.Split(s.lanes)
 			if at == nil {
 				return
 			}
@@ -248,12 +248,12 @@ func (s *scanner) settle(ctx context.Context) {
 			delete(s.parts, at)
 		}
 	}
-	if why := s.plan.Off(); why == scan.Over {
+	if why := s.plan.Off(); why == split.Over {
 		s.over = true
-	} else if why != scan.None && !s.over {
+	} else if why != split.None && !s.over {
 		s.over = true
 		s.l.log().DebugContext(ctx, "reading one page after the other", "because", string(why))
-		if why != scan.Disorder {
+		if why != split.Disorder {
 			s.l.client.learn(s.l.home.Host, func(h *habits) { h.linear = true })
 		}
 	}
@@ -326,7 +326,7 @@ func (s *scanner) lead(ctx context.Context, f *front, cur *cursor, ans answer) (
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(f.page) > maxScanned {
-		s.plan.Stop(scan.Disorder)
+		s.plan.Stop(split.Disorder)
 		f.page = nil
 	}
 	tags := cur.beyond(f.page)
@@ -398,6 +398,6 @@ func (s *scanner) stop() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.plan.Stop(scan.Over)
+	s.plan.Stop(split.Over)
 	s.settle(context.Background())
 }

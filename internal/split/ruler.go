@@ -1,4 +1,4 @@
-package scan
+package split
 
 import (
 	"math/big"
@@ -59,7 +59,7 @@ func isDigit(b byte) bool  { return '0' <= b && b <= '9' }
 func isLetter(b byte) bool { return 'a' <= b && b <= 'z' }
 
 // ruler makes one of the samples.
-func (p *Plan) ruler() *ruler {
+func (p *Planner) ruler() *ruler {
 	r := &ruler{o: p.orders[0]}
 	for _, tag := range p.samples {
 		key := r.o.Key(tag)

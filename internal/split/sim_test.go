@@ -1,4 +1,4 @@
-package scan
+package split
 
 import (
 	"container/heap"
@@ -24,7 +24,7 @@ type simulation struct {
 type event struct {
 	at     float64
 	k      int
-	c      *Chain
+	c      *Range
 	cursor string
 	page   page
 }
@@ -105,10 +105,10 @@ func (s *simulation) scan(k int) (tags []string, off Reason) {
 		}
 		return tags, Disorder
 	}
-	held := map[*Chain][]string{front: first.tags}
-	stuck := map[*Chain]string{} // chains that failed, and their cursors
+	held := map[*Range][]string{front: first.tags}
+	stuck := map[*Range]string{} // ranges that failed, and their cursors
 	turn, busy := front, 0
-	start := func(c *Chain, cursor string) {
+	start := func(c *Range, cursor string) {
 		took := 1.0
 		if s.rnd != nil && !s.steady {
 			took = 0.5 + s.rnd.Float64()
@@ -120,7 +120,7 @@ func (s *simulation) scan(k int) (tags []string, off Reason) {
 	start(front, first.next)
 	for {
 		for busy < k {
-			c := plan.Cut(k)
+			c := plan.Split(k)
 			if c == nil {
 				break
 			}

@@ -1,4 +1,4 @@
-package scan
+package split
 
 import (
 	"flag"
@@ -276,16 +276,16 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// What the list becomes while it is read: the chain in front goes on wherever the
+// What the list becomes while it is read: the range in front goes on wherever the
 // one behind it is not what comes next.
 func TestListsThatChange(t *testing.T) {
 	const size = 50
 	list := shapes[0].make(rand.New(rand.NewPCG(1, 1)), 1000)
 	slices.Sort(list)
-	// plan has read the first page, and cut once; from is what its chain finds.
-	plan := func(t *testing.T) (p *Plan, a, c *Chain, from int) {
+	// plan has read the first page, and cut once; from is what its range finds.
+	plan := func(t *testing.T) (p *Planner, a, c *Range, from int) {
 		p, a = New(list[:size])
-		c = p.Cut(4)
+		c = p.Split(4)
 		require.NotNil(t, c)
 		from, _ = slices.BinarySearch(list, c.Start())
 		require.Greater(t, from, 2*size)
@@ -330,9 +330,9 @@ func TestListsThatChange(t *testing.T) {
 	t.Run("nothing where there was something behind", func(t *testing.T) {
 		p, _, c, from := plan(t)
 		p.Page(c, list[from:from+size], true)
-		between := p.Cut(4)
+		between := p.Split(4)
 		for between != nil && p.Next(between) != c {
-			between = p.Cut(4)
+			between = p.Split(4)
 		}
 		require.NotNil(t, between)
 		_, on := p.Page(between, nil, false)
@@ -343,7 +343,7 @@ func TestListsThatChange(t *testing.T) {
 	})
 	t.Run("something where there was nothing", func(t *testing.T) {
 		p, a, c, _ := plan(t)
-		other := p.Cut(4)
+		other := p.Split(4)
 		require.NotNil(t, other)
 		first, last := c, other
 		if p.Next(first) != last {

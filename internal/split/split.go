@@ -1,18 +1,18 @@
-// Package scan plans how one list is read from several places at once.
+// Package split plans how one list is read from several places at once.
 //
 // A registry whose last is a value to compare with answers what comes after any
 // string, tag or not. So the list can be cut where nobody has read yet, and each
-// part be read by a chain of pages of its own. Where the parts meet nothing is
-// taken on trust: a chain reads on until its page holds the first tag of another
-// chain, and goes on exactly as that other one began. A chain that meets none
-// reads to the end of the list. So the parts together hold what one chain would
+// part be read by a range of pages of its own. Where the parts meet nothing is
+// taken on trust: a range reads on until its page holds the first tag of another
+// range, and goes on exactly as that other one began. A range that meets none
+// reads to the end of the list. So the parts together hold what one range would
 // have read alone, as long as each answer is a suffix of one and the same list;
 // the order of tags serves only to choose where to cut, and to see early what
 // is of no use.
 //
-// A Plan decides; it asks for nothing by itself, knows no clock and starts no
+// A Planner decides; it asks for nothing by itself, knows no clock and starts no
 // goroutine. It is not safe for concurrent use.
-package scan
+package split
 
 import (
 	"slices"
@@ -20,11 +20,11 @@ import (
 	"github.com/ocitags/ocitags/internal/order"
 )
 
-// A Chain reads the list from one place on.
-type Chain struct {
+// A Range reads the list from one place on.
+type Range struct {
 	start string // it reads what comes after this; "": the list from its start
 
-	prev, next *Chain
+	prev, next *Range
 	opening    []string // its first page
 	from, last string   // the first and the last tag of its latest page
 	count      int      // tags in its latest page
@@ -38,31 +38,31 @@ type state int
 const (
 	asked state = iota // nothing has come yet
 	reading
-	ended // at the chain after it, or at the end of the list
+	ended // at the range after it, or at the end of the list
 	gone  // of no use
 )
 
 // Start is what to send as last in the first request.
-func (c *Chain) Start() string { return c.start }
+func (c *Range) Start() string { return c.start }
 
-// Last is the last tag of its latest page but for one that met another chain;
+// Last is the last tag of its latest page but for one that met another range;
 // "": there is none.
-func (c *Chain) Last() string { return c.last }
+func (c *Range) Last() string { return c.last }
 
-// Ended says that the chain has come to where the next one begins, or to the
+// Ended says that the range has come to where the next one begins, or to the
 // end of the list.
-func (c *Chain) Ended() bool { return c.state == ended }
+func (c *Range) Ended() bool { return c.state == ended }
 
-// Gone says that the chain is of no use: neither is what it has brought.
-func (c *Chain) Gone() bool { return c.state == gone }
+// Gone says that the range is of no use: neither is what it has brought.
+func (c *Range) Gone() bool { return c.state == gone }
 
-// A Plan is the reading of one list.
-type Plan struct {
+// A Planner is the reading of one list.
+type Planner struct {
 	orders []order.Order // those that the list may have, the likeliest first
 	head   string        // the first tag of the list
-	first  *Chain        // of the list
-	front  *Chain        // the first that has not ended
-	heads  map[string]*Chain
+	first  *Range        // of the list
+	front  *Range        // the first that has not ended
+	heads  map[string]*Range
 	edge   string // nothing comes after it; "": not known
 	size   int    // the most tags in one page
 
@@ -76,7 +76,7 @@ type Plan struct {
 	off    Reason
 }
 
-// A Reason says why a Plan makes no more cuts.
+// A Reason says why a Planner makes no more cuts.
 type Reason string
 
 // The reasons. All but Disorder and Over are habits of the registry, and hold for its
@@ -91,12 +91,12 @@ const (
 	Over      Reason = "the list has come to its end, or is begun anew"
 )
 
-// New begins with the chain that has read the first page of a list, and its
+// New begins with the range that has read the first page of a list, and its
 // tags. There is nothing to plan, and nil is returned, where they are in no
 // known order.
-func New(tags []string) (*Plan, *Chain) {
-	c := &Chain{state: reading}
-	p := &Plan{orders: order.Known, first: c, front: c, heads: map[string]*Chain{}}
+func New(tags []string) (*Planner, *Range) {
+	c := &Range{state: reading}
+	p := &Planner{orders: order.Known, first: c, front: c, heads: map[string]*Range{}}
 	if len(tags) < 2 || !p.sorted("", tags) {
 		return nil, nil
 	}
@@ -106,18 +106,18 @@ func New(tags []string) (*Plan, *Chain) {
 }
 
 // Off says why no more cuts are made, or None.
-func (p *Plan) Off() Reason { return p.off }
+func (p *Planner) Off() Reason { return p.off }
 
 // Order names the order that the list seems to have.
-func (p *Plan) Order() string { return p.orders[0].Name }
+func (p *Planner) Order() string { return p.orders[0].Name }
 
-// Next is the chain that goes on where c has ended, nil at the end of the list.
-func (p *Plan) Next(c *Chain) *Chain { return c.next }
+// Next is the range that goes on where c has ended, nil at the end of the list.
+func (p *Planner) Next(c *Range) *Range { return c.next }
 
-// Page takes what a chain's request brought, more being whether another page is
-// announced. keep is how many of the tags are this chain's own, the rest being
-// those of the chain after it; on says whether it reads on.
-func (p *Plan) Page(c *Chain, tags []string, more bool) (keep int, on bool) {
+// Page takes what a range's request brought, more being whether another page is
+// announced. keep is how many of the tags are this range's own, the rest being
+// those of the range after it; on says whether it reads on.
+func (p *Planner) Page(c *Range, tags []string, more bool) (keep int, on bool) {
 	if c.state == gone {
 		p.wasted++
 		return 0, false
@@ -130,7 +130,7 @@ func (p *Plan) Page(c *Chain, tags []string, more bool) (keep int, on bool) {
 		c.state = reading
 		return p.last(c, tags, more)
 	}
-	if c.state == asked && !p.born(c, tags) {
+	if c.state == asked && !p.accept(c, tags) {
 		return 0, false
 	}
 	if p.off == None && p.edge != "" && len(tags) > 0 && p.compare(tags[len(tags)-1], p.edge) > 0 {
@@ -142,7 +142,7 @@ func (p *Plan) Page(c *Chain, tags []string, more bool) (keep int, on bool) {
 	for i, tag := range tags {
 		if o := p.heads[tag]; o != nil && o.after(c) {
 			if !o.continues(tags[i:]) {
-				p.drop(o)
+				p.remove(o)
 				continue
 			}
 			p.join(c, o)
@@ -154,12 +154,12 @@ func (p *Plan) Page(c *Chain, tags []string, more bool) (keep int, on bool) {
 }
 
 // last is Page for a page without a seam.
-func (p *Plan) last(c *Chain, tags []string, more bool) (int, bool) {
+func (p *Planner) last(c *Range, tags []string, more bool) (int, bool) {
 	if more {
 		return len(tags), true
 	}
 	for c.next != nil && c.next.state == asked {
-		p.drop(c.next)
+		p.remove(c.next)
 	}
 	if c.next != nil { // the list has no end where others have read more
 		p.Stop(EndsEarly)
@@ -171,43 +171,43 @@ func (p *Plan) last(c *Chain, tags []string, more bool) (int, bool) {
 	return len(tags), false
 }
 
-// Edge says that a chain has brought a page behind which nothing is announced.
+// Edge says that a range has brought a page behind which nothing is announced.
 // That is no evidence of the end of the list, but a reason to make no cut there.
-func (p *Plan) Edge(c *Chain) {
+func (p *Planner) Edge(c *Range) {
 	if c.state == reading && !c.beforeOther() && (p.edge == "" || p.compare(c.last, p.edge) > 0) {
 		p.edge = c.last
 	}
 }
 
-// Refused says that the registry answered the first request of a chain with an
-// error that means its last: no chain can begin there.
-func (p *Plan) Refused(c *Chain) {
+// Refused says that the registry answered the first request of a range with an
+// error that means its last: no range can begin there.
+func (p *Planner) Refused(c *Range) {
 	if c.state == asked {
 		p.Stop(Refuses)
 	}
 }
 
-// Failed says that a chain's request had no answer. One that has read something
+// Failed says that a range's request had no answer. One that has read something
 // goes on when it is its turn; another was of no use.
-func (p *Plan) Failed(c *Chain) {
+func (p *Planner) Failed(c *Range) {
 	if c.state == asked {
-		p.miss(c)
+		p.reject(c)
 	}
 }
 
 // Stop leaves the rest of the list to the front.
-func (p *Plan) Stop(why Reason) {
+func (p *Planner) Stop(why Reason) {
 	if p.off == None {
 		p.off = why
 	}
 	for p.front != nil && p.front.next != nil {
-		p.drop(p.front.next)
+		p.remove(p.front.next)
 	}
 }
 
 // sorted reports whether tags go on after last in some known order. That of the
 // pages before is tried first, and then those that are less likely.
-func (p *Plan) sorted(last string, tags []string) bool {
+func (p *Planner) sorted(last string, tags []string) bool {
 	for i, o := range p.orders {
 		if isSorted(o, last, tags) {
 			p.orders = p.orders[i:]
@@ -227,15 +227,15 @@ func isSorted(o order.Order, prev string, tags []string) bool {
 	return true
 }
 
-func (p *Plan) compare(a, b string) int { return p.orders[0].Compare(a, b) }
+func (p *Planner) compare(a, b string) int { return p.orders[0].Compare(a, b) }
 
-// born takes the first page of a chain, and reports whether it is of use.
-func (p *Plan) born(c *Chain, tags []string) bool {
+// accept takes the first page of a range, and reports whether it is of use.
+func (p *Planner) accept(c *Range, tags []string) bool {
 	if len(tags) == 0 {
 		if !c.beforeOther() && (p.edge == "" || p.compare(c.start, p.edge) < 0) {
 			p.edge = c.start
 		}
-		p.empty(c)
+		p.rejectEmpty(c)
 		return false
 	}
 	head := tags[0]
@@ -247,7 +247,7 @@ func (p *Plan) born(c *Chain, tags []string) bool {
 		p.Stop(Ignores)
 		return false
 	case p.compare(head, c.before().last) <= 0: // has been passed meanwhile
-		p.miss(c)
+		p.reject(c)
 		return false
 	}
 	for o := c.next; o != nil; o = o.next {
@@ -256,11 +256,11 @@ func (p *Plan) born(c *Chain, tags []string) bool {
 		}
 		if head == o.opening[0] { // nothing stands between both
 			c.next.start = c.start
-			p.empty(c)
+			p.rejectEmpty(c)
 			return false
 		}
 		if p.compare(head, o.opening[0]) > 0 {
-			p.miss(c)
+			p.reject(c)
 			return false
 		}
 		break
@@ -270,16 +270,16 @@ func (p *Plan) born(c *Chain, tags []string) bool {
 	return true
 }
 
-// before is the chain in front of c, of those that have read something.
-func (c *Chain) before() *Chain {
+// before is the range in front of c, of those that have read something.
+func (c *Range) before() *Range {
 	for c = c.prev; c.state == asked; {
 		c = c.prev
 	}
 	return c
 }
 
-// beforeOther reports whether another chain has read something behind c.
-func (c *Chain) beforeOther() bool {
+// beforeOther reports whether another range has read something behind c.
+func (c *Range) beforeOther() bool {
 	for o := c.next; o != nil; o = o.next {
 		if o.state != asked {
 			return true
@@ -288,9 +288,9 @@ func (c *Chain) beforeOther() bool {
 	return false
 }
 
-// continues reports whether the rest of a page is how the chain began, as far as
+// continues reports whether the rest of a page is how the range began, as far as
 // its first page goes.
-func (c *Chain) continues(rest []string) bool {
+func (c *Range) continues(rest []string) bool {
 	if c.state == ended && c.next == nil && c.pages == 1 && len(rest) > len(c.opening) {
 		return false // it came to the end of the list before
 	}
@@ -299,24 +299,24 @@ func (c *Chain) continues(rest []string) bool {
 }
 
 // join ends c where o begins.
-func (p *Plan) join(c, o *Chain) {
+func (p *Planner) join(c, o *Range) {
 	for c.next != o {
-		p.drop(c.next)
+		p.remove(c.next)
 	}
 	delete(p.heads, o.opening[0])
 	p.joined++
 	p.finish(c)
 }
 
-func (p *Plan) finish(c *Chain) {
+func (p *Planner) finish(c *Range) {
 	c.state = ended
 	for p.front != nil && p.front.state == ended {
 		p.front = p.front.next
 	}
 }
 
-// advance takes a page of a chain that reads on.
-func (p *Plan) advance(c *Chain, tags []string) {
+// advance takes a page of a range that reads on.
+func (p *Planner) advance(c *Range, tags []string) {
 	if len(tags) == 0 {
 		return
 	}
@@ -332,7 +332,7 @@ func (p *Plan) advance(c *Chain, tags []string) {
 	// What was passed without a seam has been deleted since, or was never right.
 	for o := c.next; o != nil; o = o.next {
 		if o.state != asked && p.compare(o.opening[0], c.last) <= 0 {
-			p.drop(o)
+			p.remove(o)
 		}
 	}
 }
@@ -350,7 +350,7 @@ const (
 )
 
 // sample keeps some tags of a page, instead of the oldest ones.
-func (p *Plan) sample(tags []string) {
+func (p *Planner) sample(tags []string) {
 	for i := range perPage {
 		tag := tags[i*len(tags)/perPage]
 		if len(p.samples) < maxSamples {
@@ -362,26 +362,26 @@ func (p *Plan) sample(tags []string) {
 	}
 }
 
-// miss drops a chain that was asked for and brought nothing of use.
-func (p *Plan) miss(c *Chain) {
+// reject removes a range that was asked for and brought nothing of use.
+func (p *Planner) reject(c *Range) {
 	p.wasted++
-	p.drop(c)
+	p.remove(c)
 }
 
-// empty is miss where nothing was found behind a cut. Then there is likely to be
+// rejectEmpty is reject where nothing was found behind a cut. Then there is likely to be
 // nothing either where the keys begin to differ, and the next cut is made behind
 // that: "perl-" has many, but "perl9" has none.
-func (p *Plan) empty(c *Chain) {
+func (p *Planner) rejectEmpty(c *Range) {
 	left := c.before()
 	key := p.orders[0].Key(left.last)
 	if n := commonPrefix(key, p.orders[0].Key(c.start)); n < len(key) {
 		left.within = key[:n+1]
 	}
-	p.miss(c)
+	p.reject(c)
 }
 
-// drop takes a chain out, and what it has read is wasted.
-func (p *Plan) drop(c *Chain) {
+// remove takes a range out, and what it has read is wasted.
+func (p *Planner) remove(c *Range) {
 	p.wasted += c.pages
 	p.read -= c.pages
 	if len(c.opening) > 0 && p.heads[c.opening[0]] == c {
@@ -398,7 +398,7 @@ func (p *Plan) drop(c *Chain) {
 }
 
 // after reports whether c stands behind o in the list.
-func (c *Chain) after(o *Chain) bool {
+func (c *Range) after(o *Range) bool {
 	for o = o.next; o != nil; o = o.next {
 		if o == c {
 			return true

@@ -1,4 +1,4 @@
-package scan
+package split
 
 import (
 	"math"
@@ -14,9 +14,9 @@ const (
 	freeWaste = 6
 	wasteRate = 0.16
 
-	// worthwhile is how many pages have to be left behind a chain for a cut when
+	// worthwhile is how many pages have to be left behind a range for a cut when
 	// all lanes are busy; with fewer busy ones it is less. againWorthwhile is
-	// for another cut behind a chain before the first one is answered.
+	// for another cut behind a range before the first one is answered.
 	worthwhile      = 2.5
 	againWorthwhile = 3
 
@@ -27,10 +27,10 @@ const (
 	further = 3
 )
 
-// Cut begins another chain where most seems to be left to read, lanes being how
+// Split begins another range where most seems to be left to read, lanes being how
 // many requests there may be at once. It returns nil where that would not be
 // worth a request.
-func (p *Plan) Cut(lanes int) *Chain {
+func (p *Planner) Split(lanes int) *Range {
 	if p.off != None {
 		return nil
 	}
@@ -49,7 +49,7 @@ func (p *Plan) Cut(lanes int) *Chain {
 	}
 	r := p.ruler()
 	average := p.average(r)
-	var best *Chain
+	var best *Range
 	found := gap{left: worthwhile * float64(active) / float64(lanes)}
 	for c := p.front; c != nil; c = c.next {
 		if c.state != reading {
@@ -70,7 +70,7 @@ func (p *Plan) Cut(lanes int) *Chain {
 	if !ok || p.compare(at, best.last) <= 0 {
 		return nil
 	}
-	c := &Chain{start: at, within: best.within, prev: best, next: best.next}
+	c := &Range{start: at, within: best.within, prev: best, next: best.next}
 	if c.next != nil {
 		c.next.prev = c
 	}
@@ -78,21 +78,21 @@ func (p *Plan) Cut(lanes int) *Chain {
 	return c
 }
 
-// A gap is what is left to read behind a chain.
+// A gap is what is left to read behind a range.
 type gap struct {
 	left float64  // pages, apart from the one that is being read; a guess
 	cut  *big.Int // the middle of them
 	end  *big.Int
 	by   *ruler // that cut and end are measured on
-	path *ruler // of the chain's last tag
+	path *ruler // of the range's last tag
 }
 
-// gap guesses what is left behind a chain, whose last page has shown how dense
+// gap guesses what is left behind a range, whose last page has shown how dense
 // the tags are where it is. What begins like all tags of that page is taken to be
-// as dense, and the rest of the gap as dense as the list is on average. A chain
+// as dense, and the rest of the gap as dense as the list is on average. A range
 // that has just come into a denser part is seen by neither, so what begins
 // almost like the page is taken to be something between both.
-func (p *Plan) gap(r *ruler, c *Chain, average *big.Int) gap {
+func (p *Planner) gap(r *ruler, c *Range, average *big.Int) gap {
 	key := r.o.Key(c.last)
 	path := r.along(key)
 	page := path.page(c.from, c.last, c.count, p.size)
@@ -134,7 +134,7 @@ func (p *Plan) gap(r *ruler, c *Chain, average *big.Int) gap {
 
 // end is where the gap behind c ends, as far as that is known; open says that it
 // is but the end of the ruler.
-func (p *Plan) end(r *ruler, c *Chain) (end *big.Int, open bool) {
+func (p *Planner) end(r *ruler, c *Range) (end *big.Int, open bool) {
 	switch {
 	case c.next != nil:
 		end = r.place(r.o.Key(c.next.start))
@@ -174,7 +174,7 @@ func (g gap) nearest(key string) (tag string, ok bool) {
 }
 
 // average is how much of the ruler a page takes, over the latest ones.
-func (p *Plan) average(r *ruler) *big.Int {
+func (p *Planner) average(r *ruler) *big.Int {
 	sum, n := new(big.Int), 0
 	for _, s := range p.spans {
 		sum.Add(sum, sub(r.place(r.o.Key(s.last)), r.place(r.o.Key(s.from))))
