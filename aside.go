@@ -90,7 +90,7 @@ func (a *aside) isWhole(ctx context.Context, page time.Duration) bool {
 }
 
 // drain hands on what has come and what still comes.
-func (a *aside) drain(ctx context.Context, to taker) (reply, error) {
+func (a *aside) drain(ctx context.Context, to sink) (reply, error) {
 	to.begin(1)
 	for batch := range a.tags {
 		for _, tag := range batch {

@@ -187,7 +187,7 @@ type visit struct {
 }
 
 func (a *authorizer) visit(req *http.Request) *visit {
-	v := &visit{a, req, a.atHome(req), token.Place{Origin: origin.Of(req.URL), Repository: a.repo.Name}, &a.client.auth}
+	v := &visit{a, req, a.toRegistry(req), token.Place{Origin: origin.Of(req.URL), Repository: a.repo.Name}, &a.client.auth}
 	if !v.home {
 		// What a foreign origin is told must not be what the registry is told,
 		// even if a redirect leads back: it gets its own.
@@ -294,11 +294,11 @@ func (e authorizationError) Unwrap() error { return e.error }
 // watchKey is the key of a request's *bound.Watch in its context.
 type watchKey struct{}
 
-// atHome reports whether req goes to the registry that the user named, and has
+// toRegistry reports whether req goes to the registry that the user named, and has
 // not left it on the way: a redirect chain that comes back from elsewhere gets
 // nothing (RFC 9110 §15.4). One from http to https at the same host does not leave
 // it.
-func (a *authorizer) atHome(req *http.Request) bool {
+func (a *authorizer) toRegistry(req *http.Request) bool {
 	for ; ; req = req.Response.Request {
 		if !origin.Same(req.URL, a.home) && !upgrades(a.home, req.URL) {
 			return false
@@ -553,7 +553,7 @@ func (a *authorizer) askOnce(req *http.Request, scope string, answer *token.Answ
 		return 0, failed(err)
 	}
 	defer discard(resp)
-	a.log().DebugContext(ctx, "token request", "method", req.Method, "url", bareURL(req.URL), "status", resp.StatusCode, "duration", time.Since(began))
+	a.log().DebugContext(ctx, "token request", "method", req.Method, "url", withoutSecrets(req.URL), "status", resp.StatusCode, "duration", time.Since(began))
 	body, err := io.ReadAll(&bound.Body{R: io.LimitReader(resp.Body, maxTokenAnswer+1), Watch: watch, Max: maxTokenAnswer + 1})
 	switch {
 	case err != nil:
@@ -562,7 +562,7 @@ func (a *authorizer) askOnce(req *http.Request, scope string, answer *token.Answ
 		e := a.newError(resp, body)
 		e.token = true
 		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
-			e.kind, e.hint = ErrUnauthorized, a.whoAsked()
+			e.kind, e.hint = ErrUnauthorized, a.credentialHint()
 		}
 		return resp.StatusCode, e
 	case len(body) > maxTokenAnswer:

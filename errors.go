@@ -52,11 +52,11 @@ type Error struct {
 	RetryAfter time.Duration // how long the server asked to wait; 0: it did not
 	URL        string        // what was asked, without credentials and query
 
-	method string // of HTTP; "": GET
-	kind   error  // one of the Err variables, or nil
-	hint   string // what else is known of it
-	token  bool   // it was the token server, not the registry
-	misled bool   // it was asked over http and speaks TLS
+	method         string // of HTTP; "": GET
+	kind           error  // one of the Err variables, or nil
+	hint           string // what else is known of it
+	token          bool   // it was the token server, not the registry
+	plainHTTPToTLS bool   // it was asked over http and speaks TLS
 }
 
 // An ErrorCode is one entry of an OCI error body (distribution-spec v1.1.1,
@@ -107,7 +107,7 @@ const maxCodes = 10
 // newError makes an Error of an answer with another status than 200. The
 // authorizer knows what must not be told.
 func (a *authorizer) newError(resp *http.Response, body []byte) *Error {
-	e := &Error{StatusCode: resp.StatusCode, URL: bareURL(resp.Request.URL), method: resp.Request.Method}
+	e := &Error{StatusCode: resp.StatusCode, URL: withoutSecrets(resp.Request.URL), method: resp.Request.Method}
 	for _, c := range reasons(body) {
 		if a.repeatsSecret(resp.Request, c.Code+" "+c.Message) {
 			c = ErrorCode{Message: "(not told: it repeats a credential)"}
@@ -178,10 +178,10 @@ func failure(ctx context.Context, u *url.URL, err error) error {
 	}
 	err = stripURL(err)
 	if strings.Contains(err.Error(), "server response headers exceeded") { // net/http has no variable for it
-		return fmt.Errorf("%w: GET %s: response headers of more than %d bytes", ErrTooLarge, bareURL(u), maxHeader)
+		return fmt.Errorf("%w: GET %s: response headers of more than %d bytes", ErrTooLarge, withoutSecrets(u), maxHeader)
 	}
 	if b, ok := errors.AsType[*bound.Error](err); ok && b.Err == nil || errors.Is(err, taglist.ErrTooLarge) {
-		return fmt.Errorf("%w: GET %s: %w", ErrTooLarge, bareURL(u), err)
+		return fmt.Errorf("%w: GET %s: %w", ErrTooLarge, withoutSecrets(u), err)
 	}
 	if _, ok := errors.AsType[authorizationError](err); ok {
 		return err
@@ -190,9 +190,9 @@ func failure(ctx context.Context, u *url.URL, err error) error {
 		return err
 	}
 	if _, ok := errors.AsType[*bound.Error](err); cut && !ok {
-		return fmt.Errorf("%w: GET %s: %w: %w", ErrInvalidResponse, bareURL(u), errCutShort, err)
+		return fmt.Errorf("%w: GET %s: %w: %w", ErrInvalidResponse, withoutSecrets(u), errCutShort, err)
 	}
-	return fmt.Errorf("GET %s: %w", bareURL(u), err)
+	return fmt.Errorf("GET %s: %w", withoutSecrets(u), err)
 }
 
 // errCutShort is that an answer began as a tag list and did not come to its end.
@@ -209,14 +209,14 @@ func (l *listing) refusal(resp *http.Response, body []byte, bare bool) error {
 		e.kind = ErrRateLimited
 	case http.StatusNotFound:
 		if !bare && l.auth.known.Load() {
-			e.hint = l.whoAsked()
+			e.hint = l.credentialHint()
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		e.kind = ErrUnauthorized
 		if bare {
 			return e
 		}
-		e.hint = l.whoAsked()
+		e.hint = l.credentialHint()
 		// The Hub gives a token for any name, and then turns it down.
 		if l.repo.Host == "docker.io" && strings.Contains(strings.Join(resp.Header.Values("WWW-Authenticate"), ","), "insufficient_scope") {
 			e.hint += "; at Docker Hub this means that the repository does not exist, is private, or is an official image without library/ in front"
@@ -224,7 +224,7 @@ func (l *listing) refusal(resp *http.Response, body []byte, bare bool) error {
 	case http.StatusBadRequest:
 		// In the words of Go, nginx and Apache.
 		if resp.Request.URL.Scheme == "http" && (bytes.Contains(body, []byte("HTTPS")) || bytes.Contains(body, []byte("SSL-enabled"))) {
-			e.hint, e.misled = "this port speaks TLS", true
+			e.hint, e.plainHTTPToTLS = "this port speaks TLS", true
 		}
 	}
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "text/html" && e.Codes == nil && e.hint == "" {
@@ -233,8 +233,8 @@ func (l *listing) refusal(resp *http.Response, body []byte, bare bool) error {
 	return e
 }
 
-// whoAsked says whether a credential was sent.
-func (l *listing) whoAsked() string {
+// credentialHint says whether a credential was sent.
+func (l *listing) credentialHint() string {
 	switch {
 	case l.auth.away.Load() != nil:
 		return "the credential for " + l.repo.Host + " was not sent to " + taglist.Quote(*l.auth.away.Load()) + ", where a redirect led"
@@ -255,9 +255,9 @@ func (l *listing) whoAsked() string {
 	}
 }
 
-// advise adds to an error of this listing what to do about it, where there is
+// withHint adds to an error of this listing what to do about it, where there is
 // more to do than to read it.
-func (l *listing) advise(err error) error {
+func (l *listing) withHint(err error) error {
 	if advice := l.advice(err); advice != "" {
 		return fmt.Errorf("%w; %s", err, advice)
 	}
@@ -281,13 +281,13 @@ func (l *listing) advice(err error) string {
 		return ""
 	case dial != nil && dial.Op == "proxyconnect":
 		return "the proxy comes from HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
-	case refusal != nil && refusal.misled:
+	case refusal != nil && refusal.plainHTTPToTLS:
 		return "write https:// in front of the reference"
 	case errors.Is(err, http.ErrSchemeMismatch), noTLS:
 		return "if it speaks plain HTTP, write http:// in front of the reference"
 	case unknownCA:
 		return "if the authority is one of your own, add it to the system's, or to those of Client.Transport"
-	case l.hostless() && (nameless || errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrNotFound)):
+	case l.looksLikeHost() && (nameless || errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrNotFound)):
 		return "a reference without a host is one at Docker Hub: for another registry write host/name"
 	case nameless:
 		return "check the name of the host, and the network"
@@ -330,9 +330,9 @@ func (l *listing) login() string {
 	return "docker login " + l.repo.Host
 }
 
-// hostless reports whether the reference may have been meant for another
+// looksLikeHost reports whether the reference may have been meant for another
 // registry than Docker Hub: ghcr.io alone is the name of an official image.
-func (l *listing) hostless() bool {
+func (l *listing) looksLikeHost() bool {
 	name, official := strings.CutPrefix(l.repo.String(), "docker.io/library/")
 	return official && (name == "localhost" || strings.Contains(name, "."))
 }

@@ -21,14 +21,14 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 	s.finished = true
 	switch {
 	case s.more || ans.more:
-		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, and no question brings it", ErrLoop, bareURL(ans.asked))
+		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, and no question brings it", ErrLoop, withoutSecrets(ans.asked))
 	case s.whole && s.entries < s.total && s.hadRoom():
 		ans.why = roomyPage
 		return ans, nil
 	case s.whole && s.pages > 1 && s.entries < s.total:
 		return s.orOnePage(ans, s.short(ans, s.entries))
 	case cur.kind == begin && nOf(ans.asked) > s.total && s.total-s.entries > few(s.total):
-		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: a page with room for all tags has %d entries, and %d tags are known: some are missing", ErrInvalidResponse, bareURL(ans.asked), s.entries, s.total))
+		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: a page with room for all tags has %d entries, and %d tags are known: some are missing", ErrInvalidResponse, withoutSecrets(ans.asked), s.entries, s.total))
 	case s.aside != nil: // it costs no request
 		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why, aside: s.aside}
 		s.aside = nil
@@ -179,7 +179,7 @@ func (s *tagsList) one(ctx context.Context, last, why string, add func(tag strin
 }
 
 func (s *tagsList) disagreement(ans answer) error {
-	return fmt.Errorf("%w: GET %s: the registry sorts its pages in one way and continues them in another, so that tags are missing", ErrInvalidResponse, bareURL(ans.asked))
+	return fmt.Errorf("%w: GET %s: the registry sorts its pages in one way and continues them in another, so that tags are missing", ErrInvalidResponse, withoutSecrets(ans.asked))
 }
 
 // ignoresLast reports whether each question was answered with the start of the
@@ -248,7 +248,7 @@ const (
 
 // short is the error for a list without n that lacks known tags.
 func (s *tagsList) short(ans answer, entries int) error {
-	return fmt.Errorf("%w: GET %s: the list without n has %d entries, and %d tags are known: some are missing", ErrInvalidResponse, bareURL(ans.asked), entries, s.total)
+	return fmt.Errorf("%w: GET %s: the list without n has %d entries, and %d tags are known: some are missing", ErrInvalidResponse, withoutSecrets(ans.asked), entries, s.total)
 }
 
 // wholeList takes the list without n, in one page.

@@ -712,7 +712,7 @@ func TestRepetition(t *testing.T) {
 		"nothing":                      {nil, false},
 	} {
 		s := &tagsList{pass: pass{start: start}}
-		p := &pageTags{taker: each(func(string) error { return nil }), start: start}
+		p := &pageTags{sink: each(func(string) error { return nil }), start: start}
 		p.begin(1)
 		stopped := false
 		for _, tag := range test.page {

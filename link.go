@@ -49,7 +49,7 @@ func nextLink(values []string, at *url.URL) (next *url.URL, oddity string, err e
 				return nil, "", err
 			}
 			if !samePlace(u, at) {
-				oddity = "it leads to " + bareURL(u) + ": only its query is followed"
+				oddity = "it leads to " + withoutSecrets(u) + ": only its query is followed"
 			}
 			there := queryOf(u, at)
 			if next != nil && next.RawQuery != there.RawQuery {

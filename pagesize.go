@@ -39,7 +39,7 @@ func refusesSize(status int) bool { return slices.Contains([]int{400, 405, 413, 
 // for a week in 2024 (413 TOO_MANY_TAGS_REQUESTED over 100).
 func (s *tagsList) stepDown(err error) bool {
 	refusal, ok := errors.AsType[*Error](err)
-	if !ok || s.n == 0 || !refusesSize(status(err)) || refusal.misled {
+	if !ok || s.n == 0 || !refusesSize(status(err)) || refusal.plainHTTPToTLS {
 		return false
 	}
 	for _, c := range refusal.Codes {

@@ -11,7 +11,7 @@ import (
 // A pageTags receives the tags of one page. It keeps what is needed to judge the
 // page, and to ask for the next one.
 type pageTags struct {
-	taker
+	sink
 	before order.Seen // the page
 	after  string     // the tag that it was asked for after; "": none, or not known
 	start  []string   // of the list: a page that repeats it brings nothing; nil: none does
@@ -31,7 +31,7 @@ func (t *pageTags) begin(try int) {
 	t.seen, t.first, t.tags, t.top, t.number, t.news = t.before, "", t.tags[:0], t.top[:0], 0, 0
 	t.seen.Page(t.after)
 	t.again = repetition{start: t.start}
-	t.taker.begin(try)
+	t.sink.begin(try)
 }
 
 func (t *pageTags) tag(ctx context.Context, tag string) (bool, error) {
@@ -40,7 +40,7 @@ func (t *pageTags) tag(ctx context.Context, tag string) (bool, error) {
 	}
 	news, err := false, error(nil)
 	if !t.again.goesOn(tag) {
-		news, err = t.taker.tag(ctx, tag)
+		news, err = t.sink.tag(ctx, tag)
 	} else if t.again.isComplete() {
 		return false, errRepeat
 	}

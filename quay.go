@@ -94,7 +94,7 @@ func (q *quay) take(ctx context.Context, cur *cursor, rep reply, t *pageTags) (a
 	return q.ordinary.take(ctx, cur, rep, t)
 }
 
-func (q *quay) newPage(cur *cursor, to taker) *pageTags { return q.ordinary.newPage(cur, to) }
+func (q *quay) newPage(cur *cursor, to sink) *pageTags { return q.ordinary.newPage(cur, to) }
 
 func (q *quay) unfinished(ctx context.Context) *cursor { return q.ordinary.unfinished(ctx) }
 
@@ -215,9 +215,9 @@ func (q *quay) forget() {
 
 func (q *quay) request(page jsonPage) request { return request{url: q.at(page).url, bare: true} }
 
-func (q *quay) page(ctx context.Context, cur *cursor, to reader) (answer, error) {
+func (q *quay) page(ctx context.Context, cur *cursor, to sink) (answer, error) {
 	if cur.json == nil {
-		heard := &hearer{reader: to}
+		heard := &hearer{sink: to}
 		ans, err := q.ordinary.page(ctx, cur, heard)
 		if err == nil && ans.more && !q.refused {
 			q.tellDialect(ctx, jsonDialect, "the answer has_additional")
@@ -266,20 +266,20 @@ func (q *quay) page(ctx context.Context, cur *cursor, to reader) (answer, error)
 // A hearer keeps the tags of an ordinary answer, up to a bound that is more than
 // such pages have: the API has to have them too.
 type hearer struct {
-	reader
+	sink
 	tags []string
 }
 
 func (h *hearer) begin(try int) {
 	h.tags = h.tags[:0]
-	h.reader.begin(try)
+	h.sink.begin(try)
 }
 
 func (h *hearer) tag(ctx context.Context, tag string) (bool, error) {
 	if len(h.tags) < keepRecent {
 		h.tags = append(h.tags, tag)
 	}
-	return h.reader.tag(ctx, tag)
+	return h.sink.tag(ctx, tag)
 }
 
 // stands reports whether the front of the list, read once more, shows that each

@@ -105,10 +105,10 @@ func (s *tagsList) withSmallest(cur *cursor) *cursor {
 // deleted. After that they mean that the registry does not know last.
 const maxGone = 2
 
-// goBack asks what comes after the tag 1, 2, 4, … places before, until a page begins
+// resumeBefore asks what comes after the tag 1, 2, 4, … places before, until a page begins
 // with the tag that has to come there. To a last that does not exist, zot answers
 // 404 with an empty body, and others answer with the start of the list or nothing.
-func (s *tagsList) goBack(ctx context.Context, cur *cursor, rep reply) (answer, error) {
+func (s *tagsList) resumeBefore(ctx context.Context, cur *cursor, rep reply) (answer, error) {
 	step := max(1, cur.step*2)
 	if step >= len(s.recent) {
 		if s.pages == 1 && len(s.recent) == 1 && rep.Entries == 0 && cur.kind == announced { // up to the start of the list
@@ -214,7 +214,7 @@ func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pa
 		s.wholeSeen = without
 		ans.next = s.otherSize()
 	case s.silent && round(s.entries):
-		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: what comes after its last tags is the start of the list with one n, and nothing with another", ErrInvalidResponse, bareURL(ans.asked)))
+		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: what comes after its last tags is the start of the list with one n, and nothing with another", ErrInvalidResponse, withoutSecrets(ans.asked)))
 	default:
 		return s.ended(ctx, cur, ans, "last is not looked at, and the list without n has no tag more")
 	}
@@ -232,7 +232,7 @@ func (s *tagsList) refused(ctx context.Context, cur *cursor, rep reply, code int
 	}
 	s.refusals++
 	if code == http.StatusNotFound && s.refusals <= maxGone && cur.step > 0 && len(s.recent) > 2*cur.step {
-		return s.goBack(ctx, cur, rep) // it may be the tag that is gone
+		return s.resumeBefore(ctx, cur, rep) // it may be the tag that is gone
 	}
 	s.refusedLast, s.strays = true, true
 	switch {
@@ -273,7 +273,7 @@ func (s *tagsList) unfinished(ctx context.Context) *cursor {
 func (s *tagsList) afterEntry(ctx context.Context, cur *cursor, ans answer) (answer, error) {
 	last := ans.Tail
 	if last == "" || cur.entry == last {
-		return ans, fmt.Errorf("%w: GET %s: found %d entries and not one tag, so that nothing says where the list goes on", ErrInvalidResponse, bareURL(ans.asked), ans.Entries)
+		return ans, fmt.Errorf("%w: GET %s: found %d entries and not one tag, so that nothing says where the list goes on", ErrInvalidResponse, withoutSecrets(ans.asked), ans.Entries)
 	}
 	s.warn(ctx, "a page has no tag: asking what comes after its last entry")
 	ans.next = &cursor{url: s.query(s.formSize(), last), kind: asked, entry: last, again: true}

@@ -44,9 +44,9 @@ type reply struct {
 	took     time.Duration // of the last attempt
 }
 
-// read asks for one page and hands its tags to a taker as they arrive. It tries
+// read asks for one page and hands its tags to a sink as they arrive. It tries
 // again, with the whole page, when that may help.
-func (l *listing) read(ctx context.Context, req request, to taker) (reply, error) {
+func (l *listing) read(ctx context.Context, req request, to sink) (reply, error) {
 	attempts := l.attempts()
 	for {
 		if err := l.rest(ctx); err != nil {
@@ -71,10 +71,10 @@ func (l *listing) read(ctx context.Context, req request, to taker) (reply, error
 			return rep, err // it says itself what it waited for, and was tried again
 		}
 		if ctx.Err() != nil {
-			return rep, fmt.Errorf("GET %s: %w", bareURL(req.url), bound.Ended(ctx))
+			return rep, fmt.Errorf("GET %s: %w", withoutSecrets(req.url), bound.Ended(ctx))
 		}
-		wish, ok := retryable(err)
-		l.quiet(wish)
+		retryAfter, ok := retryable(err)
+		l.quiet(retryAfter)
 		if ok && !to.leads() && status(err) == http.StatusTooManyRequests {
 			return rep, err
 		}
@@ -107,9 +107,9 @@ func (l *listing) attempts() *attempts {
 // where none is made, with the error to return.
 func (a *attempts) next(ctx context.Context, err error) (again bool, _ error) {
 	a.made++
-	wish, ok := retryable(err)
+	retryAfter, ok := retryable(err)
 	switch {
-	case !ok || wish > maxRetryWait:
+	case !ok || retryAfter > maxRetryWait:
 		return false, err
 	case a.made >= a.most, a.made >= maxRefused && errors.Is(err, syscall.ECONNREFUSED):
 		if a.made > 1 {
@@ -117,7 +117,7 @@ func (a *attempts) next(ctx context.Context, err error) (again bool, _ error) {
 		}
 		return false, err
 	}
-	wait := wish + a.waits.NextBackOff() // drawn by each, so that they do not come back together
+	wait := retryAfter + a.waits.NextBackOff() // drawn by each, so that they do not come back together
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 		return false, fmt.Errorf("%w; the next try would be in %v: %w", err, wait.Round(time.Millisecond), context.DeadlineExceeded)
 	}
@@ -128,11 +128,11 @@ func (a *attempts) next(ctx context.Context, err error) (again bool, _ error) {
 	return true, nil
 }
 
-// quiet keeps a registry's wish for all listings of this Client, so that they
+// quiet keeps a registry's Retry-After for all listings of this Client, so that they
 // need not be told one by one.
-func (l *listing) quiet(wish time.Duration) {
-	if wish > 0 {
-		l.client.learn(l.home.Host, func(h *habits) { h.quiet = time.Now().Add(wish) })
+func (l *listing) quiet(retryAfter time.Duration) {
+	if retryAfter > 0 {
+		l.client.learn(l.home.Host, func(h *habits) { h.quiet = time.Now().Add(retryAfter) })
 	}
 }
 
@@ -169,7 +169,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // retryable reports whether another attempt may mend err, and how long the
 // server asked to wait before it.
-func retryable(err error) (wish time.Duration, ok bool) {
+func retryable(err error) (retryAfter time.Duration, ok bool) {
 	if refusal, ok := errors.AsType[*Error](err); ok {
 		switch refusal.StatusCode {
 		case 408, 425, 429, 499, 500, 502, 503, 504, 522:
@@ -199,7 +199,7 @@ func retryable(err error) (wish time.Duration, ok bool) {
 }
 
 // attempt sends one request and reads its answer.
-func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply, err error) {
+func (l *listing) attempt(ctx context.Context, req request, to sink) (rep reply, err error) {
 	ctx = context.WithValue(ctx, dialFor{}, dialing{ctx, net.JoinHostPort(l.home.Hostname(), origin.Port(l.home)), l.connections})
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -234,7 +234,7 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 	body := &bound.Body{R: resp.Body, Watch: watch, Max: cmp.Or(l.client.bodyBound, maxBody)}
 	switch encoding := resp.Header.Get("Content-Encoding"); {
 	case headerSize(resp.Header) > maxHeader:
-		return rep, fmt.Errorf("%w: GET %s: response headers of more than %d bytes", ErrTooLarge, bareURL(req.url), maxHeader)
+		return rep, fmt.Errorf("%w: GET %s: response headers of more than %d bytes", ErrTooLarge, withoutSecrets(req.url), maxHeader)
 	case status != http.StatusOK:
 		text, err := io.ReadAll(io.LimitReader(body, maxErrorBody))
 		if err != nil && ctx.Err() != nil {
@@ -242,7 +242,7 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 		}
 		return rep, l.refusal(resp, text, req.bare)
 	case encoding != "" && !strings.EqualFold(encoding, "identity"):
-		return rep, fmt.Errorf("%w: GET %s: found Content-Encoding %s, which was not asked for", ErrInvalidResponse, bareURL(req.url), taglist.Quote(encoding))
+		return rep, fmt.Errorf("%w: GET %s: found Content-Encoding %s, which was not asked for", ErrInvalidResponse, withoutSecrets(req.url), taglist.Quote(encoding))
 	}
 
 	err = l.decode(ctx, &rep, resp.Header, body, to)
@@ -251,16 +251,16 @@ func (l *listing) attempt(ctx context.Context, req request, to taker) (rep reply
 }
 
 // decode reads the tags of an answer.
-func (l *listing) decode(ctx context.Context, rep *reply, header http.Header, body io.Reader, to taker) error {
+func (l *listing) decode(ctx context.Context, rep *reply, header http.Header, body io.Reader, to sink) error {
 	now, _ := http.ParseTime(header.Get("Date"))
-	var stop error // of the taker, or a bound
+	var stop error // of the sink, or a bound
 	var err error
 	tags, skipped := 0, 0
 	rep.Summary, err = taglist.Decode(stoppable{body, &stop}, taglist.Handler{
 		Tag: func(tag string) error { tags++; _, stop = to.tag(ctx, tag); return stop },
 		Skip: func(reason taglist.Reason, text string) {
 			if skipped++; skipped > maxSkipped+10*tags && stop == nil {
-				stop = fmt.Errorf("%w: GET %s: more than %d entries that are no tags", ErrTooLarge, bareURL(rep.asked), maxSkipped)
+				stop = fmt.Errorf("%w: GET %s: more than %d entries that are no tags", ErrTooLarge, withoutSecrets(rep.asked), maxSkipped)
 			}
 			l.skipped(ctx, reason, text)
 		},
@@ -270,7 +270,7 @@ func (l *listing) decode(ctx context.Context, rep *reply, header http.Header, bo
 		return stop
 	}
 	if notList, ok := errors.AsType[*taglist.Error](err); ok {
-		return fmt.Errorf("%w: GET %s: %w (Content-Type %s)", ErrInvalidResponse, bareURL(rep.asked), notList, taglist.Quote(header.Get("Content-Type")))
+		return fmt.Errorf("%w: GET %s: %w (Content-Type %s)", ErrInvalidResponse, withoutSecrets(rep.asked), notList, taglist.Quote(header.Get("Content-Type")))
 	}
 	if err != nil {
 		return failure(ctx, rep.asked, cutShort{err})
@@ -302,7 +302,7 @@ func (l *listing) tellRequest(ctx context.Context, asked *url.URL, status int, r
 		args = append(args, "answered", toldURL(rep.answered))
 	}
 	if _, refused := errors.AsType[*Error](err); err != nil && !refused && err != errStopped && err != errRepeat {
-		text := strings.TrimPrefix(err.Error(), "GET "+bareURL(asked)+": ")
+		text := strings.TrimPrefix(err.Error(), "GET "+withoutSecrets(asked)+": ")
 		if ctx.Err() != nil {
 			text = bound.Ended(ctx).Error()
 		}
@@ -378,7 +378,7 @@ func headerSize(h http.Header) (n int) {
 // package itself asks quay's API for. Any other cursor may be a secret of its
 // server.
 func toldURL(u *url.URL) string {
-	told, mark := bareURL(u), "?"
+	told, mark := withoutSecrets(u), "?"
 	for part := range strings.SplitSeq(u.RawQuery, "&") {
 		name, value, ok := strings.Cut(part, "=")
 		if !ok {
@@ -404,7 +404,7 @@ func toldURL(u *url.URL) string {
 	return told
 }
 
-// bareURL is u without what could be secret in it.
-func bareURL(u *url.URL) string {
+// withoutSecrets is u without what could be secret in it.
+func withoutSecrets(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }

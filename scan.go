@@ -273,7 +273,7 @@ func (p *part) read(ctx context.Context) error {
 	return nil
 }
 
-// The methods of a taker.
+// The methods of a sink.
 
 func (p *part) begin(int) { p.page = nil } // the one before is kept
 

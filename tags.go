@@ -307,7 +307,7 @@ func (c *Client) list(ctx context.Context, ref string, held func() []string) ite
 			return !stopped
 		}
 		if err := l.run(ctx); err != nil && !stopped {
-			yield("", l.advise(fmt.Errorf("listing tags of %s: %w", repo, err)))
+			yield("", l.withHint(fmt.Errorf("listing tags of %s: %w", repo, err)))
 		}
 	}
 }

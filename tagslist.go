@@ -106,7 +106,7 @@ func newTagsList(l *listing) *tagsList {
 
 func (s *tagsList) first() *cursor {
 	if h := s.client.habits(s.home.Host); s.client.PageSize == 0 && h.without == everything && !h.slow {
-		return &cursor{url: s.query(0, ""), kind: begin, wish: s.query(s.n, "")}
+		return &cursor{url: s.query(0, ""), kind: begin, fallback: s.query(s.n, "")}
 	}
 	return &cursor{url: s.query(s.n, ""), kind: begin}
 }
@@ -125,7 +125,7 @@ func (s *tagsList) query(n int, last string) *url.URL {
 }
 
 // page implements source.
-func (s *tagsList) page(ctx context.Context, cur *cursor, to reader) (answer, error) {
+func (s *tagsList) page(ctx context.Context, cur *cursor, to sink) (answer, error) {
 	if cur.kind == begin {
 		most := maxRelists
 		if s.lastResort {
@@ -135,7 +135,7 @@ func (s *tagsList) page(ctx context.Context, cur *cursor, to reader) (answer, er
 			return answer{why: roomyPage}, nil
 		}
 		if s.began >= most {
-			ans, err := s.orOnePage(answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ErrInvalidResponse, bareURL(cur.url), s.began))
+			ans, err := s.orOnePage(answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ErrInvalidResponse, withoutSecrets(cur.url), s.began))
 			if err != nil {
 				return ans, err
 			}
@@ -161,8 +161,8 @@ func (s *tagsList) page(ctx context.Context, cur *cursor, to reader) (answer, er
 	return s.take(ctx, cur, rep, t)
 }
 
-func (s *tagsList) newPage(cur *cursor, to taker) *pageTags {
-	t := &pageTags{taker: to, before: s.seen, after: cur.after}
+func (s *tagsList) newPage(cur *cursor, to sink) *pageTags {
+	t := &pageTags{sink: to, before: s.seen, after: cur.after}
 	if cur.kind == asked && !s.answered && (s.form == asBefore || s.ignored) {
 		t.start = s.start
 	}
@@ -188,8 +188,8 @@ func (s *tagsList) fetch(ctx context.Context, cur *cursor, t *pageTags) (reply, 
 	var slow int // tries that took the registry too long
 	read := func(u *url.URL) (reply, error) {
 		again := func(u *url.URL, failed error) *url.URL {
-			if u == cur.url && cur.wish != nil {
-				return cur.wish
+			if u == cur.url && cur.fallback != nil {
+				return cur.fallback
 			}
 			if tooSlow(failed) {
 				slow++
@@ -202,8 +202,8 @@ func (s *tagsList) fetch(ctx context.Context, cur *cursor, t *pageTags) (reply, 
 	for !s.begun && s.stepDown(err) {
 		rep, err = read(s.query(s.n, ""))
 	}
-	if cur.wish != nil && rep.asked == cur.url && err != nil && (refusesSize(status(err)) || errors.Is(err, ErrInvalidResponse) || isBound(err)) {
-		rep, err = read(cur.wish)
+	if cur.fallback != nil && rep.asked == cur.url && err != nil && (refusesSize(status(err)) || errors.Is(err, ErrInvalidResponse) || isBound(err)) {
+		rep, err = read(cur.fallback)
 	}
 	return rep, err
 }
@@ -271,9 +271,9 @@ func (s *tagsList) failed(ctx context.Context, cur *cursor, rep reply, err error
 		return s.misunderstood(ctx, cur, rep, "asking after its last tag gave the start of the list again")
 	case code == http.StatusNotFound && (cur.kind == announced || cur.step > 0 && s.answered) && cur.after != "":
 		s.warn(ctx, "the tag used as a cursor is gone: going on from one before it")
-		return s.goBack(ctx, cur, rep)
+		return s.resumeBefore(ctx, cur, rep)
 	case cur.kind == asked && refusesLast(code) && s.answered && code == http.StatusNotFound:
-		return s.goBack(ctx, cur, rep)
+		return s.resumeBefore(ctx, cur, rep)
 	case cur.kind == asked && refusesLast(code):
 		return s.refused(ctx, cur, rep, code)
 	}
@@ -345,7 +345,7 @@ func (s *tagsList) moved(ctx context.Context, rep reply) {
 func (s *tagsList) nextOf(ctx context.Context, rep reply) (link *url.URL, endless bool, err error) {
 	link, oddity, err := nextLink(rep.links, rep.answered)
 	if err != nil {
-		return nil, false, fmt.Errorf("GET %s: %w", bareURL(rep.asked), err)
+		return nil, false, fmt.Errorf("GET %s: %w", withoutSecrets(rep.asked), err)
 	}
 	if oddity != "" {
 		s.warn(ctx, "followed an odd next link", "because", oddity)
@@ -379,7 +379,7 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *cursor, ans answer, t *pa
 		s.strays = true
 		return s.misunderstood(ctx, cur, rep, "asking after its last tags gave something else")
 	}
-	return s.goBack(ctx, cur, rep)
+	return s.resumeBefore(ctx, cur, rep)
 }
 
 // observe takes from a page that stands where it should what it says about the
@@ -388,7 +388,7 @@ func (s *tagsList) observe(ctx context.Context, cur *cursor, rep reply, t *pageT
 	if cur.kind == asked && (t.first != "" || cur.must == "") {
 		s.answered = s.answered || cur.must != "" && t.first == cur.must || t.news > 0
 	}
-	if cur.wish != nil && cur.kind == announced {
+	if cur.fallback != nil && cur.kind == announced {
 		s.learnSize(ctx, rep, linked)
 	}
 	if (cur.kind == announced || cur.kind == asked) && cur.after != "" {
@@ -500,7 +500,7 @@ func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *ur
 	case ans.more && t.number > 0:
 		return s.ask(ctx, ans, s.after(asked)), nil
 	case ans.more:
-		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, but no way to it", ErrInvalidResponse, bareURL(rep.asked))
+		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, but no way to it", ErrInvalidResponse, withoutSecrets(rep.asked))
 	case cur.why == "" && (cur.kind != announced || !s.opaque) && (rep.Tail != "" && (s.full || cur.kind == asked) || rep.Entries > 0 && t.number == 0 && s.full):
 		return s.afterEntry(ctx, cur, ans)
 	case cur.kind == begin && t.number == 0 && (nOf(rep.asked) > 0 || rep.Entries == 0 && s.overKnown && lower(s.n) > 0):
@@ -513,7 +513,7 @@ func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *ur
 		}
 		return s.ended(ctx, cur, ans, nothingMore)
 	case cur.kind == announced && rep.Entries == 0 && cur.after != "" && !endless && !s.wasLast(rep):
-		return s.goBack(ctx, cur, rep)
+		return s.resumeBefore(ctx, cur, rep)
 	case endless && rep.Entries == 0 && len(s.recent) > 0:
 		return s.ask(ctx, ans, s.after(asked)), nil
 	case endless:
@@ -675,11 +675,11 @@ func (s *tagsList) announce(ctx context.Context, cur *cursor, ans answer, link *
 		s.entries-- // it comes twice
 	case !byTag:
 	case s.larger(ans.reply, link) != nil:
-		next.url, next.wish = s.larger(ans.reply, link), link
+		next.url, next.fallback = s.larger(ans.reply, link), link
 		if s.lanes > 1 && !s.compared && s.mayComeWhole(s.home.Host) {
 			s.aside = s.readAside(ctx)
 		}
-	case cur.wish != nil && cur.kind == announced && ans.reply.Entries <= defaultPageSize && ans.reply.asked != cur.wish && (s.aside != nil || !s.compared && s.mayComeWhole(s.home.Host)):
+	case cur.fallback != nil && cur.kind == announced && ans.reply.Entries <= defaultPageSize && ans.reply.asked != cur.fallback && (s.aside != nil || !s.compared && s.mayComeWhole(s.home.Host)):
 		if s.aside == nil {
 			s.compared = true
 			ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, back: next}
@@ -690,7 +690,7 @@ func (s *tagsList) announce(ctx context.Context, cur *cursor, ans answer, link *
 	default:
 		ans.seek = s.seek(link)
 	}
-	if ans.next == next && s.aside != nil && next.wish == nil {
+	if ans.next == next && s.aside != nil && next.fallback == nil {
 		s.aside.stop()
 		s.aside = nil
 	}

@@ -13,14 +13,14 @@ import (
 type source interface {
 	first() *cursor
 
-	// page asks for the page at cur and hands its tags to the reader.
-	page(ctx context.Context, cur *cursor, to reader) (answer, error)
+	// page asks for the page at cur and hands its tags to the sink.
+	page(ctx context.Context, cur *cursor, to sink) (answer, error)
 
 	// take is page for one that was read ahead: those are its tags.
 	take(ctx context.Context, cur *cursor, rep reply, t *pageTags) (answer, error)
 
 	// newPage is what a page that was read ahead is handed to.
-	newPage(cur *cursor, to taker) *pageTags
+	newPage(cur *cursor, to sink) *pageTags
 
 	// unfinished is where the list goes on although it came to an end, as other
 	// tags of it are known; nil where it does not.
@@ -55,7 +55,7 @@ type cursor struct {
 	entry string // the entry, which is no tag, after which the page begins
 
 	announced *url.URL // what the registry named; nil: nothing
-	wish      *url.URL // the same place, where url asks for more than is known to come; nil: it does not
+	fallback  *url.URL // the same place, where url asks for more than is known to come; nil: it does not
 	hollow    bool     // the page after the last tag was empty
 	again     bool     // it was asked before, and not answered
 	restart   bool     // the list begins anew here
@@ -93,8 +93,8 @@ type answer struct {
 	seek func(last string) *part
 }
 
-// A taker takes the tags of one page.
-type taker interface {
+// A sink takes the tags of one page.
+type sink interface {
 	// begin is told of each try to read the page. From the second on the tags
 	// of the one before come again.
 	begin(try int)
@@ -107,7 +107,7 @@ type taker interface {
 	leads() bool
 }
 
-// each is a taker that is a function, for the tags of a question in between.
+// each is a sink that is a function, for the tags of a question in between.
 type each func(tag string) error
 
 func (each) begin(int) {}
@@ -115,11 +115,6 @@ func (each) begin(int) {}
 func (e each) tag(_ context.Context, tag string) (bool, error) { return false, e(tag) }
 
 func (each) leads() bool { return true }
-
-// A reader is what the list is read by.
-type reader interface {
-	taker
-}
 
 // progress sees to it that the pages come to an end.
 type progress struct {
