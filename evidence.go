@@ -219,7 +219,7 @@ func (s *tagsList) otherwise() (next *cursor, why string) {
 	switch {
 	case s.begun && s.mayFitOnePage():
 		return s.inOnePage(), ""
-	case s.total > 0 && (s.began > 0 || s.unlinked >= s.total) && s.hadRoom() && !s.more:
+	case s.total > 0 && s.roomyOfN >= s.total && (s.began > 0 || s.unlinked >= s.total) && s.hadRoom() && !s.more:
 		return nil, roomyPage
 	}
 	return nil, ""

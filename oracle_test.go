@@ -253,6 +253,7 @@ func TestServersThatLostTags(t *testing.T) {
 			920016649, 931027581, 943020805, 943006019, 951001569, 951026119, // n was not what it takes
 			931028909, 951009685, // a list without n that is no longer than others
 			910030979, 942013091, 952032949, 962011447, // a first page that was cut
+			2000104653, 2000131535, 2000160667, // small pages, where larger ones were to be had
 		},
 	} {
 		for _, seed := range seeds {

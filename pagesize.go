@@ -16,7 +16,8 @@ type sizes struct {
 	stepped    bool        // a larger one was refused
 	tried      []int       // those with which the list was begun, in any pass
 	lengths    []int       // of the first pages that came
-	roomy      int         // the most entries of a first page that had fewer than its n
+	roomy      int         // the most entries of a first page that had fewer than its n, or no n
+	roomyOfN   int         // the same of those with n
 	unlinked   int         // the same of those that had no Link
 	resized    bool        // it was begun anew with another one
 	lastResort bool        // as the pages did not fit together

@@ -403,10 +403,13 @@ func (s *tagsList) observe(ctx context.Context, cur *cursor, rep reply, t *pageT
 	switch {
 	case s.pages == 0:
 		s.lengths = append(s.lengths, rep.Entries)
-		if n := nOf(rep.asked); (rep.Entries < n || n == 0 && t.seen.ByKeys()) && !(linked && s.began > 0 && t.news > 0) {
+		if n := nOf(rep.asked); (rep.Entries < n || n == 0 && !round(rep.Entries)) && !(linked && s.began > 0 && t.news > 0) {
 			s.roomy = max(s.roomy, rep.Entries)
-			if !linked {
-				s.unlinked = s.roomy
+			if n > 0 {
+				s.roomyOfN = max(s.roomyOfN, rep.Entries)
+			}
+			if n > 0 && !linked {
+				s.unlinked = max(s.unlinked, rep.Entries)
 			}
 		}
 		s.covers = rep.Entries >= s.total
