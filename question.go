@@ -42,7 +42,7 @@ func (s *tagsList) after(k kind) *cursor {
 		return &cursor{url: s.question(last), kind: k, after: last}
 	}
 	if s.seen.MayFold() {
-		return s.back(max(1, order.Apart(s.recent)))
+		return s.back(max(1, min(order.Apart(s.recent), s.longest-1))) // so that a page reaches beyond
 	}
 	return s.back(1)
 }
@@ -164,7 +164,7 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, wh
 	switch {
 	case s.form == otherwise:
 		s.log().DebugContext(ctx, "asking in another form", "because", why)
-		ans.next = s.back(max(1, cur.step))
+		ans.next = s.back(max(1, min(cur.step+1, len(s.recent)-1))) // after another tag, as that one may be gone
 	case s.recalled && s.sizeLeft():
 		ans.next = s.otherSize()
 	case s.whole && s.entries < s.total && s.hadRoom():
