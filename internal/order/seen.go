@@ -348,12 +348,23 @@ func (s *Seen) mixesCases() bool {
 // the same, the rest of the tag decides.
 var between = sync.OnceValue(func() (table [4][4][128]byteSet) {
 	const tagBytes = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-."
+	var tags [len(tagBytes)]string
+	for i := range tags {
+		tags[i] = "x" + tagBytes[i:i+1] + "0"
+	}
+	var compared [4][len(tagBytes)][len(tagBytes)]int
+	for k := range Known {
+		for i, a := range tags {
+			for j, b := range tags {
+				compared[k][i][j] = Known[k].Compare(b, a)
+			}
+		}
+	}
 	for l := range Known {
 		for c := range Known {
-			for i := range len(tagBytes) {
-				for j := range len(tagBytes) {
-					a, b := "x"+tagBytes[i:i+1]+"0", "x"+tagBytes[j:j+1]+"0"
-					inList, inCut := Known[l].Compare(b, a), Known[c].Compare(b, a)
+			for i := range tags {
+				for j := range tags {
+					inList, inCut := compared[l][i][j], compared[c][i][j]
 					if inList > 0 && inCut < 0 || inList == 0 && inCut < 0 || inList > 0 && inCut == 0 {
 						table[l][c][tagBytes[i]].add(tagBytes[j])
 					}
