@@ -265,9 +265,9 @@ func (s *tagsList) wholeList(ctx context.Context, cur *cursor, ans answer, t *pa
 }
 
 // learnWhole remembers that the registry sends its lists without n, if this one was
-// longer than a page.
+// longer than a page, or in the order of object keys.
 func (s *tagsList) learnWhole(ans answer) {
-	if ans.Entries > defaultPageSize {
+	if ans.Entries > defaultPageSize || s.seen.ByKeys() {
 		s.client.learn(s.home.Host, func(h *habits) { h.without = everything })
 	}
 }

@@ -490,7 +490,7 @@ func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *ur
 	ans.held = true
 	s.full = isFull(rep)
 	switch {
-	case s.seen.ByKeys() && !s.whole && (link == nil || namesLast(link, t)) && s.client.habits(s.home.Host).without != pagesOnly:
+	case s.seen.ByKeys() && !s.whole && !(cur.kind == begin && s.withoutN) && (link == nil || namesLast(link, t)) && s.client.habits(s.home.Host).without != pagesOnly:
 		// distribution 3.1 on S3 lists by object keys, and goes on with the tags
 		// that are greater than last (distribution #4891).
 		s.warn(ctx, "order and cursor disagree: listing once more without n")
@@ -521,7 +521,7 @@ func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *ur
 		return s.ask(ctx, ans, s.after(asked)), nil
 	case endless:
 		return s.ended(ctx, cur, ans, "the next link leads to the start of the list")
-	case s.whole && (cur.kind == begin && s.isWhole(rep, t) || s.form == exhausted):
+	case (s.whole || s.withoutN && s.seen.ByKeys()) && cur.kind == begin && s.isWhole(rep, t), s.whole && s.form == exhausted:
 		return s.wholeList(ctx, cur, ans, t)
 	}
 	return s.unannounced(ctx, cur, ans, t)
