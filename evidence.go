@@ -77,8 +77,9 @@ func (s *tagsList) standsStill(cur *cursor, ans answer) *cursor {
 	return s.stand(ans.why)
 }
 
-// stand returns the question whether the last tags stand where they stood, as many
-// of them as one page reaches over; nil: that was seen.
+// stand returns a question that shows whether the last tags still stand where they
+// were. A page covers only so many of them, so that it may take several questions;
+// nil: all were seen to stand.
 func (s *tagsList) stand(why string) *cursor {
 	if s.settled != s.total {
 		s.settled, s.stood = s.total, 0
@@ -330,9 +331,9 @@ func (s *tagsList) mayBeCut(rep reply) bool {
 	return rep.Entries > 0
 }
 
-// wholeMayBeCut is mayBeCut for the list without n. Only distribution on S3 is known
-// to list in the order of object keys. It sends all tags without n, and a question
-// tells nothing, as it compares with last in another order.
+// wholeMayBeCut is mayBeCut for the list without n. Distribution on S3, the only
+// registry that is known to list in the order of object keys, then sends all tags.
+// A question would tell nothing: it compares with last in another order.
 func (s *tagsList) wholeMayBeCut(rep reply) bool {
 	if s.seen.ByKeys() {
 		return rep.Entries <= defaultPageSize && round(rep.Entries)
@@ -340,8 +341,8 @@ func (s *tagsList) wholeMayBeCut(rep reply) bool {
 	return s.mayBeCut(rep)
 }
 
-// announces reports whether the registry is one of those that are known to send a
-// Link where there is more, whatever n was. A small list then takes one request.
+// announces reports whether the registry is known to send a Link whenever there is
+// more, whatever n was. A small list then takes one request.
 func (s *tagsList) announces() bool {
 	switch host := s.repo.Host; host {
 	case "docker.io", "ghcr.io", "registry.gitlab.com", "public.ecr.aws":

@@ -211,7 +211,7 @@ func TestGeneratedServers(t *testing.T) {
 								surelyFailed++
 							}
 							reasons[digits.ReplaceAllString(err.Error(), "#")]++
-							if testing.Verbose() {
+							if failed < 20 && testing.Verbose() {
 								t.Logf("%v: %v", tr, err)
 							}
 						}
@@ -250,9 +250,9 @@ func TestServersThatLostTags(t *testing.T) {
 		},
 		true: { // page sizes that nobody would choose
 			910018197, 910024293, 910036653, 920017111, 932033917, 965018099, // a page that ends with the last tag, and is full
-			920016649, 931027581, 943020805, 943006019, 951001569, 951026119, // n was not what it takes
+			920016649, 931027581, 943020805, 951001569, 951026119, // n was not what it takes
 			931028909, 951009685, // a list without n that is no longer than others
-			910030979, 942013091, 952032949, 962011447, // a first page that was cut
+			910030979, 942013091, 962011447, // a first page that was cut
 			2000104653, 2000131535, 2000160667, // small pages, where larger ones were to be had
 		},
 	} {

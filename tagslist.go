@@ -77,11 +77,11 @@ type pass struct {
 	link     *url.URL // the latest next link whose cursor is a tag
 	covers   bool     // the first page had all tags that were known then
 	further  bool     // a page after the first had more
-	astray   bool     // a question was answered with another place of the list
-	withoutN bool     // the first page was asked for without n, as the last listing was
+	astray   bool     // a question was answered with a page from elsewhere in the list
+	withoutN bool     // the first page was asked for without n
 	cutFirst bool     // the first page has a Link, or is as long as one that was cut
 	settled  int      // how many tags were known when it was seen to stand still
-	stood    int      // how many of the last tags stood where they had stood
+	stood    int      // how many of the last tags were seen to stand there still
 }
 
 // keepRecent is how many tags are remembered, to go back to when a cursor has
@@ -507,7 +507,7 @@ func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *ur
 	case cur.why == "" && (cur.kind != announced || !s.opaque) && (rep.Tail != "" && (s.full || cur.kind == asked) || rep.Entries > 0 && t.number == 0 && s.full):
 		return s.afterEntry(ctx, cur, ans)
 	case cur.kind == begin && t.number == 0 && (nOf(rep.asked) > 0 || rep.Entries == 0 && s.overKnown && lower(s.n) > 0):
-		return s.firstOfNone(ans), nil
+		return s.afterNoTag(ans), nil
 	case cur.kind == asked && (t.number == 0 || reached):
 		if cur.must == "" && t.number == 0 && len(s.recent) > 1 && !cur.again {
 			next := s.back(1) // it may be the cursor that is gone
@@ -571,10 +571,10 @@ func (s *tagsList) unannounced(ctx context.Context, cur *cursor, ans answer, t *
 	return ans, nil
 }
 
-// firstOfNone begins the list anew after a first page without a tag: an n over its
-// limit may be answered with nothing. That is asked about without n, and where it was
-// so with a smaller n.
-func (s *tagsList) firstOfNone(ans answer) answer {
+// afterNoTag begins the list anew after a first page that has no tag. An n over the
+// limit may be answered with nothing, so the list is asked for without n; if it has
+// tags then, it is asked for with a smaller n.
+func (s *tagsList) afterNoTag(ans answer) answer {
 	if ans.Entries == 0 && s.overKnown && lower(s.n) > 0 {
 		s.n = lower(s.n)
 	} else if s.n, s.stepped = 0, true; !s.overKnown {
@@ -584,8 +584,8 @@ func (s *tagsList) firstOfNone(ans answer) answer {
 	return ans
 }
 
-// ask goes on with a question. Once one was understood, several parts of the list
-// can be read so.
+// ask goes on with a question. Once the registry has understood one, other parts of
+// the list can be read ahead by questions, too.
 func (s *tagsList) ask(ctx context.Context, ans answer, question *cursor) answer {
 	ans.next = question
 	s.speaks(ctx, nil, ans, s.full)
@@ -595,8 +595,8 @@ func (s *tagsList) ask(ctx context.Context, ans answer, question *cursor) answer
 	return ans
 }
 
-// isLong reports whether a page is as long as pages are, so that more may follow it
-// though it ends with the last tag.
+// isLong reports whether a page is as long as this registry's pages are. More may
+// then follow it, even if it ends with the last tag that is known.
 func (s *tagsList) isLong(cur *cursor, rep reply, t *pageTags) bool {
 	entries, n := rep.Entries, nOf(rep.asked)
 	if t.number > 0 && t.first == cur.after {
@@ -719,7 +719,7 @@ func (s *tagsList) speaks(ctx context.Context, link *url.URL, ans answer, full b
 	case s.linked != [2]bool{}:
 		return
 	case !full:
-		because = "there is no Link, and the page may have been cut all the same"
+		because = "there is no Link, and this registry may send none"
 	}
 	s.tellDialect(ctx, is, because)
 }

@@ -50,7 +50,7 @@ type cursor struct {
 	after string // the tag after which the page begins; "": none, or not known
 	must  string // the tag that the page has to begin with; "": not known
 	step  int    // how many tags before the end of what was listed after stands
-	stood int    // how many of the last tags are known to stand where they stood
+	stood int    // how many of the last tags were seen to stand there still
 	place int    // of an offset, the number of tags before the page; 0: it is none
 	entry string // the entry, which is no tag, after which the page begins
 

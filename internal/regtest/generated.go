@@ -459,9 +459,6 @@ func (g *Generated) answer(list []string, query url.Values) (page []string, link
 		has = len(page) > 0
 	}
 	if has && len(page) > 0 {
-		if size == 0 && g.Last == "with n" {
-			size = len(page) // a Link that its own server does not look at leads nowhere
-		}
 		link = g.link(g.cursor(list, len(list)-len(rest)+len(page), page), asked, size)
 	}
 	return page, link, 200
