@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -9,7 +10,16 @@ import (
 // compareKeys compares tags as object keys, <tag>/current/link, by which
 // distribution's S3 driver lists: "-" and "." come before "/", so that u-1 comes
 // before u. No registry compares with last in this order.
-func compareKeys(a, b string) int { return strings.Compare(a+"/", b+"/") }
+func compareKeys(a, b string) int {
+	n := min(len(a), len(b))
+	if c := strings.Compare(a[:n], b[:n]); c != 0 || len(a) == len(b) {
+		return c
+	}
+	if len(a) < len(b) { // its key goes on with a slash, which no tag has
+		return cmp.Compare('/', b[n])
+	}
+	return cmp.Compare(a[n], '/')
+}
 
 // A set of orders: bit i is Known[i], and the next one the order of object keys.
 type orders uint8

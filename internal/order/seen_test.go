@@ -218,3 +218,22 @@ func TestOmitted(t *testing.T) {
 	s.Omitted("a", "b")
 	assert.False(t, s.LooksUp())
 }
+
+// It is the order of the keys themselves, without making them.
+func TestCompareKeys(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	tag := func() string {
+		b := []byte{"aA0_"[rnd.IntN(4)]}
+		for range rnd.IntN(4) {
+			b = append(b, "aA0_-."[rnd.IntN(6)])
+		}
+		return string(b)
+	}
+	for range 100_000 {
+		a, b := tag(), tag()
+		assert.Equal(t, strings.Compare(a+"/", b+"/"), compareKeys(a, b), "%q, %q", a, b)
+	}
+	long := strings.Repeat("a", 100)
+	longer := long + "-"
+	assert.Zero(t, testing.AllocsPerRun(10, func() { compareKeys(long, longer) }))
+}
