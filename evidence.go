@@ -71,7 +71,7 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 // If those are the last tags of a page, the page after them begins as it must, and
 // is the end of the list.
 func (s *tagsList) standsStill(cur *cursor, ans answer) *cursor {
-	if s.repeats > 0 && !s.answered || s.opaque || s.offset || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < 2 || ans.more || cur.kind == begin || cur.kind == compare {
+	if s.repeats > 0 && !s.answered || s.opaque || s.offsets != nil || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < 2 || ans.more || cur.kind == begin || cur.kind == compare {
 		return nil
 	}
 	return s.stand(ans.why)
@@ -196,12 +196,12 @@ func (s *tagsList) ignoresLast() bool {
 func (s *tagsList) hadRoom() bool { return s.roomy >= s.total && !round(s.roomy) }
 
 // readsOnePage reports whether the list is read as orOnePage has it.
-func (s *tagsList) readsOnePage() bool { return s.lastResort && s.n == defaultPageSize }
+func (s *tagsList) readsOnePage() bool { return s.lastResort > 0 && s.n == s.lastResort }
 
 // mayFitOnePage reports whether one page may have room for the list, and that was
 // not tried.
 func (s *tagsList) mayFitOnePage() bool {
-	return !s.lastResort && s.total < defaultPageSize && !slices.Contains(s.tried, defaultPageSize)
+	return s.lastResort == 0 && s.total < defaultPageSize && !slices.Contains(s.tried, defaultPageSize)
 }
 
 // largerToTry returns a larger n for a short list that was read in small pages, as the
@@ -228,17 +228,23 @@ func (s *tagsList) otherwise() (next *cursor, why string) {
 
 // inOnePage begins the list anew with an n that has room for all known tags.
 func (s *tagsList) inOnePage() *cursor {
-	s.n, s.resized, s.lastResort = defaultPageSize, true, true
+	s.n, s.resized, s.lastResort = defaultPageSize, true, defaultPageSize
 	return s.relist(false)
 }
 
 // orOnePage returns err, because the pages do not fit together, unless the list may
-// fit into one page: then it is read so first.
+// fit into one page: then it is read so first. If it is too long for the usual one,
+// a large page has to show all by itself, or err stands.
 func (s *tagsList) orOnePage(ans answer, err error) (answer, error) {
-	if !s.mayFitOnePage() {
+	switch {
+	case s.mayFitOnePage():
+		ans.next = s.inOnePage()
+	case s.lastResort == 0 && s.total >= defaultPageSize && s.total < largePageSize && !slices.Contains(s.tried, largePageSize):
+		s.n, s.resized, s.lastResort, s.misfit = largePageSize, true, largePageSize, err
+		ans.next = s.relist(false)
+	default:
 		return ans, err
 	}
-	ans.next = s.inOnePage()
 	return ans, nil
 }
 

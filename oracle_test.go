@@ -76,7 +76,7 @@ func sortedKeys(set map[string]bool) []string {
 // A trial is one listing from a generated server.
 type trial struct {
 	seed        uint64
-	anySize     bool // of pages
+	shape       regtest.Shape
 	server      *regtest.Generated
 	pageSize    int
 	concurrency int
@@ -93,7 +93,7 @@ func (tr trial) String() string {
 // the library made of it: an error, or how many of the stable tags are missing.
 func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 	rnd := rand.New(rand.NewPCG(tr.seed, 0))
-	g := regtest.Generate(rnd, tr.anySize)
+	g := regtest.Generate(rnd, tr.shape)
 	tr.server = g
 	tr.pageSize = []int{0, 0, 0, -1, 50, 100, 1000}[rnd.IntN(7)]
 	tr.concurrency = []int{1, 4, 16, 0}[rnd.IntN(4)]
@@ -131,7 +131,7 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 		}
 		g.Move()
 	case "another repository":
-		before := regtest.Generate(rnd, tr.anySize)
+		before := regtest.Generate(rnd, tr.shape)
 		before.Name = "other/one"
 		tr.trouble = fmt.Sprintf("after another one (%v)", before)
 		c.Transport = &twoServers{g, before}
@@ -189,7 +189,7 @@ func TestGeneratedServers(t *testing.T) {
 			t.Run(fmt.Sprint(w), func(t *testing.T) {
 				t.Parallel()
 				for i := w; i < uint64(*servers); i += workers {
-					tr := &trial{seed: first + i, anySize: (first+i)%2 == 1}
+					tr := &trial{seed: first + i, shape: shapeOf(first + i)}
 					var could bool
 					var missing int
 					var err error
@@ -232,6 +232,11 @@ func TestGeneratedServers(t *testing.T) {
 	assert.Less(t, float64(failed), max(1, 0.01*float64(possible)), "errors are rare")
 }
 
+// Each shape comes as often as the others.
+func shapeOf(seed uint64) regtest.Shape {
+	return regtest.Shape{AnySize: seed%2 == 1, Mixed: seed%4 >= 2}
+}
+
 var digits = regexp.MustCompile(`[0-9]+`)
 
 // Servers from which a listing once lacked tags without an error, in the order in
@@ -239,8 +244,8 @@ var digits = regexp.MustCompile(`[0-9]+`)
 // changes those finds others.
 func TestServersThatLostTags(t *testing.T) {
 	t.Parallel()
-	for anySize, seeds := range map[bool][]uint64{
-		false: {
+	for shape, seeds := range map[regtest.Shape][]uint64{
+		{}: {
 			50017388, 50047066, 1005843, 20139160, 20179289, 20208191, 20249382, // what was taken for a repetition, or for an answer
 			70003815, 70016901, 70018258, 70036989, 70037965, 90021313, // comparing again, case, a list that moves
 			100031048, 100046451, 100056268, 100064736, 100065191, // questions without an answer
@@ -248,7 +253,7 @@ func TestServersThatLostTags(t *testing.T) {
 			500002670, 500037306, 500075556, 500113286, 500138137, // what is left out
 			600226339, 700009728, 700057015, 700123498, // what another reading has shown
 		},
-		true: { // page sizes that nobody would choose
+		{AnySize: true}: { // pages that nobody would choose
 			910018197, 910024293, 910036653, 920017111, 932033917, 965018099, // a page that ends with the last tag, and is full
 			920016649, 931027581, 943020805, 951001569, 951026119, // n was not what it takes
 			931028909, 951009685, // a list without n that is no longer than others
@@ -257,7 +262,7 @@ func TestServersThatLostTags(t *testing.T) {
 		},
 	} {
 		for _, seed := range seeds {
-			tr := &trial{seed: seed, anySize: anySize}
+			tr := &trial{seed: seed, shape: shape}
 			synctest.Test(t, func(t *testing.T) {
 				_, missing, _ := tr.run(t)
 				assert.Zero(t, missing, "%v", tr)

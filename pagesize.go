@@ -20,7 +20,8 @@ type sizes struct {
 	roomyOfN   int         // the same of those with n
 	unlinked   int         // the same of those that had no Link
 	resized    bool        // it was begun anew with another one
-	lastResort bool        // as the pages did not fit together
+	lastResort int         // the n of one page for all, as the pages did not fit together
+	misfit     error       // why, if that n is a large one
 	overLimit  int         // one that was answered with nothing
 	overKnown  bool        // and the list without n was not
 	honoured   int         // one that a page has had

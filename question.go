@@ -37,6 +37,10 @@ const (
 // the tag before that one: an answer that begins with the last tag shows that the
 // registry understood the question, and an empty answer shows nothing.
 func (s *tagsList) after(k kind) *cursor {
+	if s.offsets != nil && s.form == asBefore && s.entries > 1 {
+		s.entries-- // it comes twice
+		return &cursor{url: withParam(s.offsets, "last", strconv.Itoa(s.entries)), kind: k, must: s.latest(0), step: 1, place: s.entries + 1}
+	}
 	if s.latest(1) == "" || s.longest == 1 || s.formSize() == 1 {
 		last := s.latest(0)
 		return &cursor{url: s.question(last), kind: k, after: last}
@@ -49,7 +53,7 @@ func (s *tagsList) after(k kind) *cursor {
 
 // afterOnly returns the question what comes after a page that may be the only one.
 func (s *tagsList) afterOnly() *cursor {
-	if !s.seen.Sorted() && !s.seen.ByKeys() && len(s.recent) > 2 {
+	if !s.seen.Sorted() && !s.seen.ByKeys() && len(s.recent) > 2 && s.offsets == nil {
 		return s.stand(nothingMore) // which one question tells, too
 	}
 	return s.after(asked)

@@ -35,7 +35,7 @@ type tagsList struct {
 	linked   [2]bool  // a page had a Link that was asked for without n, or with it
 	heeded   [2]bool  // such a page came after the tag that it was asked for after
 	opaque   bool     // the cursors of its Links are no tags
-	offset   bool     // they are numbers of tags
+	offsets  *url.URL // one whose cursor is a number of tags
 	compared bool     // the list without n was asked for, to compare
 	owing    bool     // what other parts had behind the end was asked for
 	aside    *aside   // the list without n, read beside the pages; nil: it is not
@@ -128,7 +128,7 @@ func (s *tagsList) query(n int, last string) *url.URL {
 func (s *tagsList) page(ctx context.Context, cur *cursor, to sink) (answer, error) {
 	if cur.kind == begin {
 		most := maxRelists
-		if s.lastResort {
+		if s.lastResort > 0 {
 			most++
 		}
 		if s.began >= most && s.hadRoom() {
@@ -178,6 +178,7 @@ func (s *tagsList) newPass() {
 	s.open, s.finished = !s.finished, false
 	s.was, s.longest = max(s.was, s.longest), 0
 	s.form, s.answered = asBefore, false
+	s.disagreed = s.disagreed || s.seen.Sorted() && s.seen.Disagrees()
 	seen := order.New()
 	seen.Rejected(s.seen) // what last is to the registry stays as it is
 	s.pass = pass{seen: seen}
@@ -233,6 +234,8 @@ func (s *tagsList) failed(ctx context.Context, cur *cursor, rep reply, err error
 		s.tried = append(s.tried, nOf(rep.asked)) // it is what the list begins with at that n
 	}
 	switch code := status(err); {
+	case s.misfit != nil && refusesSize(code):
+		return answer{reply: rep}, s.misfit
 	case code == http.StatusNotFound && !s.begun:
 		refusal, _ := errors.AsType[*Error](err)
 		refusal.kind = ErrNotFound
@@ -309,6 +312,8 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 	case first && s.readsOnePage() && s.hadRoom() && !s.more && (link == nil || t.news == 0):
 		ans.why = roomyPage
 		return ans, nil
+	case s.misfit != nil:
+		return ans, s.misfit
 	case cur.step > 0 && cur.must != "" && t.first == cur.must && rep.Entries == 1 && s.longest > 1:
 		return s.ended(ctx, cur, ans, nothingMore)
 	case cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total:
@@ -321,7 +326,7 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 		return answer{reply: rep, next: s.relist(true)}, nil
 	case cur.hollow && t.news == 0 && (reached || cur.kind == begin):
 		return s.ended(ctx, cur, ans, nothingMore)
-	case cur.stood > 0 && t.news == 0 && t.first == cur.must && rep.Entries >= cur.step-cur.stood: // down to those that are known to stand
+	case (cur.stood > 0 || cur.kind == asked && cur.why != "" && reached) && t.news == 0 && t.first == cur.must && rep.Entries >= cur.step-cur.stood: // down to those that are known to stand
 		return s.ended(ctx, cur, ans, nothingMore)
 	}
 	return s.follow(ctx, cur, ans, link, endless, reached, t)
@@ -670,11 +675,11 @@ func (s *tagsList) announce(ctx context.Context, cur *cursor, ans answer, link *
 		next.after, next.must, next.step = s.latest(1), last, 1
 		next.url = withParam(link, "last", url.QueryEscape(next.after))
 		next.announced = next.url
-	case !byTag && last != "" && err == nil && (s.offset || place == s.entries || place == s.total) && place > 1 && !hasOther(q):
+	case !byTag && last != "" && err == nil && (s.offsets != nil || place == s.entries || place == s.total) && place > 1 && !hasOther(q):
 		// Artifactory up to 7.46: an offset, which a deletion shifts.
 		next.url = withParam(link, "last", strconv.Itoa(place-1))
 		next.announced = next.url
-		next.must, next.step, next.place, s.offset = last, 1, place, true
+		next.must, next.step, next.place, s.offsets = last, 1, place, link
 		s.entries-- // it comes twice
 	case !byTag:
 	case s.larger(ans.reply, link) != nil:

@@ -2,6 +2,7 @@ package order
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -191,6 +192,9 @@ func (s *Seen) Boundary(cursor string, before, after []string) {
 					if (at[1]|at[1]>>toLower)&letters != 0 && s.mixesCases() {
 						seen[j] = at.anyLetter()
 					}
+					if l == 2 && s.list&knownOrders == 1<<2 && kind(cursor[j]) == 0 {
+						seen[j] = seen[j].with(s.inner, marks)
+					}
 				}
 				seen[0] = first
 			}
@@ -207,13 +211,16 @@ func (s *Seen) Boundary(cursor string, before, after []string) {
 // Unproven reports whether tags may be missing in a way that the pages cannot
 // show: the list may be in one order and the registry compare by another, and
 // tags such as have been seen would be lost between two pages.
-func (s *Seen) Unproven() bool {
+func (s *Seen) Unproven() bool { return s.losing() != 0 }
+
+// losing are the orders by which the registry may compare, and would lose tags.
+func (s *Seen) losing() (all orders) {
 	for i, lost := range s.lost {
-		if s.list&(1<<i) != 0 && lost&s.cut != 0 {
-			return true
+		if s.list&(1<<i) != 0 {
+			all |= lost & s.cut
 		}
 	}
-	return false
+	return all
 }
 
 // A Doubt is whether the registry compares by an order in which the list is not.
@@ -222,20 +229,26 @@ func (s *Seen) Unproven() bool {
 type Doubt struct {
 	After  string
 	before string
-	order  int
+	orders orders // that the answer tells of
 }
 
-// Doubt returns one; ok is false where there is none.
+// Doubt returns the one that tells of most orders by which tags would be lost; ok is
+// false where there is none.
 func (s *Seen) Doubt() (d Doubt, ok bool) {
 	if s.list&knownOrders == 0 {
 		return d, false
 	}
-	for i, pair := range s.pairs {
-		if s.cut&(1<<i) != 0 && pair[0] != "" {
-			return Doubt{After: pair[1], before: pair[0], order: i}, true
+	most := 0
+	for _, pair := range s.pairs {
+		if pair[0] == "" {
+			continue
+		}
+		tells := s.cut &^ s.cut.allowing(pair[0], pair[1])
+		if n := bits.OnesCount8(uint8(tells & s.losing())); n > most {
+			d, most = Doubt{After: pair[1], before: pair[0], orders: tells}, n
 		}
 	}
-	return d, false
+	return d, most > 0
 }
 
 // Settle takes the first tag of the answer, and reports whether that tells
@@ -245,9 +258,9 @@ func (s *Seen) Settle(d Doubt, first string) bool {
 	case first == "":
 		return false
 	case first == d.before || !s.Follows(d.After, first):
-		s.cut &= 1 << d.order
+		s.cut &= d.orders
 	default:
-		s.cut &^= 1 << d.order
+		s.cut &^= d.orders
 	}
 	return true
 }
@@ -319,6 +332,19 @@ func (s *Seen) beginnings(sides ...[]string) byteSet {
 // The digits of a byteSet are in its first word, and the letters in its second:
 // upper case, and lower case above it.
 const digits, letters, toLower = 0x03ff << '0', 0x07fffffe, 32
+
+// The punctuation of tags.
+var marks = func() (s byteSet) {
+	for i := range len(punctuation) {
+		s.add(punctuation[i])
+	}
+	return s
+}()
+
+// with adds what is in both of two others.
+func (s byteSet) with(a, b byteSet) byteSet {
+	return byteSet{s[0] | a[0]&b[0], s[1] | a[1]&b[1]}
+}
 
 func (s byteSet) anyLetter() byteSet {
 	s[1] |= letters | letters<<toLower

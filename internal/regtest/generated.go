@@ -61,8 +61,16 @@ var (
 
 func pick[T any](rnd *rand.Rand, of []T) T { return of[rnd.IntN(len(of))] }
 
-// Generate draws a server. Its page sizes are those that people choose, or any.
-func Generate(rnd *rand.Rand, anySize bool) *Generated {
+// A Shape is from where a server is drawn.
+type Shape struct {
+	AnySize bool // pages of any size, not only of those that people choose
+	Mixed   bool // tags of several kinds in one list
+}
+
+// Generate draws a server.
+func Generate(rnd *rand.Rand, shape Shape) *Generated {
+	anySize := shape.AnySize
+
 	g := &Generated{
 		Default: pick(rnd, generatedDefaults), Max: pick(rnd, generatedMost), Over: pick(rnd, generatedOver),
 		Links: pick(rnd, generatedLinks), Form: pick(rnd, generatedForms),
@@ -97,7 +105,7 @@ func Generate(rnd *rand.Rand, anySize bool) *Generated {
 			n = min(n, 40*page)
 		}
 	}
-	g.Fill(rnd, n)
+	g.fill(rnd, n, shape.Mixed)
 	return g
 }
 
@@ -137,9 +145,11 @@ func (g *Generated) size(rnd *rand.Rand) int {
 	}
 }
 
-// Fill gives the server a list of so many tags.
-func (g *Generated) Fill(rnd *rand.Rand, n int) {
-	g.list, g.serial = GeneratedTags(rnd, n), make(map[string]int, n)
+// Fill gives the server a list of so many tags, all of one kind.
+func (g *Generated) Fill(rnd *rand.Rand, n int) { g.fill(rnd, n, false) }
+
+func (g *Generated) fill(rnd *rand.Rand, n int, mixed bool) {
+	g.list, g.serial = generatedTags(rnd, n, mixed), make(map[string]int, n)
 	for i, tag := range g.list {
 		g.serial[tag] = i
 	}
@@ -148,45 +158,107 @@ func (g *Generated) Fill(rnd *rand.Rand, n int) {
 	}
 }
 
-// GeneratedTags draws n tags of one of several kinds.
-func GeneratedTags(rnd *rand.Rand, n int) []string {
-	kind := rnd.IntN(5)
-	word := func(alphabet string, length int) string {
-		b := make([]byte, length)
-		for i := range b {
-			b[i] = alphabet[rnd.IntN(len(alphabet))]
-		}
-		return string(b)
+const (
+	lower  = "abcdefghijklmnopqrstuvwxyz"
+	base32 = lower + "234567"
+)
+
+// A draw is of tags for one list.
+type draw struct {
+	*rand.Rand
+	n     int      // tags are wanted
+	tries int      // before this one
+	tags  []string // so far
+	names []string // of packages
+}
+
+// word has so many characters.
+func (d *draw) word(alphabet string, length int) string {
+	b := make([]byte, length)
+	for i := range b {
+		b[i] = alphabet[d.IntN(len(alphabet))]
 	}
-	var names []string
-	seen := map[string]bool{}
-	tags := make([]string, 0, n)
-	for i := 0; len(tags) < n; i++ {
-		var tag string
-		switch kind {
-		case 0: // packages
-			if i%7 == 0 || len(names) == 0 {
-				names = append(names, word("abcdefghijklmnopqrstuvwxyz", 2+rnd.IntN(8)))
+	return string(b)
+}
+
+func (d *draw) of(words ...string) string { return pick(d.Rand, words) }
+
+// Kinds of tags.
+var (
+	generatedKinds = []func(d *draw) string{
+		func(d *draw) string { // packages
+			if d.tries%7 == 0 || len(d.names) == 0 {
+				d.names = append(d.names, d.word(lower, 2+d.IntN(8)))
 			}
-			tag = fmt.Sprintf("%s-%d.%d-%s", pick(rnd, names), rnd.IntN(10), rnd.IntN(20), word("abcdefghijklmnopqrstuvwxyz234567", 6))
-		case 1: // anything
-			tag = word("abcxyzABCXYZ0189_", 1) + word("abcxyzABCXYZ0189_-.", rnd.IntN(8))
-		case 2: // versions, and what is made of them
-			tag = fmt.Sprintf("%s%d.%d", pick(rnd, []string{"", "v", "V", "release-"}), rnd.IntN(40), rnd.IntN(30)) + pick(rnd, []string{"", "", "-alpine", "-RC1", ".1", "_x"})
-		case 3: // numbers
-			tag = strconv.Itoa(rnd.IntN(20 * (n + 1)))
-		default: // mixed case
-			tag = word("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", 1+rnd.IntN(6))
+			return fmt.Sprintf("%s-%d.%d-%s", d.of(d.names...), d.IntN(10), d.IntN(20), d.word(base32, 6))
+		},
+		func(d *draw) string { // anything
+			return d.word("abcxyzABCXYZ0189_", 1) + d.word("abcxyzABCXYZ0189_-.", d.IntN(8))
+		},
+		func(d *draw) string { // versions, and what is made of them
+			return fmt.Sprintf("%s%d.%d", d.of("", "v", "V", "release-"), d.IntN(40), d.IntN(30)) + d.of("", "", "-alpine", "-RC1", ".1", "_x")
+		},
+		func(d *draw) string { // numbers
+			return strconv.Itoa(d.IntN(20 * (d.n + 1)))
+		},
+		func(d *draw) string { // mixed case
+			return d.word(lower+strings.ToUpper(lower), 1+d.IntN(6))
+		},
+	}
+
+	// What stands in a list beside others.
+	moreGeneratedKinds = []func(d *draw) string{
+		func(d *draw) string { // signatures, as cosign names them
+			return "sha256-" + d.word("0123456789abcdef", 64) + d.of("", ".sig", ".sig", ".att", ".sbom")
+		},
+		func(d *draw) string { // builds of a day
+			return fmt.Sprintf("%s20%02d%02d%02d", d.of("nightly-", "Nightly_", "build.", "dev-", ""), 15+d.IntN(12), 1+d.IntN(12), 1+d.IntN(28)) + d.of("", "", "-1", ".2", "_amd64")
+		},
+		func(d *draw) string { // branches
+			return d.of("main", "develop", "feature-login", "Feature_Login", "fix", "renovate-x", "PR", "pr") + d.of("-", "_", ".", "") + strconv.Itoa(d.IntN(2000))
+		},
+		func(d *draw) string { // commits
+			return d.word("0123456789abcdef", 7)
+		},
+		func(d *draw) string { // one long beginning
+			return "linux-ubuntu22.04-x86_64_v3-gcc-12.3.0-" + d.word(lower, 3+d.IntN(5)) + "-" + d.word(base32, 8)
+		},
+		func(d *draw) string { // another one, and something behind it
+			if len(d.tags) == 0 {
+				return "latest"
+			}
+			tag := d.of(d.tags...)
+			return tag[:min(len(tag), 100)] + d.of("-debug", "_rc", ".0", "-arm64", "a", "0", "-", ".", "_")
+		},
+	}
+)
+
+// generatedTags draws n tags of a kind, or of up to four.
+func generatedTags(rnd *rand.Rand, n int, mixed bool) []string {
+	kinds := []func(*draw) string{pick(rnd, generatedKinds)}
+	if mixed {
+		kinds[0] = pick(rnd, moreGeneratedKinds)
+		for range rnd.IntN(4) {
+			kinds = append(kinds, pick(rnd, slices.Concat(generatedKinds, moreGeneratedKinds)))
 		}
-		if i > 20*n+100 {
-			tag += fmt.Sprint("_", i) // the kind has no more
+	}
+	seen := map[string]bool{}
+	d := &draw{Rand: rnd, n: n, tags: make([]string, 0, n)}
+	for ; len(d.tags) < n; d.tries++ {
+		kind := kinds[0]
+		if len(kinds) > 1 {
+			kind = pick(rnd, kinds)
+		}
+		tag := kind(d)
+		if d.tries > 20*n+100 {
+			tag += fmt.Sprint("_", d.tries) // there are no more of them
 		}
 		if !seen[tag] {
 			seen[tag] = true
-			tags = append(tags, tag)
+			d.tags = append(d.tags, tag)
 		}
 	}
-	return tags
+	return d.tags
 }
 
 func (g *Generated) compare(order string) func(a, b string) int {
