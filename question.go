@@ -199,7 +199,7 @@ func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pa
 	switch without := hasN(ans.asked) == 0; {
 	case s.recalled && s.sizeLeft():
 		ans.next = s.otherSize()
-	case !without && (t.news > 0 || ans.leadsOn() && !s.linked[1-hasN(ans.asked)] && !s.whole && !s.resized): // so it is n that matters
+	case !without && (t.news > 0 || ans.leadsOn() && !s.linked[1-hasN(ans.asked)] && (!s.whole && !s.resized || hasOwnCursor(ans.reply, t) && !slices.Contains(s.tried, nOf(ans.asked)))): // so it is n that matters
 		s.n, s.stepped = nOf(ans.asked), true
 		ans.next = s.relist(false)
 	case without && s.ignored && ans.Entries < s.total:
@@ -223,6 +223,13 @@ func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pa
 		return s.ended(ctx, cur, ans, "last is not looked at, and the list without n has no tag more")
 	}
 	return ans, nil
+}
+
+// hasOwnCursor reports whether an answer has a next link whose cursor is the
+// registry's own, which it looks at where it does not look at tags.
+func hasOwnCursor(rep reply, t *pageTags) bool {
+	link, _, err := nextLink(rep.links, rep.answered)
+	return err == nil && link != nil && !namesLast(link, t)
 }
 
 // refused says what follows a question that is answered with a 4xx. Once may be

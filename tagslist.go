@@ -471,7 +471,9 @@ func (s *tagsList) displaced(cur *cursor, rep reply, t *pageTags) bool {
 	case cur.must != "" && t.first == cur.must:
 		return false
 	case cur.must != "" && t.first == cur.after && len(t.top) > 1 && t.top[1] == cur.must:
-		return false // some begin a page with last itself
+		// Some begin a page with last itself; but a list by age begins so, too, once
+		// what stood before it is deleted.
+		return !s.seen.Sorted() && slices.Contains(s.start, cur.after)
 	case cur.must != "":
 		return true
 	case cur.kind == announced && cur.after != "" && t.first != "":
