@@ -7,7 +7,7 @@ import "strings"
 // any order.
 type Order struct {
 	Name   string
-	weight func(byte) byte // nil: the byte itself
+	weight *[256]byte      // of each byte; nil: the byte itself
 	tag    func(byte) byte // weight, undone
 }
 
@@ -17,14 +17,14 @@ var Known = []Order{
 
 	// What distribution-spec v1.0.1 asked for: "lexical (i.e. case-insensitive
 	// alphanumeric)".
-	{"folded", folded, same},
+	{"folded", weights(folded), same},
 
 	// As seen at a GitLab registry whose PostgreSQL sorts by ICU's en-US: "_",
 	// "-", ".", digits, letters.
-	{"punctuation first", punctuationFirst, unpunctuated},
+	{"punctuation first", weights(punctuationFirst), unpunctuated},
 
 	// As the older glibc locales sort.
-	{"without punctuation", lettersOnly, same},
+	{"without punctuation", weights(lettersOnly), same},
 }
 
 // ignored is the weight of a byte that the order does not look at.
@@ -35,12 +35,12 @@ func (o Order) Compare(a, b string) int {
 	if o.weight == nil {
 		return strings.Compare(a, b)
 	}
-	i, j := 0, 0
-	for {
-		for i < len(a) && o.weight(a[i]) == ignored {
+	weight := o.weight
+	for i, j := 0, 0; ; i, j = i+1, j+1 {
+		for i < len(a) && weight[a[i]] == ignored {
 			i++
 		}
-		for j < len(b) && o.weight(b[j]) == ignored {
+		for j < len(b) && weight[b[j]] == ignored {
 			j++
 		}
 		switch {
@@ -51,11 +51,9 @@ func (o Order) Compare(a, b string) int {
 		case j == len(b):
 			return 1
 		}
-		if wa, wb := o.weight(a[i]), o.weight(b[j]); wa != wb {
+		if wa, wb := weight[a[i]], weight[b[j]]; wa != wb {
 			return int(wa) - int(wb)
 		}
-		i++
-		j++
 	}
 }
 
@@ -66,7 +64,7 @@ func (o Order) Key(tag string) string {
 	}
 	key := make([]byte, 0, len(tag))
 	for i := range len(tag) {
-		if w := o.weight(tag[i]); w != ignored {
+		if w := o.weight[tag[i]]; w != ignored {
 			key = append(key, w)
 		}
 	}
@@ -94,6 +92,15 @@ func Below(a, b string) bool {
 		}
 	}
 	return true
+}
+
+// weights are those of all bytes.
+func weights(of func(byte) byte) *[256]byte {
+	var table [256]byte
+	for c := range table {
+		table[c] = of(byte(c))
+	}
+	return &table
 }
 
 func same(c byte) byte { return c }

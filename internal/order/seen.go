@@ -98,6 +98,7 @@ func (o orders) allowing(a, b string) orders {
 		}
 		return 0
 	}
+	a, b = a[i:], b[i:] // what is before that is the same in every order
 	if o&keyOrder != 0 && compareKeys(a, b) > 0 {
 		o &^= keyOrder
 	}
