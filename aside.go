@@ -2,6 +2,7 @@ package ocitags
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/ocitags/ocitags/internal/bound"
@@ -13,32 +14,25 @@ type aside struct {
 	stop func()
 	full chan struct{} // closed when it has more tags than a page
 	done chan struct{} // closed at its end
-	tags chan []string
 	rep  reply
 	err  error
 
-	batch []string
-	n     int
+	batches chan []string
+	n       int // tags so far
 }
 
-// maxAside is how many batches are kept, of asideBatch tags.
-const (
-	maxAside   = 1024
-	asideBatch = 512
-)
+// maxAside is how many batches are kept, of some 16 KiB each.
+const maxAside = 1024
 
 func (s *tagsList) readAside(ctx context.Context) *aside {
 	s.compared = true
 	ctx, cancel := context.WithCancel(ctx)
-	a := &aside{stop: cancel, full: make(chan struct{}), done: make(chan struct{}), tags: make(chan []string, maxAside)}
+	a := &aside{stop: cancel, full: make(chan struct{}), done: make(chan struct{}), batches: make(chan []string, maxAside)}
 	u := s.query(0, "")
 	s.wg.Go(func() {
-		defer close(a.tags)
+		defer close(a.batches)
 		defer close(a.done)
 		a.rep, a.err = s.read(ctx, request{url: u, once: true}, a)
-		if a.err == nil && len(a.batch) > 0 {
-			a.err = a.send(ctx)
-		}
 	})
 	return a
 }
@@ -46,26 +40,17 @@ func (s *tagsList) readAside(ctx context.Context) *aside {
 func (a *aside) begin(int)   {}
 func (a *aside) leads() bool { return false }
 
-func (a *aside) tag(ctx context.Context, tag string) (bool, error) {
-	a.batch = append(a.batch, tag)
-	if len(a.batch) == asideBatch {
-		return true, a.send(ctx)
-	}
-	return true, nil
-}
-
-func (a *aside) send(ctx context.Context) error {
+func (a *aside) tags(ctx context.Context, batch []string) (int, error) {
 	before := a.n
-	a.n += len(a.batch)
+	a.n += len(batch)
 	if before <= defaultPageSize && a.n > defaultPageSize {
 		close(a.full)
 	}
 	select {
-	case a.tags <- a.batch:
-		a.batch = nil
-		return nil
+	case a.batches <- slices.Clone(batch):
+		return len(batch), nil
 	case <-ctx.Done():
-		return bound.Ended(ctx)
+		return 0, bound.Ended(ctx)
 	}
 }
 
@@ -92,12 +77,10 @@ func (a *aside) isWhole(ctx context.Context, page time.Duration) bool {
 // drain hands on what has come and what still comes.
 func (a *aside) drain(ctx context.Context, to sink) (reply, error) {
 	to.begin(1)
-	for batch := range a.tags {
-		for _, tag := range batch {
-			if _, err := to.tag(ctx, tag); err != nil {
-				a.stop()
-				return a.rep, err
-			}
+	for batch := range a.batches {
+		if _, err := to.tags(ctx, batch); err != nil {
+			a.stop()
+			return a.rep, err
 		}
 	}
 	return a.rep, a.err

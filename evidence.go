@@ -264,7 +264,7 @@ func (s *tagsList) wholeList(ctx context.Context, cur *cursor, ans answer, t *pa
 		ans.next = s.otherSize()
 		return ans, nil
 	}
-	if ans.Entries < s.total && !s.isLonger(cur, ans.reply) && (s.open || !meet(s.tail, t.tags) || s.total-ans.Entries > few(s.total)) {
+	if ans.Entries < s.total && !s.isLonger(cur, ans.reply) && (s.open || !meet(s.tail, t.latest) || s.total-ans.Entries > few(s.total)) {
 		return s.orOnePage(ans, s.short(ans, ans.Entries))
 	}
 	s.learnWhole(ans)
@@ -288,7 +288,7 @@ func (s *tagsList) isLonger(cur *cursor, rep reply) bool {
 // compare takes the list without n that was asked for to compare.
 func (s *tagsList) compare(ctx context.Context, cur *cursor, ans answer, link *url.URL, t *pageTags) (answer, error) {
 	switch {
-	case link == nil && !ans.more && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries)) && (ans.Entries >= s.total || ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.recent[max(0, len(s.recent)-keepTail):], t.tags)):
+	case link == nil && !ans.more && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries)) && (ans.Entries >= s.total || ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.recent[max(0, len(s.recent)-keepTail):], t.latest)):
 		s.learnWhole(ans)
 		ans.why = "the list without n came in one answer"
 		return ans, nil

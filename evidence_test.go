@@ -715,8 +715,8 @@ func TestRepetition(t *testing.T) {
 		p := &pageTags{sink: each(func(string) error { return nil }), start: start}
 		p.begin(1)
 		stopped := false
-		for _, tag := range test.page {
-			if _, err := p.tag(t.Context(), tag); err == errRepeat {
+		for batch := range slices.Chunk(test.page, 7) {
+			if _, err := p.tags(t.Context(), batch); err == errRepeat {
 				stopped = true
 				break
 			}

@@ -40,10 +40,12 @@ func careful(t *testing.T, g *regtest.Generated, n int) []string {
 			break
 		}
 		news, last := 0, ""
-		_, err = taglist.Decode(resp.Body, taglist.Handler{Tag: func(tag string) error {
-			if last = tag; !seen[tag] {
-				seen[tag] = true
-				news++
+		_, err = taglist.Decode(resp.Body, taglist.Handler{Tags: func(tags []string) error {
+			for _, tag := range tags {
+				if last = tag; !seen[tag] {
+					seen[tag] = true
+					news++
+				}
 			}
 			return nil
 		}})

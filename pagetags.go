@@ -18,7 +18,7 @@ type pageTags struct {
 
 	seen   order.Seen
 	first  string
-	tags   []string // the last ones
+	latest []string // the last ones
 	top    []string // the first ones
 	number int
 	news   int // how many were new
@@ -28,39 +28,58 @@ type pageTags struct {
 const keepTop = 256
 
 func (t *pageTags) begin(try int) {
-	t.seen, t.first, t.tags, t.top, t.number, t.news = t.before, "", t.tags[:0], t.top[:0], 0, 0
+	t.seen, t.first, t.latest, t.top, t.number, t.news = t.before, "", t.latest[:0], t.top[:0], 0, 0
 	t.seen.Page(t.after)
 	t.again = repetition{start: t.start}
 	t.sink.begin(try)
 }
 
-func (t *pageTags) tag(ctx context.Context, tag string) (bool, error) {
-	if t.number == 0 {
-		t.first = tag
+func (t *pageTags) tags(ctx context.Context, batch []string) (int, error) {
+	fresh, repeats := batch, false
+	if t.again.start != nil {
+		fresh, repeats = t.unrepeated(batch)
 	}
-	news, err := false, error(nil)
-	if !t.again.goesOn(tag) {
-		news, err = t.sink.tag(ctx, tag)
-	} else if t.again.isComplete() {
-		return false, errRepeat
+	news, err := 0, error(nil)
+	if len(fresh) > 0 {
+		news, err = t.sink.tags(ctx, fresh)
 	}
-	t.number++
-	t.tags = keep(t.tags, tag)
-	if len(t.top) < keepTop {
-		t.top = append(t.top, tag)
+	t.news += news
+	if err == nil && repeats {
+		return news, errRepeat
 	}
-	t.seen.Add(tag)
-	if news {
-		t.news++
+	if t.number == 0 && len(batch) > 0 {
+		t.first = batch[0]
+	}
+	t.number += len(batch)
+	t.latest = keep(t.latest, batch...)
+	t.top = append(t.top, batch[:min(len(batch), keepTop-len(t.top))]...)
+	for _, tag := range batch {
+		t.seen.Add(tag)
 	}
 	return news, err
 }
 
+// unrepeated returns the tags that are no repetition of the start of the list, and
+// reports whether the page has repeated all of it.
+func (t *pageTags) unrepeated(batch []string) (others []string, repeats bool) {
+	for i, tag := range batch {
+		switch {
+		case t.again.start == nil:
+			return append(others, batch[i:]...), false
+		case !t.again.goesOn(tag):
+			others = append(others, tag)
+		case t.again.isComplete():
+			return others, true
+		}
+	}
+	return others, false
+}
+
 func (t *pageTags) last() string {
-	if len(t.tags) == 0 {
+	if len(t.latest) == 0 {
 		return ""
 	}
-	return t.tags[len(t.tags)-1]
+	return t.latest[len(t.latest)-1]
 }
 
 // errRepeat ends the reading of a page that answers a question of ours with the

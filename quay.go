@@ -154,18 +154,18 @@ type fetch struct {
 	cancel func()
 	done   chan struct{} // closed when what follows is set
 	rep    reply
-	tags   []string
+	list   []string // its tags
 	err    error
 }
 
-func (f *fetch) begin(int) { f.tags = nil }
+func (f *fetch) begin(int) { f.list = nil }
 
-func (f *fetch) tag(_ context.Context, tag string) (bool, error) {
-	if len(f.tags) == maxJSONPage {
-		return false, permanentError{fmt.Errorf("it answered with a page of more than %d tags", maxJSONPage)}
+func (f *fetch) tags(_ context.Context, batch []string) (int, error) {
+	if len(f.list)+len(batch) > maxJSONPage {
+		return 0, permanentError{fmt.Errorf("it answered with a page of more than %d tags", maxJSONPage)}
 	}
-	f.tags = append(f.tags, tag)
-	return true, nil
+	f.list = append(f.list, batch...)
+	return len(batch), nil
 }
 
 func (f *fetch) leads() bool { return f.lead }
@@ -222,8 +222,8 @@ func (q *quay) page(ctx context.Context, cur *cursor, to sink) (answer, error) {
 		if err == nil && ans.more && !q.refused {
 			q.tellDialect(ctx, jsonDialect, "the answer has_additional")
 			q.back, ans.next = ans.next, q.start()
-			q.owed = make(map[string]bool, len(heard.tags))
-			for _, tag := range heard.tags {
+			q.owed = make(map[string]bool, len(heard.heard))
+			for _, tag := range heard.heard {
 				q.owed[tag] = true
 			}
 		}
@@ -247,16 +247,17 @@ func (q *quay) page(ctx context.Context, cur *cursor, to sink) (answer, error) {
 		return q.giveUp(ctx, rep, fmt.Sprintf("it answered with a page of %d tags", rep.Entries)), nil
 	}
 	to.begin(1)
-	fresh := make([]bool, len(f.tags))
-	for i, tag := range f.tags {
-		var err error
-		if fresh[i], err = to.tag(ctx, tag); err != nil {
+	fresh := make([]bool, len(f.list))
+	for i, tag := range f.list {
+		news, err := to.tags(ctx, f.list[i:i+1])
+		if err != nil {
 			return answer{reply: rep}, err
 		}
+		fresh[i] = news > 0
 		delete(q.owed, tag)
 	}
 	q.pages++
-	ans := q.next(ctx, page, rep, f.tags, fresh)
+	ans := q.next(ctx, page, rep, f.list, fresh)
 	if ans.next == nil && len(q.owed) > 0 {
 		return q.giveUp(ctx, rep, "its list lacks tags that the ordinary answer had"), nil
 	}
@@ -267,19 +268,17 @@ func (q *quay) page(ctx context.Context, cur *cursor, to sink) (answer, error) {
 // such pages have: the API has to have them too.
 type hearer struct {
 	sink
-	tags []string
+	heard []string
 }
 
 func (h *hearer) begin(try int) {
-	h.tags = h.tags[:0]
+	h.heard = h.heard[:0]
 	h.sink.begin(try)
 }
 
-func (h *hearer) tag(ctx context.Context, tag string) (bool, error) {
-	if len(h.tags) < keepRecent {
-		h.tags = append(h.tags, tag)
-	}
-	return h.sink.tag(ctx, tag)
+func (h *hearer) tags(ctx context.Context, batch []string) (int, error) {
+	h.heard = append(h.heard, batch[:min(len(batch), keepRecent-len(h.heard))]...)
+	return h.sink.tags(ctx, batch)
 }
 
 // stands reports whether the front of the list, read once more, shows that each

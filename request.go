@@ -257,7 +257,11 @@ func (l *listing) decode(ctx context.Context, rep *reply, header http.Header, bo
 	var err error
 	tags, skipped := 0, 0
 	rep.Summary, err = taglist.Decode(stoppable{body, &stop}, taglist.Handler{
-		Tag: func(tag string) error { tags++; _, stop = to.tag(ctx, tag); return stop },
+		Tags: func(batch []string) error {
+			tags += len(batch)
+			_, stop = to.tags(ctx, batch)
+			return stop
+		},
 		Skip: func(reason taglist.Reason, text string) {
 			if skipped++; skipped > maxSkipped+10*tags && stop == nil {
 				stop = fmt.Errorf("%w: GET %s: more than %d entries that are no tags", ErrTooLarge, withoutSecrets(rep.asked), maxSkipped)

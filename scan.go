@@ -56,7 +56,7 @@ type part struct {
 	next  *cursor // of the next page; nil: there is none
 	page  []string
 	ready []readPage // pages to be handed out
-	tags  int        // in them
+	count int        // of the tags in them
 	bytes int        // of them
 
 	wanted  bool          // its turn has come
@@ -277,12 +277,12 @@ func (p *part) read(ctx context.Context) error {
 
 func (p *part) begin(int) { p.page = nil } // the one before is kept
 
-func (p *part) tag(_ context.Context, tag string) (bool, error) {
-	if len(p.page) == maxScanned {
-		return false, permanentError{errors.New("the page is much larger than was asked for")}
+func (p *part) tags(_ context.Context, batch []string) (int, error) {
+	if len(p.page)+len(batch) > maxScanned {
+		return 0, permanentError{errors.New("the page is much larger than was asked for")}
 	}
-	p.page = append(p.page, tag)
-	return true, nil
+	p.page = append(p.page, batch...)
+	return len(batch), nil
 }
 
 func (p *part) leads() bool { return false }
@@ -311,7 +311,7 @@ func (p *part) end(ctx context.Context, cur *cursor, rep reply, took time.Durati
 		page.tags = page.tags[:keep+1] // enough to know that it was more
 	}
 	p.ready = append(p.ready, page)
-	p.tags += keep
+	p.count += keep
 	for _, tag := range p.page[:keep] {
 		p.bytes += len(tag) + int(unsafe.Sizeof(tag))
 	}
@@ -363,7 +363,7 @@ func (s *scanner) follow(ctx context.Context) *part {
 func (s *scanner) handedOut(p *part) (met bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p.ready, p.tags, p.bytes, s.overlap = nil, 0, 0, 0
+	p.ready, p.count, p.bytes, s.overlap = nil, 0, 0, 0
 	return p.at.Ended() && s.plan.Next(p.at) != nil
 }
 
@@ -375,7 +375,7 @@ func (s *scanner) pending() (tags int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.parts {
-		tags += p.tags
+		tags += p.count
 	}
 	return tags - s.overlap
 }

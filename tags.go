@@ -69,6 +69,7 @@
 package ocitags
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -469,39 +470,39 @@ func (l *listing) owes() bool {
 // connection.
 var errForgotten = errors.New("the order breaks late")
 
-// emit takes a tag from a page, and reports whether it is news: new, or handed
+// emit takes some tags of a page, and returns how many are news: new, or handed
 // out already by a try that was cut short, from which the listing goes on.
-func (l *listing) emit(ctx context.Context, tag string) (bool, error) {
-	if ctx.Err() != nil { // a page in hand is not a reason to go on
-		return false, bound.Ended(ctx)
-	}
-	fresh, ok := l.filter.Admit(tag)
-	if !ok {
-		if l.held == nil {
-			return false, errForgotten
+func (l *listing) emit(ctx context.Context, batch []string) (news int, err error) {
+	limit := cmp.Or(l.client.MaxTags, defaultMaxTags)
+	for _, tag := range batch {
+		if ctx.Err() != nil { // a page in hand is not a reason to go on
+			return news, bound.Ended(ctx)
 		}
-		l.filter.Set(l.held())
-		fresh, _ = l.filter.Admit(tag)
-	}
-	if !fresh {
-		if l.redelivered > 0 {
+		fresh, ok := l.filter.Admit(tag)
+		if !ok {
+			if l.held == nil {
+				return news, errForgotten
+			}
+			l.filter.Set(l.held())
+			fresh, _ = l.filter.Admit(tag)
+		}
+		switch {
+		case !fresh && l.redelivered > 0:
 			l.redelivered--
-			return true, nil
+			news++
+			continue
+		case !fresh:
+			continue
+		case limit > 0 && l.total == limit:
+			return news, fmt.Errorf("%w: more than %d tags (Client.MaxTags)", ErrTooLarge, limit)
 		}
-		return false, nil
+		l.total++
+		news++
+		if !l.yield(tag) {
+			return news, errStopped
+		}
 	}
-	limit := l.client.MaxTags
-	if limit == 0 {
-		limit = defaultMaxTags
-	}
-	if limit > 0 && l.total == limit {
-		return false, fmt.Errorf("%w: more than %d tags (Client.MaxTags)", ErrTooLarge, limit)
-	}
-	l.total++
-	if !l.yield(tag) {
-		return true, errStopped
-	}
-	return true, nil
+	return news, nil
 }
 
 // recall gives the filter back the tags that were handed out and not kept,

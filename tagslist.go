@@ -445,7 +445,7 @@ func (s *tagsList) carry(t *pageTags, rep reply) {
 	s.ignored = nOf(rep.asked) > 0 && rep.Entries > nOf(rep.asked)+1
 	s.entries += rep.Entries
 	s.seen = t.seen
-	for i, tag := range t.tags {
+	for i, tag := range t.latest {
 		// A page that overlaps the ones before begins with tags that are known.
 		if i == 0 && len(s.recent) > 0 {
 			if at := slices.Index(s.recent, tag); at >= 0 {
@@ -456,7 +456,7 @@ func (s *tagsList) carry(t *pageTags, rep reply) {
 	}
 	s.recent = keep(s.recent)
 	s.seen.Note(t.top)
-	s.seen.Note(t.tags)
+	s.seen.Note(t.latest)
 }
 
 // someTags is how many tags show an order.

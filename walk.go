@@ -99,8 +99,9 @@ type sink interface {
 	// of the one before come again.
 	begin(try int)
 
-	// tag takes a tag, and reports whether it is news.
-	tag(ctx context.Context, tag string) (news bool, err error)
+	// tags takes some tags, and returns how many are news. The slice is valid
+	// during the call.
+	tags(ctx context.Context, batch []string) (news int, err error)
 
 	// leads reports whether it is at the front of what has been read, where
 	// trouble has to be dealt with. What reads ahead leaves it for later.
@@ -112,7 +113,14 @@ type each func(tag string) error
 
 func (each) begin(int) {}
 
-func (e each) tag(_ context.Context, tag string) (bool, error) { return false, e(tag) }
+func (e each) tags(_ context.Context, batch []string) (int, error) {
+	for _, tag := range batch {
+		if err := e(tag); err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
+}
 
 func (each) leads() bool { return true }
 
@@ -206,15 +214,13 @@ func (f *front) begin(try int) {
 	f.try, f.page = 0, f.page[:0]
 }
 
-func (f *front) tag(ctx context.Context, tag string) (bool, error) {
-	if f.lanes > 1 && len(f.page) <= maxScanned { // one more than may be
-		f.page = append(f.page, tag)
+func (f *front) tags(ctx context.Context, batch []string) (int, error) {
+	if f.lanes > 1 { // one more than may be
+		f.page = append(f.page, batch[:min(len(batch), max(0, maxScanned+1-len(f.page)))]...)
 	}
-	news, err := f.emit(ctx, tag)
-	if news {
-		f.try++
-		f.news++
-	}
+	news, err := f.emit(ctx, batch)
+	f.try += news
+	f.news += news
 	return news, err
 }
 
@@ -321,10 +327,8 @@ func (f *front) takePart(ctx context.Context) (next *cursor, met bool, err error
 		t := f.src.newPage(page.cur, f)
 		t.start = nil
 		t.begin(1)
-		for _, tag := range page.tags[:page.keep] {
-			if _, err := t.tag(ctx, tag); err != nil {
-				return nil, false, err
-			}
+		if _, err := t.tags(ctx, page.tags[:page.keep]); err != nil {
+			return nil, false, err
 		}
 		if page.keep < len(page.tags) {
 			break // the rest is the next part's

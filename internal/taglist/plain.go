@@ -34,12 +34,8 @@ func (d *decoder) plain() error {
 			}
 			d.passed++
 			d.sum.Entries++
-			d.batch = append(d.batch, buf[from+1:from+n-2]...)
-			d.ends = append(d.ends, len(d.batch))
-			if len(d.batch) >= batchBytes {
-				if err := d.flush(); err != nil {
-					return err
-				}
+			if err := d.queue(buf[from+1 : from+n-2]); err != nil {
+				return err
 			}
 			from += n
 		}

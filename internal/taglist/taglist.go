@@ -66,9 +66,10 @@ func (r Reason) String() string {
 
 // A Handler receives what stands in the array, in its order.
 type Handler struct {
-	// Tag takes a valid tag. An error ends the decoding and is returned as
-	// it is. Tags come in small batches, so the reader is ahead of them.
-	Tag func(tag string) error
+	// Tags takes valid tags: those of some 16 KiB of the body, or the rest. The
+	// slice is valid during the call. An error ends the decoding and is returned
+	// as it is.
+	Tags func(tags []string) error
 
 	// Skip takes an element that is no tag: at most 256 bytes of it,
 	// unescaped but otherwise raw. nil: they are only counted.
@@ -93,7 +94,7 @@ type Summary struct {
 // out before an error are good, but then they are not all.
 //
 // Errors are an *Error where the body is not a tag list (one that ends too
-// early also wraps io.ErrUnexpectedEOF), ErrTooLarge, what h.Tag returned, or
+// early also wraps io.ErrUnexpectedEOF), ErrTooLarge, what h.Tags returned, or
 // what r returned.
 func Decode(r io.Reader, h Handler) (Summary, error) { return decodeList(r, h, true) }
 
@@ -149,9 +150,10 @@ type decoder struct {
 	passed  int      // entries that plain has read
 	moved   int64    // how far dec's offsets are behind those of the body
 
-	batch   []byte // the bytes of the tags that wait
-	ends    []int  // where in batch each of them ends
-	scratch []byte // an unescaped string
+	batch   strings.Builder // the bytes of the tags that wait
+	ends    []int           // where in batch each of them ends
+	waiting []string        // they themselves, when they are handed out
+	scratch []byte          // an unescaped string
 }
 
 // body reads the whole answer: one object with "tags", and nothing after it.
@@ -368,11 +370,7 @@ func (d *decoder) object(field func(name string) error) error {
 func (d *decoder) offer(text []byte) error {
 	switch d.sum.Tail = ""; {
 	case Valid(text):
-		d.batch = append(d.batch, text...)
-		d.ends = append(d.ends, len(d.batch))
-		if len(d.batch) >= batchBytes {
-			return d.flush()
-		}
+		return d.queue(text)
 	case len(text) == 0:
 		d.count(Empty, nil)
 	case isDigest(text):
@@ -383,18 +381,32 @@ func (d *decoder) offer(text []byte) error {
 	return nil
 }
 
+// queue appends a tag to those that wait.
+func (d *decoder) queue(tag []byte) error {
+	d.batch.Write(tag)
+	d.ends = append(d.ends, d.batch.Len())
+	if d.batch.Len() < batchBytes {
+		return nil
+	}
+	err := d.flush()
+	d.batch.Grow(batchBytes + maxTail) // there are many more
+	return err
+}
+
 // flush hands out the tags that wait, all cut from one string.
 func (d *decoder) flush() error {
-	all, from := string(d.batch), 0
-	ends := d.ends
-	d.batch, d.ends = d.batch[:0], d.ends[:0]
-	for _, to := range ends {
-		if err := d.h.Tag(all[from:to]); err != nil {
-			return err
-		}
+	if len(d.ends) == 0 {
+		return nil
+	}
+	all, from := d.batch.String(), 0
+	d.batch.Reset()
+	d.waiting = d.waiting[:0]
+	for _, to := range d.ends {
+		d.waiting = append(d.waiting, all[from:to])
 		from = to
 	}
-	return nil
+	d.ends = d.ends[:0]
+	return d.h.Tags(d.waiting)
 }
 
 func (d *decoder) count(reason Reason, text []byte) {

@@ -19,7 +19,7 @@ import (
 // decode returns what a body holds.
 func decode(r io.Reader, now time.Time) (tags []string, skipped []string, sum Summary, err error) {
 	sum, err = Decode(r, Handler{
-		Tag:  func(tag string) error { tags = append(tags, tag); return nil },
+		Tags: func(batch []string) error { tags = append(tags, batch...); return nil },
 		Skip: func(reason Reason, text string) { skipped = append(skipped, reason.String()+": "+text) },
 		Now:  now,
 	})
@@ -197,7 +197,7 @@ func TestDecodePassesErrorsOn(t *testing.T) {
 
 	stop := errors.New("stop")
 	calls := 0
-	_, err = Decode(strings.NewReader(`{"tags":["1","2"]}`), Handler{Tag: func(string) error { calls++; return stop }})
+	_, err = Decode(strings.NewReader(`{"tags":["1","2"]}`), Handler{Tags: func([]string) error { calls++; return stop }})
 	require.Equal(t, stop, err)
 	assert.Equal(t, 1, calls)
 }
@@ -217,7 +217,7 @@ func TestDecodeBatches(t *testing.T) {
 		return n, err
 	})
 	before := -1
-	_, err := Decode(r, Handler{Tag: func(tag string) error {
+	_, err := Decode(r, Handler{Tags: func([]string) error {
 		if before < 0 {
 			before = left
 		}
@@ -302,9 +302,11 @@ func TestTagsPinLittle(t *testing.T) {
 	}
 	body := strings.NewReader(`{"tags":[` + strings.Repeat(`"zlib-1.3.1-x.spack",`, n-1) + `"last"]}`)
 	before, seen, kept := live(), 0, []string{}
-	_, err := Decode(body, Handler{Tag: func(tag string) error {
-		if seen++; seen%(n/10) == 0 {
-			kept = append(kept, tag)
+	_, err := Decode(body, Handler{Tags: func(tags []string) error {
+		for _, tag := range tags {
+			if seen++; seen%(n/10) == 0 {
+				kept = append(kept, tag)
+			}
 		}
 		return nil
 	}})
@@ -339,7 +341,7 @@ func FuzzPlain(f *testing.F) {
 		read := func(r io.Reader, plainly bool) (o outcome) {
 			var err error
 			o.sum, err = decodeList(r, Handler{
-				Tag:  func(tag string) error { o.tags = append(o.tags, tag); return nil },
+				Tags: func(tags []string) error { o.tags = append(o.tags, tags...); return nil },
 				Skip: func(reason Reason, text string) { o.skipped = append(o.skipped, reason.String()+text) },
 			}, plainly)
 			if o.failed = err != nil; o.failed {
@@ -375,7 +377,7 @@ func BenchmarkDecode(b *testing.B) {
 		b.SetBytes(int64(body.Len()))
 		for b.Loop() {
 			n := 0
-			if _, err := Decode(bytes.NewReader(body.Bytes()), Handler{Tag: func(string) error { n++; return nil }}); err != nil || n != 100_001 {
+			if _, err := Decode(bytes.NewReader(body.Bytes()), Handler{Tags: func(tags []string) error { n += len(tags); return nil }}); err != nil || n != 100_001 {
 				b.Fatal(n, err)
 			}
 		}
@@ -384,7 +386,7 @@ func BenchmarkDecode(b *testing.B) {
 		b.ReportAllocs()
 		b.SetBytes(int64(body.Len()))
 		for b.Loop() {
-			if _, err := decodeList(bytes.NewReader(body.Bytes()), Handler{Tag: func(string) error { return nil }}, false); err != nil {
+			if _, err := decodeList(bytes.NewReader(body.Bytes()), Handler{Tags: func([]string) error { return nil }}, false); err != nil {
 				b.Fatal(err)
 			}
 		}
