@@ -42,13 +42,14 @@ func TestQuayHangsByOneCall(t *testing.T) {
 func TestArrows(t *testing.T) {
 	const module = "github.com/ocitags/ocitags"
 	arrows := map[string]string{
-		"":                         "bound challenge dedup dockerconfig order origin reference retry split taglist token weblink",
+		"":                         "bound challenge dedup dockerconfig ocierr order origin reference retry split taglist token weblink wire",
 		"/bound":                   "",
 		"/challenge":               "field",
 		"/dedup":                   "",
 		"/dockerconfig":            "bound",
 		"/dockerconfig/configtest": "",
 		"/field":                   "",
+		"/ocierr":                  "",
 		"/order":                   "",
 		"/origin":                  "",
 		"/readme":                  "",
@@ -59,6 +60,7 @@ func TestArrows(t *testing.T) {
 		"/taglist":                 "",
 		"/token":                   "bound challenge",
 		"/weblink":                 "field",
+		"/wire":                    "bound ocierr origin retry taglist",
 	}
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, ".", "./internal/...").Output()
 	require.NoError(t, err)
@@ -71,7 +73,7 @@ func TestArrows(t *testing.T) {
 				own = append(own, path)
 			}
 			if path == "net/http" {
-				assert.Contains(t, []string{"", "/regtest"}, name, "net/http")
+				assert.Contains(t, []string{"", "/regtest", "/wire"}, name, "net/http")
 			}
 		}
 		want, known := arrows[name]

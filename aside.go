@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ocitags/ocitags/internal/bound"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // An aside is the list without n, read beside the pages: some registries send
@@ -14,7 +15,7 @@ type aside struct {
 	stop func()
 	full chan struct{} // closed when it has more tags than a page
 	done chan struct{} // closed at its end
-	rep  reply
+	rep  wire.Response
 	err  error
 
 	batches chan []string
@@ -32,7 +33,7 @@ func (s *tagsList) readAside(ctx context.Context) *aside {
 	s.wg.Go(func() {
 		defer close(a.batches)
 		defer close(a.done)
-		a.rep, a.err = s.read(ctx, request{url: u, once: true}, a)
+		a.rep, a.err = s.read(ctx, wire.Request{URL: u, Once: true}, a)
 	})
 	return a
 }
@@ -75,7 +76,7 @@ func (a *aside) isWhole(ctx context.Context, page time.Duration) bool {
 }
 
 // drain hands on what has come and what still comes.
-func (a *aside) drain(ctx context.Context, to sink) (reply, error) {
+func (a *aside) drain(ctx context.Context, to sink) (wire.Response, error) {
 	to.begin(1)
 	for batch := range a.batches {
 		if _, err := to.tags(ctx, batch); err != nil {

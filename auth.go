@@ -25,6 +25,7 @@ import (
 	"github.com/ocitags/ocitags/internal/reference"
 	"github.com/ocitags/ocitags/internal/taglist"
 	"github.com/ocitags/ocitags/internal/token"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 const (
@@ -142,7 +143,7 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := carrier{a.listing}.RoundTrip(withAuthorization(req, header))
+	resp, err := a.carrier.RoundTrip(withAuthorization(req, header))
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +165,7 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	// The token server may be the registry itself, and its request must not wait
 	// for the connection that this answer holds.
-	release(resp)
+	wire.Release(resp)
 	renewed, err := v.meet(challenges, header)
 	switch {
 	case err != nil:
@@ -174,7 +175,7 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	// Once for each 401: a header that was just fetched and is refused again
 	// goes to the caller.
-	return carrier{a.listing}.RoundTrip(withAuthorization(req, renewed))
+	return a.carrier.RoundTrip(withAuthorization(req, renewed))
 }
 
 // A visit is a request, with what is known of the origin that it goes to.
@@ -254,17 +255,17 @@ func (a *authorizer) probe(req *http.Request, hidden *http.Response) (challenges
 	if cred, err := a.credential(ctx); err != nil || cred == (Credential{}) || !a.probed.CompareAndSwap(false, true) {
 		return nil, err
 	}
-	release(hidden)
+	wire.Release(hidden)
 	ask := req.Clone(ctx)
 	ask.URL = &url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: "/v2/"}
 	ask.Response = nil
 	ask.Header.Del("Authorization")
 	a.log().DebugContext(ctx, "asking for a challenge", "because", "the list is hidden, and a credential is known", "status", hidden.StatusCode)
-	resp, err := carrier{a.listing}.RoundTrip(ask)
+	resp, err := a.carrier.RoundTrip(ask)
 	if err != nil {
 		return nil, nil // the answer that there is tells more
 	}
-	discard(resp)
+	wire.Discard(resp)
 	if resp.StatusCode != http.StatusUnauthorized {
 		return nil, nil
 	}
@@ -273,26 +274,12 @@ func (a *authorizer) probe(req *http.Request, hidden *http.Response) (challenges
 
 // renew is auth.Renew, whose time is not the registry's.
 func (a *authorizer) renew(ctx context.Context, auth *token.Authorization, refused string, asked challenge.Challenge, fetch token.Fetch) (header string, err error) {
-	renew := func() { header, err = auth.Renew(ctx, refused, asked, fetch) }
-	if watch, ok := ctx.Value(watchKey{}).(*bound.Watch); ok {
-		watch.Except(renew)
-	} else {
-		renew()
-	}
+	wire.Except(ctx, func() { header, err = auth.Renew(ctx, refused, asked, fetch) })
 	if err != nil {
-		err = authorizationError{err}
+		err = wire.Final{Err: err}
 	}
 	return header, err
 }
-
-// An authorizationError is that no authorization was to be had. It says nothing
-// about the list, and asking the registry again does not mend it.
-type authorizationError struct{ error }
-
-func (e authorizationError) Unwrap() error { return e.error }
-
-// watchKey is the key of a request's *bound.Watch in its context.
-type watchKey struct{}
 
 // toRegistry reports whether req goes to the registry that the user named, and has
 // not left it on the way: a redirect chain that comes back from elsewhere gets
@@ -356,7 +343,7 @@ func (a *authorizer) credential(ctx context.Context) (Credential, error) {
 			a.err = nil
 		}
 		if a.err != nil {
-			a.err = permanentError{fmt.Errorf("finding the credential for %s: %w", a.repo.Host, a.err)}
+			a.err = wire.Permanent{Err: fmt.Errorf("finding the credential for %s: %w", a.repo.Host, a.err)}
 		}
 		a.known.Store(a.cred != (Credential{}))
 	})
@@ -398,7 +385,7 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 		return "", time.Time{}, err
 	}
 	if allowed {
-		ctx = context.WithValue(ctx, allowedKey{}, realm.Hostname())
+		ctx = wire.Allow(ctx, realm.Hostname())
 	}
 	form := url.Values{"scope": {readScope(asked.Params["scope"], repositoryOf(req.URL, a.repo.Name))}}
 	if service := asked.Params["service"]; service != "" {
@@ -429,7 +416,7 @@ func basic(cred Credential) string {
 // allows less, some servers use more.
 func bearer(text string) (string, error) {
 	if strings.ContainsFunc(text, func(r rune) bool { return r <= 0x20 || r >= 0x7f }) {
-		return "", permanentError{fmt.Errorf("%w: the token holds characters that no header can carry", ErrUnauthorized)}
+		return "", wire.Permanent{Err: fmt.Errorf("%w: the token holds characters that no header can carry", ErrUnauthorized)}
 	}
 	return "Bearer " + text, nil
 }
@@ -496,7 +483,7 @@ func (a *authorizer) askToken(ctx context.Context, realm *url.URL, form url.Valu
 func (a *authorizer) ask(req *http.Request, scope string, answer *token.Answer) (status int, err error) {
 	ctx := req.Context()
 	host := taglist.Quote(req.URL.Host)
-	for attempts := a.attempts(); ; {
+	for attempts := a.wire.Attempts(); ; {
 		status, err = a.askOnce(req, scope, answer)
 		if err == nil {
 			return status, nil
@@ -504,7 +491,7 @@ func (a *authorizer) ask(req *http.Request, scope string, answer *token.Answer) 
 		if ctx.Err() != nil {
 			return status, fmt.Errorf("asking the token server %s: %w", host, bound.Ended(ctx))
 		}
-		if again, err := attempts.next(ctx, err); !again {
+		if again, err := attempts.Next(ctx, err); !again {
 			return status, err
 		}
 		if req.GetBody != nil {
@@ -519,9 +506,9 @@ func (a *authorizer) ask(req *http.Request, scope string, answer *token.Answer) 
 // as they would carry the credential on, and ask for no other scope.
 func (a *authorizer) askOnce(req *http.Request, scope string, answer *token.Answer) (status int, err error) {
 	client := &http.Client{
-		Transport: carrier{a.listing},
+		Transport: a.carrier,
 		CheckRedirect: func(to *http.Request, via []*http.Request) error {
-			if !origin.Same(to.URL, via[0].URL) || to.URL.User != nil || to.Method != via[0].Method || len(via) > maxRedirects {
+			if !origin.Same(to.URL, via[0].URL) || to.URL.User != nil || to.Method != via[0].Method || len(via) > wire.MaxRedirects {
 				return http.ErrUseLastResponse
 			}
 			query := to.URL.Query()
@@ -535,12 +522,12 @@ func (a *authorizer) askOnce(req *http.Request, scope string, answer *token.Answ
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
 	defer cancel(nil)
-	watch := &bound.Watch{Idle: maxIdle, Total: maxAnswerTime, Cancel: cancel}
+	watch := &bound.Watch{Idle: wire.MaxIdle, Total: wire.MaxAnswerTime, Cancel: cancel}
 	failed := func(err error) error {
 		if b, ok := errors.AsType[*bound.Error](context.Cause(ctx)); ok {
 			err = b
 		}
-		return fmt.Errorf("asking the token server %s: %w", taglist.Quote(req.URL.Host), stripURL(err))
+		return fmt.Errorf("asking the token server %s: %w", taglist.Quote(req.URL.Host), wire.StripURL(err))
 	}
 	began := time.Now()
 	var resp *http.Response
@@ -552,8 +539,8 @@ func (a *authorizer) askOnce(req *http.Request, scope string, answer *token.Answ
 	if err != nil {
 		return 0, failed(err)
 	}
-	defer discard(resp)
-	a.log().DebugContext(ctx, "token request", "method", req.Method, "url", withoutSecrets(req.URL), "status", resp.StatusCode, "duration", time.Since(began))
+	defer wire.Discard(resp)
+	a.log().DebugContext(ctx, "token request", "method", req.Method, "url", origin.WithoutSecrets(req.URL), "status", resp.StatusCode, "duration", time.Since(began))
 	body, err := io.ReadAll(&bound.Body{R: io.LimitReader(resp.Body, maxTokenAnswer+1), Watch: watch, Max: maxTokenAnswer + 1})
 	switch {
 	case err != nil:
@@ -564,12 +551,12 @@ func (a *authorizer) askOnce(req *http.Request, scope string, answer *token.Answ
 		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
 			e.kind, e.hint = ErrUnauthorized, a.credentialHint()
 		}
-		return resp.StatusCode, e
+		return resp.StatusCode, wire.NewRefused(e, e.StatusCode, e.RetryAfter)
 	case len(body) > maxTokenAnswer:
-		return 0, permanentError{fmt.Errorf("%w: the token server %s sent more than %d bytes", ErrTooLarge, req.URL.Host, maxTokenAnswer)}
+		return 0, wire.Permanent{Err: fmt.Errorf("%w: the token server %s sent more than %d bytes", ErrTooLarge, req.URL.Host, maxTokenAnswer)}
 	}
 	if err := json.Unmarshal(body, answer); err != nil || answer.Token() == "" {
-		return 0, permanentError{fmt.Errorf("%w: the token server %s sent no token", ErrInvalidResponse, req.URL.Host)}
+		return 0, wire.Permanent{Err: fmt.Errorf("%w: the token server %s sent no token", ErrInvalidResponse, req.URL.Host)}
 	}
 	return resp.StatusCode, nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/ocitags/ocitags/internal/regtest"
 	"github.com/ocitags/ocitags/internal/token"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 const secret = "hunter2-SECRET"
@@ -51,7 +51,7 @@ func TestReadScope(t *testing.T) {
 func locked(t *testing.T, profile string, auth *regtest.Auth) (*regtest.Registry, *regtest.Network) {
 	r := regtest.New(regtest.ByName(profile)).Push("a/b", pushed(2500)...)
 	r.Auth = auth
-	return r, wire(t).Handle("registry.example", r)
+	return r, testNetwork(t).Handle("registry.example", r)
 }
 
 const ref = "registry.example/a/b"
@@ -155,7 +155,7 @@ func TestAccessToken(t *testing.T) {
 		}
 		_, _ = fmt.Fprint(w, `{"tags":["1"]}`)
 	})
-	c := withCredentials(wire(t).Handle("registry.example", handler), StaticCredential("registry.example", Credential{AccessToken: secret}))
+	c := withCredentials(testNetwork(t).Handle("registry.example", handler), StaticCredential("registry.example", Credential{AccessToken: secret}))
 	_, err := c.ListTags(t.Context(), ref)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"", "Bearer " + secret, "Bearer " + secret}, seen, "and once for what comes after the only page")
@@ -298,7 +298,7 @@ func TestUnauthorized(t *testing.T) {
 		{"Basic, with an identity token", always("Basic realm=x"), Credential{RefreshToken: secret}, "the credential for registry.example was not sent: it has no password, and Basic authentication is asked for", 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			network := wire(t).Handle("registry.example", test.handler)
+			network := testNetwork(t).Handle("registry.example", test.handler)
 			c := withCredentials(network, StaticCredential("registry.example", test.cred))
 			_, err := c.ListTags(t.Context(), ref)
 			require.ErrorIs(t, err, ErrUnauthorized)
@@ -327,7 +327,7 @@ func TestDockerHubInsufficientScope(t *testing.T) {
 		_, _ = fmt.Fprint(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`)
 	})
 	tokens := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"token":"t"}`) })
-	network := wire(t).Handle("registry-1.docker.io", handler).Handle("auth.docker.io", tokens)
+	network := testNetwork(t).Handle("registry-1.docker.io", handler).Handle("auth.docker.io", tokens)
 	_, err := anonymous(network).ListTags(t.Context(), "nope")
 	require.ErrorIs(t, err, ErrUnauthorized)
 	assert.Contains(t, err.Error(), "does not exist, is private, or is an official image without library/ in front")
@@ -471,25 +471,11 @@ func TestAllowRealm(t *testing.T) {
 	assert.Empty(t, asked)
 }
 
-// A name that a registry made up must not stand for an address inside (FAULTS
-// 32). What is resolved is judged, not what was written.
-func TestDialJudges(t *testing.T) {
-	server := httptest.NewServer(http.NotFoundHandler())
-	defer server.Close()
-	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
-	require.NoError(t, err)
-	_, err = dial(publicOnly(t.Context(), "localhost"), "tcp", "localhost:"+port)
-	require.ErrorIs(t, err, ErrUnsafeLink)
-	conn, err := dial(publicOnly(t.Context(), "elsewhere.example"), "tcp", "localhost:"+port)
-	require.NoError(t, err, "a proxy may be inside")
-	require.NoError(t, conn.Close())
-}
-
 // Token servers do not send credentials on.
 func TestTokenServerRedirects(t *testing.T) {
 	for _, status := range []int{301, 302, 307, 308} {
 		for _, cred := range []Credential{user, {RefreshToken: secret}} {
-			network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				if req.URL.Path == "/token" {
 					w.Header().Set("Location", "https://evil.example2.com/")
 					w.WriteHeader(status)
@@ -529,7 +515,7 @@ func TestTokenAnswers(t *testing.T) {
 		"403":            {403, ``, ErrUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
-			network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				if req.URL.Path == "/token" {
 					w.WriteHeader(test.status)
 					_, _ = fmt.Fprint(w, test.body)
@@ -632,7 +618,7 @@ func TestRedirects(t *testing.T) {
 				}
 				_, _ = fmt.Fprint(w, `{"tags":["2"]}`)
 			})
-			network := wire(t)
+			network := testNetwork(t)
 			for _, host := range []string{"registry.example", "registry.example:8443", "cdn.registry.example", "mirror.example2.com"} {
 				network.Handle(host, handler)
 			}
@@ -645,7 +631,7 @@ func TestRedirects(t *testing.T) {
 			if test.name == "foreign host" {
 				assert.Equal(t, []string{"1", "2"}, tags, "its Link is resolved there")
 			}
-			assert.LessOrEqual(t, len(network.Sent()), 2*(maxRedirects+2))
+			assert.LessOrEqual(t, len(network.Sent()), 2*(wire.MaxRedirects+2))
 			for _, host := range test.secrets {
 				assert.True(t, seen[host])
 			}
@@ -676,7 +662,7 @@ func TestForeignChallenges(t *testing.T) {
 			w.Header().Set("Location", "https://mirror.example2.com"+req.URL.RequestURI())
 			w.WriteHeader(307)
 		})
-		network := wire(t).Handle("registry.example", home).Handle("mirror.example2.com", mirror)
+		network := testNetwork(t).Handle("registry.example", home).Handle("mirror.example2.com", mirror)
 		c := withCredentials(network, StaticCredential("registry.example", user))
 		tags, err := c.ListTags(t.Context(), ref)
 		if basic {
@@ -720,7 +706,7 @@ func TestTokensAreLetGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := regtest.New(regtest.ByName("gitlab"))
 		r.Auth = &regtest.Auth{}
-		c := anonymous(wire(t).Handle("registry.example", r))
+		c := anonymous(testNetwork(t).Handle("registry.example", r))
 		for i := range token.Max + 10 {
 			name := fmt.Sprintf("a/r%d", i)
 			r.Push(name, "1")

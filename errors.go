@@ -12,7 +12,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,22 +19,24 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/ocitags/ocitags/internal/bound"
+	"github.com/ocitags/ocitags/internal/ocierr"
+	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/retry"
 	"github.com/ocitags/ocitags/internal/taglist"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // The errors of a listing. They are matched by errors.Is; the error itself
 // names the registry, the page and what was found.
 var (
-	ErrInvalidReference = errors.New("invalid reference")            // ref cannot be parsed
-	ErrNotFound         = errors.New("no such repository")           // 404 on the first page
-	ErrUnauthorized     = errors.New("access denied")                // 401, 403
-	ErrRateLimited      = errors.New("rate limited")                 // 429 after the last attempt
-	ErrLoop             = errors.New("the pages lead in a circle")   // pages repeat, or keep bringing nothing new
-	ErrUnsafeLink       = errors.New("leads where it must not")      // a next link, a redirect or a token realm
-	ErrInvalidResponse  = errors.New("the answer is not a tag list") // HTML, {}, bad JSON, a body cut short after all attempts
-	ErrTooLarge         = errors.New("larger than the bounds allow") // MaxTags, or a bound on one response
+	ErrInvalidReference = errors.New("invalid reference")          // ref cannot be parsed
+	ErrNotFound         = errors.New("no such repository")         // 404 on the first page
+	ErrUnauthorized     = ocierr.Unauthorized                      // 401, 403
+	ErrRateLimited      = ocierr.RateLimited                       // 429 after the last attempt
+	ErrLoop             = errors.New("the pages lead in a circle") // pages repeat, or keep bringing nothing new
+	ErrUnsafeLink       = ocierr.UnsafeLink                        // a next link, a redirect or a token realm
+	ErrInvalidResponse  = ocierr.InvalidResponse                   // HTML, {}, bad JSON, a body cut short after all attempts
+	ErrTooLarge         = ocierr.TooLarge                          // MaxTags, or a bound on one response
 )
 
 // errUnneeded is why requests end that are in flight when a listing is over.
@@ -107,7 +108,7 @@ const maxCodes = 10
 // newError makes an Error of an answer with another status than 200. The
 // authorizer knows what must not be told.
 func (a *authorizer) newError(resp *http.Response, body []byte) *Error {
-	e := &Error{StatusCode: resp.StatusCode, URL: withoutSecrets(resp.Request.URL), method: resp.Request.Method}
+	e := &Error{StatusCode: resp.StatusCode, URL: origin.WithoutSecrets(resp.Request.URL), method: resp.Request.Method}
 	for _, c := range reasons(body) {
 		if a.repeatsSecret(resp.Request, c.Code+" "+c.Message) {
 			c = ErrorCode{Message: "(not told: it repeats a credential)"}
@@ -166,54 +167,19 @@ func (a *authorizer) repeatsSecret(req *http.Request, text string) bool {
 	return slices.ContainsFunc(secrets, func(secret string) bool { return secret != "" && strings.Contains(text, secret) })
 }
 
-// failure says what became of a request that brought no answer, or not all of
-// it. Errors of ours are kept as they are.
-func failure(ctx context.Context, u *url.URL, err error) error {
-	body, cut := err.(cutShort)
-	if cut {
-		err = body.error
-	}
-	if b, ok := errors.AsType[*bound.Error](context.Cause(ctx)); ok {
-		err = b
-	}
-	err = stripURL(err)
-	if strings.Contains(err.Error(), "server response headers exceeded") { // net/http has no variable for it
-		return fmt.Errorf("%w: GET %s: response headers of more than %d bytes", ErrTooLarge, withoutSecrets(u), maxHeader)
-	}
-	if b, ok := errors.AsType[*bound.Error](err); ok && b.Err == nil || errors.Is(err, taglist.ErrTooLarge) {
-		return fmt.Errorf("%w: GET %s: %w", ErrTooLarge, withoutSecrets(u), err)
-	}
-	if _, ok := errors.AsType[authorizationError](err); ok {
-		return err
-	}
-	if _, ok := errors.AsType[*Error](err); ok || err == errStopped || err == errRepeat || errors.Is(err, ErrTooLarge) {
-		return err
-	}
-	if _, ok := errors.AsType[*bound.Error](err); cut && !ok {
-		return fmt.Errorf("%w: GET %s: %w: %w", ErrInvalidResponse, withoutSecrets(u), errCutShort, err)
-	}
-	return fmt.Errorf("GET %s: %w", withoutSecrets(u), err)
-}
-
-// errCutShort is that an answer began as a tag list and did not come to its end.
-var errCutShort = errors.New("the answer was cut short")
-
-// cutShort marks the errors of a body for failure.
-type cutShort struct{ error }
-
 // refusal makes an error of an answer with another status than 200.
-func (l *listing) refusal(resp *http.Response, body []byte, bare bool) error {
+func (l *listing) refusal(resp *http.Response, body []byte, anonymous bool) *Error {
 	e := l.auth.newError(resp, body)
 	switch e.StatusCode {
 	case http.StatusTooManyRequests:
 		e.kind = ErrRateLimited
 	case http.StatusNotFound:
-		if !bare && l.auth.known.Load() {
+		if !anonymous && l.auth.known.Load() {
 			e.hint = l.credentialHint()
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		e.kind = ErrUnauthorized
-		if bare {
+		if anonymous {
 			return e
 		}
 		e.hint = l.credentialHint()
@@ -293,8 +259,8 @@ func (l *listing) advice(err error) string {
 		return "check the name of the host, and the network"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens there: check the host and its port"
-	case errors.Is(err, ErrRateLimited) && refusal != nil && refusal.RetryAfter > maxRetryWait:
-		return fmt.Sprintf("that is longer than the %v that a listing waits: try again then", maxRetryWait)
+	case errors.Is(err, ErrRateLimited) && refusal != nil && refusal.RetryAfter > wire.MaxRetryAfter:
+		return fmt.Sprintf("that is longer than the %v that a listing waits: try again then", wire.MaxRetryAfter)
 	case errors.Is(err, ErrRateLimited) && lacks:
 		return "try again later, or as a user, who may mostly ask more often: " + login
 	case errors.Is(err, ErrNotFound) && lacks:
@@ -311,7 +277,7 @@ func (l *listing) advice(err error) string {
 		return "try again later"
 	case notList != nil && notList.Markup:
 		return "check whether " + host + " is a registry, and whether a login page or a proxy stands before it"
-	case errors.Is(err, errCutShort), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, wire.ErrCutShort), errors.Is(err, io.ErrUnexpectedEOF):
 		return "try again, perhaps with smaller pages"
 	case errors.Is(err, ErrLoop):
 		return "this is a fault of the registry, which another page size may avoid"
@@ -336,30 +302,3 @@ func (l *listing) looksLikeHost() bool {
 	name, official := strings.CutPrefix(l.repo.String(), "docker.io/library/")
 	return official && (name == "localhost" || strings.Contains(name, "."))
 }
-
-// permanentError marks an error that another attempt would not mend.
-type permanentError struct{ error }
-
-func (e permanentError) Unwrap() error { return e.error }
-
-// stripURL takes off the *url.Error that net/http puts around its errors, which
-// repeats the URL with its query, and makes the rest printable.
-func stripURL(err error) error {
-	if uerr, ok := errors.AsType[*url.Error](err); ok {
-		err = uerr.Err
-	}
-	text := err.Error()
-	if strings.ContainsFunc(text, func(r rune) bool { return r < 0x20 || r >= 0x7f }) {
-		return printable{err, taglist.Quote(text)}
-	}
-	return err
-}
-
-// printable is an error whose own text holds bytes that came from the wire.
-type printable struct {
-	error
-	text string
-}
-
-func (e printable) Error() string { return e.text }
-func (e printable) Unwrap() error { return e.error }

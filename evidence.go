@@ -8,6 +8,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/ocitags/ocitags/internal/origin"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // ended says that the list is complete, as why shows, unless the pages leave open
@@ -21,14 +24,14 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 	s.finished = true
 	switch {
 	case s.more || ans.more:
-		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, and no question brings it", ErrLoop, withoutSecrets(ans.asked))
+		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, and no question brings it", ErrLoop, origin.WithoutSecrets(ans.Asked))
 	case s.whole && s.entries < s.total && s.hadRoom():
 		ans.why = roomyPage
 		return ans, nil
 	case s.whole && s.pages > 1 && s.entries < s.total:
 		return s.orOnePage(ans, s.short(ans, s.entries))
-	case cur.kind == begin && nOf(ans.asked) > s.total && s.total-s.entries > few(s.total):
-		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: a page with room for all tags has %d entries, and %d tags are known: some are missing", ErrInvalidResponse, withoutSecrets(ans.asked), s.entries, s.total))
+	case cur.kind == begin && nOf(ans.Asked) > s.total && s.total-s.entries > few(s.total):
+		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: a page with room for all tags has %d entries, and %d tags are known: some are missing", ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), s.entries, s.total))
 	case s.aside != nil: // it costs no request
 		ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why, aside: s.aside}
 		s.aside = nil
@@ -167,7 +170,7 @@ func (s *tagsList) ignores(first string) bool {
 // enough.
 func (s *tagsList) one(ctx context.Context, last, why string, add func(tag string) (more bool)) error {
 	s.log().DebugContext(ctx, "asking what comes after a tag", "because", why)
-	_, err := s.read(ctx, request{url: withParam(s.question(last), "n", "1")}, each(func(tag string) error {
+	_, err := s.read(ctx, wire.Request{URL: withParam(s.question(last), "n", "1")}, each(func(tag string) error {
 		if !add(tag) {
 			return errStopped
 		}
@@ -180,7 +183,7 @@ func (s *tagsList) one(ctx context.Context, last, why string, add func(tag strin
 }
 
 func (s *tagsList) disagreement(ans answer) error {
-	return fmt.Errorf("%w: GET %s: the registry sorts its pages in one way and continues them in another, so that tags are missing", ErrInvalidResponse, withoutSecrets(ans.asked))
+	return fmt.Errorf("%w: GET %s: the registry sorts its pages in one way and continues them in another, so that tags are missing", ErrInvalidResponse, origin.WithoutSecrets(ans.Asked))
 }
 
 // ignoresLast reports whether each question was answered with the start of the
@@ -255,16 +258,16 @@ const (
 
 // short is the error for a list without n that lacks known tags.
 func (s *tagsList) short(ans answer, entries int) error {
-	return fmt.Errorf("%w: GET %s: the list without n has %d entries, and %d tags are known: some are missing", ErrInvalidResponse, withoutSecrets(ans.asked), entries, s.total)
+	return fmt.Errorf("%w: GET %s: the list without n has %d entries, and %d tags are known: some are missing", ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), entries, s.total)
 }
 
 // wholeList takes the list without n, in one page.
 func (s *tagsList) wholeList(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
-	if s.wholeMayBeCut(ans.reply) && s.sizeLeft() {
+	if s.wholeMayBeCut(ans.Response) && s.sizeLeft() {
 		ans.next = s.otherSize()
 		return ans, nil
 	}
-	if ans.Entries < s.total && !s.isLonger(cur, ans.reply) && (s.open || !meet(s.tail, t.latest) || s.total-ans.Entries > few(s.total)) {
+	if ans.Entries < s.total && !s.isLonger(cur, ans.Response) && (s.open || !meet(s.tail, t.latest) || s.total-ans.Entries > few(s.total)) {
 		return s.orOnePage(ans, s.short(ans, ans.Entries))
 	}
 	s.learnWhole(ans)
@@ -281,7 +284,7 @@ func (s *tagsList) learnWhole(ans answer) {
 
 // isLonger reports whether the list without n is longer than a page, and so no
 // page.
-func (s *tagsList) isLonger(cur *cursor, rep reply) bool {
+func (s *tagsList) isLonger(cur *cursor, rep wire.Response) bool {
 	return cur.kind == begin && rep.Entries > max(defaultPageSize, s.was) && rep.Entries%1000 != 0
 }
 
@@ -330,8 +333,8 @@ func meet(a, b []string) bool {
 // may have been cut short, though it is shorter than n: that n was the client's own,
 // and what the registry makes of it is not known. Nexus groups cut at n
 // (NEXUS-35956), quay up to 3.11 at 50, Google's at 10,000.
-func (s *tagsList) mayBeCut(rep reply) bool {
-	if rep.Entries > max(defaultPageSize, nOf(rep.asked)+1) || s.announces() {
+func (s *tagsList) mayBeCut(rep wire.Response) bool {
+	if rep.Entries > max(defaultPageSize, nOf(rep.Asked)+1) || s.announces() {
 		return round(rep.Entries) // more than a page is the list, but for a cap such as Google's of 10,000
 	}
 	return rep.Entries > 0
@@ -340,7 +343,7 @@ func (s *tagsList) mayBeCut(rep reply) bool {
 // wholeMayBeCut is mayBeCut for the list without n. Distribution on S3, the only
 // registry that is known to list in the order of object keys, then sends all tags.
 // A question would tell nothing: it compares with last in another order.
-func (s *tagsList) wholeMayBeCut(rep reply) bool {
+func (s *tagsList) wholeMayBeCut(rep wire.Response) bool {
 	if s.seen.ByKeys() {
 		return rep.Entries <= defaultPageSize && round(rep.Entries)
 	}
@@ -358,8 +361,8 @@ func (s *tagsList) announces() bool {
 	}
 }
 
-func isFull(rep reply) bool {
-	n := nOf(rep.asked)
+func isFull(rep wire.Response) bool {
+	n := nOf(rep.Asked)
 	if n == largePageSize && rep.Entries <= defaultPageSize+1 {
 		n = defaultPageSize // so much is known to come, and perhaps not more
 	}

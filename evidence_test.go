@@ -284,7 +284,7 @@ func TestFault98NewMemberInTheReplay(t *testing.T) {
 	}
 	list = append(list, "a")
 	asked := 0
-	network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if asked++; asked == 2 {
 			list = slices.Insert(list, 7, list[6]+"x")
 		}
@@ -468,7 +468,7 @@ func TestFault104EmptyAPI(t *testing.T) {
 	r := regtest.New(regtest.ByName("quay")).Push("a/b", pushed(500)...)
 	more := true
 	r.Profile.Extra = func(body map[string]any, _ []string) { body["has_additional"] = more }
-	network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if isJSON(req.URL.Path) {
 			more = false
 			_, _ = io.WriteString(w, `{"tags":[],"has_additional":false}`)

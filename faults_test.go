@@ -37,6 +37,7 @@ import (
 
 	"github.com/ocitags/ocitags/internal/dockerconfig/configtest"
 	"github.com/ocitags/ocitags/internal/regtest"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // The promise: a listing is complete, or an error; no secret leaves its origin;
@@ -78,7 +79,7 @@ func TestFaults(t *testing.T) {
 			p := regtest.ByName("dist312")
 			p.Max = 7
 			r := regtest.New(p).Push("a/b", pushed(50)...)
-			mustList(t, anonymous(wire(t).Handle("registry.example", r)), ref, r, "a/b")
+			mustList(t, anonymous(testNetwork(t).Handle("registry.example", r)), ref, r, "a/b")
 		}},
 		{19, "just n tags and no Link", func(t *testing.T) {
 			for _, profile := range []string{"ggcr", "dist28", "ecr", "zot", "gitlab-c"} {
@@ -101,7 +102,7 @@ func TestFaults(t *testing.T) {
 		{29, "a foreign token server, and a password", both(shownBy("TestRealms"), shownBy("TestAllowRealm"))},
 		{30, "a foreign token server, and a refresh token", shownBy("TestRealms")},
 		{31, "a token server in clear text", shownBy("TestRealms")},
-		{32, "a token server inside the network", both(shownBy("TestRealms"), shownBy("TestDialJudges"))},
+		{32, "a token server inside the network", both(shownBy("TestRealms"), shownBy("internal/wire.TestDialJudges"))},
 		{33, "a token server that is no URL", shownBy("TestRealms")},
 		{34, "a token server that redirects", shownBy("TestTokenServerRedirects")},
 		{35, "hosts of one label", shownBy("TestRealms")},
@@ -234,7 +235,7 @@ func TestFaults(t *testing.T) {
 		{61, "the name of another repository", func(t *testing.T) { assertBody(t, `{"name":"other/repo","tags":["a"]}`, nil, []string{"a"}) }},
 		{62, "any Content-Type", both(shownBy("TestNoTagList"), func(t *testing.T) {
 			for _, contentType := range []string{"", "text/html", "text/plain", "application/octet-stream", "\x7f"} {
-				c := anonymous(wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				c := anonymous(testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					w.Header()["Content-Type"] = []string{contentType}
 					_, _ = io.WriteString(w, `{"tags":["a"]}`)
 				})))
@@ -293,7 +294,7 @@ func TestFaults(t *testing.T) {
 		{88, "the names of Docker Hub, and two entries for one host", shownBy("internal/dockerconfig.TestFind")},
 		{89, "hosts with and without a port", both(shownBy("TestStaticCredential"), shownBy("internal/dockerconfig.TestFind"))},
 		{90, "references that are none", func(t *testing.T) {
-			network := wire(t)
+			network := testNetwork(t)
 			for _, ref := range []string{"a/../b", "h.example//a", "h.example/%2e/a", "h.example/a?x", "h.example/a#x", "h.example/a@", "h.example/a b", "h.example/a\r\nb", "h.example/A",
 				"h.example/" + strings.Repeat("a", 256), "h.example:0/a", "h.example:99999/a", "eve:pw@h.example/a", "ftp://h.example/a", "gһcr.io/a", "[::1%25eth0]/a"} {
 				_, err := anonymous(network).ListTags(t.Context(), ref)
@@ -381,7 +382,7 @@ func links(headersAndErrors ...any) func(*testing.T) {
 				}
 				_, _ = io.WriteString(w, `{"tags":["c"]}`)
 			})
-			network := wire(t).Handle("registry.example", home).Handle("registry.example:8443", evil)
+			network := testNetwork(t).Handle("registry.example", home).Handle("registry.example:8443", evil)
 			network.Handle("evil.example", evil).Handle("registry.example.evil.example", evil)
 			c := withCredentials(network, StaticCredential("registry.example", user))
 			tags, err := c.ListTags(t.Context(), ref)
@@ -409,7 +410,7 @@ func links(headersAndErrors ...any) func(*testing.T) {
 func noNext(headers ...string) func(*testing.T) {
 	return func(t *testing.T) {
 		for _, header := range headers {
-			network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				w.Header().Set("Link", header)
 				_, _ = io.WriteString(w, `{"tags":["a","b"]}`)
 			}))
@@ -426,7 +427,7 @@ func noNext(headers ...string) func(*testing.T) {
 // hostile is a listing from one of regtest's hostile servers.
 func hostile(name string, want error, requests int) func(*testing.T) {
 	return func(t *testing.T) {
-		network := wire(t).Handle("registry.example", regtest.Hostile[name])
+		network := testNetwork(t).Handle("registry.example", regtest.Hostile[name])
 		c := anonymous(network)
 		c.MaxTags = 100
 		tags, err := c.ListTags(t.Context(), ref)
@@ -441,7 +442,7 @@ func hostile(name string, want error, requests int) func(*testing.T) {
 
 // answering is a client of a registry that always answers with body.
 func answering(t *testing.T, body string) *Client {
-	return anonymous(wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })))
+	return anonymous(testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })))
 }
 
 // assertBody lists from an answer with that body.
@@ -489,7 +490,7 @@ func rawServer(t *testing.T, answer func(w io.Writer)) string {
 
 // alone is a client that tries once, over a transport of its own.
 func alone(t *testing.T) *Client {
-	transport := &http.Transport{MaxResponseHeaderBytes: maxHeader}
+	transport := &http.Transport{MaxResponseHeaderBytes: wire.MaxHeader}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &Client{Transport: transport, Credentials: Anonymous, MaxAttempts: 1}
 }
@@ -700,7 +701,7 @@ func oddCounts(t *testing.T) {
 					continue // a Link that names last and last that is ignored: a circle
 				}
 				r := regtest.New(p).Push("a/b", pushed(n)...)
-				network := wire(t).Handle("registry.example", r)
+				network := testNetwork(t).Handle("registry.example", r)
 				tags, err := anonymous(network).ListTags(t.Context(), ref)
 				require.NoError(t, err, "%s, %s, %d", name, profile, n)
 				require.Equal(t, want(r, "a/b"), tags, "%s, %s, %d", name, profile, n)
@@ -734,7 +735,7 @@ func cancels(t *testing.T) {
 	t.Run("before it begins", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		network := wire(t)
+		network := testNetwork(t)
 		_, err := anonymous(network).ListTags(ctx, ref)
 		require.ErrorIs(t, err, context.Canceled)
 	})
@@ -796,22 +797,6 @@ func cancels(t *testing.T) {
 			cancel()
 		}
 	})
-	t.Run("resolve", func(t *testing.T) {
-		// A resolver that does not answer. net/http lets it go on when the
-		// request is gone; the package's own dial does not.
-		transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			<-ctx.Value(dialFor{}).(dialing).until.Done()
-			return nil, ctx.Err()
-		}}
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		defer cancel()
-		_, err := withCredentials(transport, Anonymous).ListTags(ctx, ref)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		gone, cancel := context.WithCancel(t.Context())
-		cancel()
-		_, err = dial(context.WithValue(t.Context(), dialFor{}, dialing{until: gone}), "tcp", "127.0.0.1:1")
-		require.Error(t, err)
-	})
 	t.Run("the consumer's own code", func(t *testing.T) {
 		_, network := locked(t, "gitlab", nil)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -841,7 +826,7 @@ func slowConsumer(t *testing.T) {
 			}
 		}
 	})
-	for _, err := range anonymous(wire(t).Handle("registry.example", handler)).Tags(t.Context(), ref) {
+	for _, err := range anonymous(testNetwork(t).Handle("registry.example", handler)).Tags(t.Context(), ref) {
 		require.NoError(t, err)
 		break
 	}
@@ -925,7 +910,7 @@ func churn(t *testing.T) {
 				r.Push("a/b", come[from:min(from+step, len(come))]...)
 				return regtest.Fault{}
 			}
-			c := anonymous(wire(t).Handle("registry.example", r))
+			c := anonymous(testNetwork(t).Handle("registry.example", r))
 			c.PageSize = 100
 			tags, err := c.ListTags(t.Context(), ref)
 			require.NoError(t, err)

@@ -48,8 +48,8 @@ func nextLink(values []string, at *url.URL) (next *url.URL, oddity string, err e
 			if err != nil {
 				return nil, "", err
 			}
-			if !samePlace(u, at) {
-				oddity = "it leads to " + withoutSecrets(u) + ": only its query is followed"
+			if !origin.SamePlace(u, at) {
+				oddity = "it leads to " + origin.WithoutSecrets(u) + ": only its query is followed"
 			}
 			there := queryOf(u, at)
 			if next != nil && next.RawQuery != there.RawQuery {
@@ -91,14 +91,11 @@ func resolveNext(target string, at *url.URL) (*url.URL, error) {
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, unsafe("is not at an http or https host")
 	}
-	if !samePlace(u, at) && !strings.HasSuffix(u.Path, "/tags/list") {
+	if !origin.SamePlace(u, at) && !strings.HasSuffix(u.Path, "/tags/list") {
 		return nil, unsafe("is not a tag list")
 	}
 	return u, nil
 }
-
-// samePlace reports whether a and b differ in their query at most.
-func samePlace(a, b *url.URL) bool { return origin.Same(a, b) && a.EscapedPath() == b.EscapedPath() }
 
 // withoutQuery cuts a URL, well-formed or not, before its query.
 func withoutQuery(s string) string {

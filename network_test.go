@@ -23,6 +23,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/ocitags/ocitags/internal/reference"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // names lets the process resolve names to addresses by a DNS server of the test's
@@ -68,8 +69,8 @@ func names(t *testing.T, answer func(name string) string) {
 
 // public takes some addresses of loopback for public ones.
 func public(t *testing.T, addresses ...string) {
-	before := isPublic
-	isPublic = func(a netip.Addr) bool {
+	before := wire.PublicAddress
+	wire.PublicAddress = func(a netip.Addr) bool {
 		for _, text := range addresses {
 			if a.Unmap() == netip.MustParseAddr(text) {
 				return true
@@ -77,7 +78,7 @@ func public(t *testing.T, addresses ...string) {
 		}
 		return before(a)
 	}
-	t.Cleanup(func() { isPublic = before })
+	t.Cleanup(func() { wire.PublicAddress = before })
 }
 
 // local serves at all addresses of loopback, and returns the port.
@@ -184,7 +185,7 @@ func TestFault116AddressesAreJudged(t *testing.T) {
 func TestFault118ScopesAreReduced(t *testing.T) {
 	for _, cred := range []Credential{{}, user, {RefreshToken: secret}} {
 		var asked []url.Values
-		network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			switch req.URL.Path {
 			case "/token":
 				http.Redirect(w, req, "/token2?scope=repository:other:push&x=y", http.StatusTemporaryRedirect)
@@ -207,7 +208,7 @@ func TestFault118ScopesAreReduced(t *testing.T) {
 func TestFault119TokensByCredential(t *testing.T) {
 	type userKey struct{}
 	tokens := map[string]string{}
-	network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		name, _, _ := req.BasicAuth()
 		token, _ := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
 		switch {
@@ -245,7 +246,7 @@ func TestFault119TokensByCredential(t *testing.T) {
 func TestRefreshTokensRotate(t *testing.T) {
 	var sent []string
 	next := 1
-	network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path != "/token" {
 			realm("https://registry.example/token").ServeHTTP(w, req)
 			return
@@ -342,15 +343,6 @@ func TestFault123SlowConsumers(t *testing.T) {
 
 	_, err := c.ListTags(t.Context(), ref) // leaves a connection that it has made
 	require.NoError(t, err)
-	q := newQuota(1)
-	conn := &connection{Conn: nopConn{}, holder: q}
-	require.NoError(t, q.acquire(t.Context()))
-	other := newQuota(1)
-	conn.use(other) // as another listing does
-	require.NoError(t, q.acquire(t.Context()), "the first may have another one")
-	require.NoError(t, conn.Close())
-	require.NoError(t, other.acquire(t.Context()), "a connection that is closed counts no more")
-
 	for range c.Tags(t.Context(), ref) { // holds it
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		_, err := c.ListTags(ctx, ref)
@@ -360,14 +352,10 @@ func TestFault123SlowConsumers(t *testing.T) {
 	}
 }
 
-type nopConn struct{ net.Conn }
-
-func (nopConn) Close() error { return nil }
-
 // FAULTS 124: a small body of very many entries that are no tags is bounded.
 func TestFault124Nulls(t *testing.T) {
 	t.Parallel()
-	const most = maxSkipped + 1<<20
+	const most = wire.MaxSkipped + 1<<20
 	body, w := io.Pipe()
 	var written atomic.Int64
 	go func() {
@@ -410,7 +398,7 @@ func TestHiddenRepositories(t *testing.T) {
 	for _, status := range []int{403, 404} {
 		for _, basicOnly := range []bool{false, true} {
 			var asked []string
-			network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				asked = append(asked, req.URL.Path)
 				_, password, _ := req.BasicAuth()
 				switch {
@@ -445,20 +433,20 @@ func TestHiddenRepositories(t *testing.T) {
 // What became of the credential is told with each refusal.
 func TestRefusalsTellOfTheCredential(t *testing.T) {
 	for _, status := range []int{401, 403, 404} {
-		network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
 		_, err := withCredentials(network, StaticCredential("registry.example", user)).ListTags(t.Context(), ref)
 		require.ErrorContains(t, err, "the credential for registry.example was not sent: the registry did not ask for one", "%d", status)
 		assert.NotContains(t, err.Error(), secret)
 	}
 	for _, status := range []int{401, 403, 404} {
-		network := wire(t).Handle("elsewhere.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		network := testNetwork(t).Handle("elsewhere.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
 		network.Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			http.Redirect(w, req, "https://elsewhere.example/v2/a/b/tags/list", http.StatusTemporaryRedirect)
 		}))
 		_, err := withCredentials(network, StaticCredential("registry.example", user)).ListTags(t.Context(), ref)
 		require.ErrorContains(t, err, `the credential for registry.example was not sent to "elsewhere.example", where a redirect led`, "%d", status)
 	}
-	network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if _, _, ok := req.BasicAuth(); ok {
 			w.WriteHeader(403)
 			return
@@ -472,7 +460,7 @@ func TestRefusalsTellOfTheCredential(t *testing.T) {
 	}))
 	_, err := withCredentials(network, StaticCredential("registry.example", user)).ListTags(t.Context(), "http://registry.example/a/b")
 	require.ErrorContains(t, err, "the credential for registry.example was sent", "after an upgrade")
-	network = wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	network = testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("WWW-Authenticate", "Negotiate")
 		w.WriteHeader(401)
 	}))
@@ -486,7 +474,7 @@ func TestRefusalsTellOfTheCredential(t *testing.T) {
 // An upgrade to https at the same host keeps the right to the credential, which
 // then goes over TLS only.
 func TestUpgradesKeepTheCredential(t *testing.T) {
-	network := wire(t)
+	network := testNetwork(t)
 	network.Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		_, _, has := req.BasicAuth()
 		switch {
@@ -513,7 +501,7 @@ func TestUpgradesKeepTheCredential(t *testing.T) {
 func TestTokenServerRedirectsWithin(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for _, cred := range []Credential{user, {RefreshToken: secret}} {
-			network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				switch req.URL.Path {
 				case "/token":
 					http.Redirect(w, req, "/new", status)
@@ -553,7 +541,7 @@ func TestErrorBodies(t *testing.T) {
 		`{"errors":[{"code":"X","message":"` + secret + `"}]}`:   "not told: it repeats a credential",
 		`{"message":"user bob is not here"}`:                     "not told: it repeats a credential",
 	} {
-		network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			if _, _, ok := req.BasicAuth(); !ok {
 				w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
 				w.WriteHeader(401)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // sizes is what is known of the size of pages.
@@ -101,19 +103,19 @@ func (s *tagsList) lighter(u *url.URL, slow int) *url.URL {
 // larger is the cursor at a link that asks for more tags than so far, once with
 // each registry: one that honours any n is read with a tenth of the requests.
 // It is nil where that was tried, or where the link gives no hold for it.
-func (s *tagsList) larger(rep reply, link *url.URL) *url.URL {
+func (s *tagsList) larger(rep wire.Response, link *url.URL) *url.URL {
 	n := strconv.Itoa(defaultPageSize)
 	h := s.client.habits(s.home.Host)
 	if s.client.PageSize != 0 || h.sized && h.largest == 0 || s.repo.Host == "ghcr.io" || rep.Entries != defaultPageSize ||
-		rep.asked.Query().Get("n") != n || link.Query().Get("n") != n {
+		rep.Asked.Query().Get("n") != n || link.Query().Get("n") != n {
 		return nil
 	}
 	return withParam(link, "n", strconv.Itoa(largePageSize))
 }
 
 // learnSize takes the answer to what larger asked.
-func (s *tagsList) learnSize(ctx context.Context, rep reply, more bool) {
-	large := rep.asked.Query().Get("n") == strconv.Itoa(largePageSize)
+func (s *tagsList) learnSize(ctx context.Context, rep wire.Response, more bool) {
+	large := rep.Asked.Query().Get("n") == strconv.Itoa(largePageSize)
 	if large && rep.Entries <= defaultPageSize && !more {
 		return // so little was left that it tells nothing
 	}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"github.com/ocitags/ocitags/internal/bound"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // maxPasses is how often the JSON pages are read from the start when pushes
@@ -90,7 +91,7 @@ type quay struct {
 }
 
 // What was read ahead is of the ordinary way.
-func (q *quay) take(ctx context.Context, cur *cursor, rep reply, t *pageTags) (answer, error) {
+func (q *quay) take(ctx context.Context, cur *cursor, rep wire.Response, t *pageTags) (answer, error) {
 	return q.ordinary.take(ctx, cur, rep, t)
 }
 
@@ -153,7 +154,7 @@ type fetch struct {
 	lead   bool // it is its turn
 	cancel func()
 	done   chan struct{} // closed when what follows is set
-	rep    reply
+	rep    wire.Response
 	list   []string // its tags
 	err    error
 }
@@ -162,7 +163,7 @@ func (f *fetch) begin(int) { f.list = nil }
 
 func (f *fetch) tags(_ context.Context, batch []string) (int, error) {
 	if len(f.list)+len(batch) > maxJSONPage {
-		return 0, permanentError{fmt.Errorf("it answered with a page of more than %d tags", maxJSONPage)}
+		return 0, wire.Permanent{Err: fmt.Errorf("it answered with a page of more than %d tags", maxJSONPage)}
 	}
 	f.list = append(f.list, batch...)
 	return len(batch), nil
@@ -213,7 +214,9 @@ func (q *quay) forget() {
 	q.ahead = nil
 }
 
-func (q *quay) request(page jsonPage) request { return request{url: q.at(page).url, bare: true} }
+func (q *quay) request(page jsonPage) wire.Request {
+	return wire.Request{URL: q.at(page).url, Anonymous: true}
+}
 
 func (q *quay) page(ctx context.Context, cur *cursor, to sink) (answer, error) {
 	if cur.json == nil {
@@ -234,9 +237,9 @@ func (q *quay) page(ctx context.Context, cur *cursor, to sink) (answer, error) {
 	rep := f.rep
 	switch {
 	case ctx.Err() != nil:
-		return answer{reply: rep}, cmp.Or(f.err, bound.Ended(ctx))
+		return answer{Response: rep}, cmp.Or(f.err, bound.Ended(ctx))
 	case errors.Is(f.err, ErrTooLarge):
-		return answer{reply: rep}, f.err
+		return answer{Response: rep}, f.err
 	case f.err != nil:
 		return q.giveUp(ctx, rep, f.err.Error()), nil
 	case rep.More == nil:
@@ -251,7 +254,7 @@ func (q *quay) page(ctx context.Context, cur *cursor, to sink) (answer, error) {
 	for i, tag := range f.list {
 		news, err := to.tags(ctx, f.list[i:i+1])
 		if err != nil {
-			return answer{reply: rep}, err
+			return answer{Response: rep}, err
 		}
 		fresh[i] = news > 0
 		delete(q.owed, tag)
@@ -295,10 +298,10 @@ func (q *quay) stands(tags []string, fresh []bool) bool {
 }
 
 // next says what follows a page with those tags.
-func (q *quay) next(ctx context.Context, page jsonPage, rep reply, tags []string, fresh []bool) answer {
+func (q *quay) next(ctx context.Context, page jsonPage, rep wire.Response, tags []string, fresh []bool) answer {
 	if page.front {
 		if q.stands(tags, fresh) {
-			return answer{reply: rep, why: "has_additional is false, no two pages have a gap between them, and the front is where it was"}
+			return answer{Response: rep, why: "has_additional is false, no two pages have a gap between them, and the front is where it was"}
 		}
 		return q.anew(ctx, rep)
 	}
@@ -331,13 +334,13 @@ func (q *quay) next(ctx context.Context, page jsonPage, rep reply, tags []string
 	}
 	switch {
 	case more:
-		return answer{reply: rep, next: q.at(q.following(q.end))}
+		return answer{Response: rep, next: q.at(q.following(q.end))}
 	case opening:
-		return answer{reply: rep, why: "has_additional is false on the only page"}
+		return answer{Response: rep, why: "has_additional is false on the only page"}
 	case !q.rigid:
-		return answer{reply: rep, next: q.at(jsonPage{number: 1, limit: q.most, front: true})}
+		return answer{Response: rep, next: q.at(jsonPage{number: 1, limit: q.most, front: true})}
 	case q.tags.Sum64() == q.former:
-		return answer{reply: rep, why: "has_additional is false, and two passes in a row had the same tags"}
+		return answer{Response: rep, why: "has_additional is false, and two passes in a row had the same tags"}
 	default:
 		return q.anew(ctx, rep)
 	}
@@ -345,28 +348,28 @@ func (q *quay) next(ctx context.Context, page jsonPage, rep reply, tags []string
 
 // burst is how many requests quay lets through at once, whatever the rate (quay
 // conf/nginx/rate-limiting.conf.jnj).
-func burst(rep reply) int {
-	if rep.major < 2 {
+func burst(rep wire.Response) int {
+	if rep.Major < 2 {
 		return 25
 	}
 	return 100
 }
 
 // anew begins another pass, or gives up.
-func (q *quay) anew(ctx context.Context, rep reply) answer {
+func (q *quay) anew(ctx context.Context, rep wire.Response) answer {
 	if q.passes++; q.passes == maxPasses {
 		return q.giveUp(ctx, rep, "its pages keep moving")
 	}
 	q.log().DebugContext(ctx, "reading quay's pages once more", "because", "they may have moved", "pass", q.passes+1)
-	return answer{reply: rep, next: q.start()}
+	return answer{Response: rep, next: q.start()}
 }
 
 // giveUp goes on in the ordinary way, which lists all that the API did not.
-func (q *quay) giveUp(ctx context.Context, rep reply, why string) answer {
+func (q *quay) giveUp(ctx context.Context, rep wire.Response, why string) answer {
 	q.refused = true
 	q.forget()
 	q.log().DebugContext(ctx, "leaving quay's API for the ordinary way", "because", why)
 	back := *q.back
 	back.restart = true
-	return answer{reply: rep, next: &back}
+	return answer{Response: rep, next: &back}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ocitags/ocitags/internal/regtest"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // isJSON reports whether a request went to quay's own API.
@@ -118,7 +119,7 @@ func TestQuayLikeWithoutLimit(t *testing.T) {
 		list := pushed(3*size + 3)
 		var asked []string
 		churn := 0
-		network := wire(t).Handle("quay.io", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		network := testNetwork(t).Handle("quay.io", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			asked = append(asked, req.URL.Query().Get("page"))
 			if churn > 0 && len(asked) == churn {
 				list = append(slices.Clone(list[:size]), list[size+1:]...)
@@ -175,7 +176,7 @@ func TestQuayLikeRegistry(t *testing.T) {
 	r := regtest.New(regtest.ByName("quayjson")).Push("a/b", pushed(350)...)
 	r.Profile.Link = nil
 	r.Profile.Extra = func(body map[string]any, page []string) { body["has_additional"] = len(page) == 100 }
-	network := wire(t).Handle("registry.example", r)
+	network := testNetwork(t).Handle("registry.example", r)
 	mustList(t, anonymous(network), "registry.example/a/b", r, "a/b")
 	assert.Equal(t, []string{"1", "2", "3", "4", "1"}, pagesOf(r))
 
@@ -194,7 +195,7 @@ func TestQuayLikeRegistry(t *testing.T) {
 
 // Where has_additional comes late, after a question of ours, it still counts.
 func TestQuayLikeThatHasMoreAfterAll(t *testing.T) {
-	network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		switch {
 		case isJSON(req.URL.Path):
 			w.WriteHeader(404)
@@ -318,7 +319,7 @@ func TestQuayPagesKeepMoving(t *testing.T) {
 
 // An API that always has more is bounded.
 func TestQuayAlwaysHasMore(t *testing.T) {
-	network := wire(t).Handle("quay.io", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	network := testNetwork(t).Handle("quay.io", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"tags":[{"name":"a"}],"page":%s,"has_additional":true}`, req.URL.Query().Get("page"))
 	}))
 	_, err := anonymous(network).ListTags(t.Context(), "quay.io/a/b")
@@ -328,7 +329,7 @@ func TestQuayAlwaysHasMore(t *testing.T) {
 
 // Entries of a tag's past are not its presence.
 func TestQuayHistory(t *testing.T) {
-	network := wire(t).Handle("quay.io", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	network := testNetwork(t).Handle("quay.io", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Date", "Mon, 23 Nov 2026 10:00:00 GMT")
 		_, _ = fmt.Fprint(w, `{"tags":[{"name":"v1","start_ts":1795000000},{"name":"v1","end_ts":1795000000},{"name":"gone","end_ts":1700000000},{"name":"later","end_ts":1900000000}],"page":1,"has_additional":false}`)
 	}))
@@ -417,6 +418,6 @@ func TestQuayOrdinaryListsThreeAtOnce(t *testing.T) {
 
 // quay lets more through at once over HTTP/2.
 func TestQuayBursts(t *testing.T) {
-	assert.Equal(t, 25, burst(reply{major: 1}))
-	assert.Equal(t, 100, burst(reply{major: 2}))
+	assert.Equal(t, 25, burst(wire.Response{Major: 1}))
+	assert.Equal(t, 100, burst(wire.Response{Major: 2}))
 }

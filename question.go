@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/ocitags/ocitags/internal/order"
+	"github.com/ocitags/ocitags/internal/origin"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // questions is the state of asking what comes after a tag, where the registry does
@@ -112,13 +114,13 @@ const maxGone = 2
 // resumeBefore asks what comes after the tag 1, 2, 4, … places before, until a page begins
 // with the tag that has to come there. To a last that does not exist, zot answers
 // 404 with an empty body, and others answer with the start of the list or nothing.
-func (s *tagsList) resumeBefore(ctx context.Context, cur *cursor, rep reply) (answer, error) {
+func (s *tagsList) resumeBefore(ctx context.Context, cur *cursor, rep wire.Response) (answer, error) {
 	step := max(1, cur.step*2)
 	if step >= len(s.recent) {
 		if s.pages == 1 && len(s.recent) == 1 && rep.Entries == 0 && cur.kind == announced { // up to the start of the list
 			next := s.relist(s.whole)
 			next.hollow = true
-			return answer{reply: rep, next: next}, nil
+			return answer{Response: rep, next: next}, nil
 		}
 		return s.lost(ctx, cur, rep, 0)
 	}
@@ -132,19 +134,19 @@ func (s *tagsList) resumeBefore(ctx context.Context, cur *cursor, rep reply) (an
 	next.kind, next.announced = cur.kind, next.url
 	next.hollow = cur.hollow || rep.Entries == 0
 	s.log().DebugContext(ctx, "going back in the list", "tags", step)
-	return answer{reply: rep, next: next}, nil
+	return answer{Response: rep, next: next}, nil
 }
 
 // lost says what follows where none of the last tags stands where it stood.
-func (s *tagsList) lost(ctx context.Context, cur *cursor, rep reply, news int) (answer, error) {
+func (s *tagsList) lost(ctx context.Context, cur *cursor, rep wire.Response, news int) (answer, error) {
 	if s.whole && s.pages == 1 && news == 0 && s.entries >= s.total {
 		if s.sizeLeft() {
-			return answer{reply: rep, next: s.otherSize()}, nil
+			return answer{Response: rep, next: s.otherSize()}, nil
 		}
-		return s.ended(ctx, cur, answer{reply: rep}, "the list without n has all tags that are known, and its Link leads to no other")
+		return s.ended(ctx, cur, answer{Response: rep}, "the list without n has all tags that are known, and its Link leads to no other")
 	}
 	s.log().DebugContext(ctx, "listing once more", "because", "no tag stands where it stood when it was listed")
-	return answer{reply: rep, next: s.relist(!s.wholeTried)}, nil
+	return answer{Response: rep, next: s.relist(!s.wholeTried)}, nil
 }
 
 // relist begins the list anew; whole: without n.
@@ -160,8 +162,8 @@ func (s *tagsList) relist(whole bool) *cursor {
 // misunderstood says what follows where the registry did not answer what comes after
 // a tag. It is asked in the other form, and after that only another reading of the
 // list tells.
-func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, why string) (answer, error) {
-	ans := answer{reply: rep}
+func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep wire.Response, why string) (answer, error) {
+	ans := answer{Response: rep}
 	if s.form++; s.refusedLast {
 		s.form = exhausted // the list without n tells more than another refusal
 	}
@@ -172,7 +174,7 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, wh
 	case s.recalled && s.sizeLeft():
 		ans.next = s.otherSize()
 	case s.whole && s.entries < s.total && s.hadRoom():
-		return answer{reply: rep, why: roomyPage}, nil
+		return answer{Response: rep, why: roomyPage}, nil
 	case s.whole && s.entries < s.total && s.ignoresLast():
 		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
 	case (s.whole || s.n == 0) && s.entries < s.total && s.sizeToTry() != largePageSize:
@@ -196,21 +198,21 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep reply, wh
 // last was.
 func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
 	s.repeats++
-	switch without := hasN(ans.asked) == 0; {
+	switch without := hasN(ans.Asked) == 0; {
 	case s.recalled && s.sizeLeft():
 		ans.next = s.otherSize()
-	case !without && (t.news > 0 || ans.leadsOn() && !s.linked[1-hasN(ans.asked)] && (!s.whole && !s.resized || hasOwnCursor(ans.reply, t) && !slices.Contains(s.tried, nOf(ans.asked)))): // so it is n that matters
-		s.n, s.stepped = nOf(ans.asked), true
+	case !without && (t.news > 0 || leadsOn(ans.Response) && !s.linked[1-hasN(ans.Asked)] && (!s.whole && !s.resized || hasOwnCursor(ans.Response, t) && !slices.Contains(s.tried, nOf(ans.Asked)))): // so it is n that matters
+		s.n, s.stepped = nOf(ans.Asked), true
 		ans.next = s.relist(false)
 	case without && s.ignored && ans.Entries < s.total:
 		return s.ended(ctx, cur, ans, "neither n nor last is looked at")
-	case without && !s.whole && (ans.Entries < s.total || ans.leadsOn()):
+	case without && !s.whole && (ans.Entries < s.total || leadsOn(ans.Response)):
 		ans.next = s.relist(true)
-	case (ans.Entries < s.total || !without && isFull(ans.reply)) && s.entries < s.total && s.ignoresLast():
+	case (ans.Entries < s.total || !without && isFull(ans.Response)) && s.entries < s.total && s.ignoresLast():
 		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
-	case (ans.Entries < s.total || !without && isFull(ans.reply)) && s.entries < s.total:
+	case (ans.Entries < s.total || !without && isFull(ans.Response)) && s.entries < s.total:
 		return s.orOnePage(ans, s.short(ans, s.entries))
-	case !without && s.n == 0 && isFull(ans.reply) && !slices.Contains(s.tried, defaultPageSize):
+	case !without && s.n == 0 && isFull(ans.Response) && !slices.Contains(s.tried, defaultPageSize):
 		// So many came without n, and with that n: more may come with a larger one.
 		s.n, s.wholeSeen, s.resized = defaultPageSize, true, true
 		ans.next = s.relist(false)
@@ -218,7 +220,7 @@ func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pa
 		s.wholeSeen = without
 		ans.next = s.otherSize()
 	case s.silent && round(s.entries):
-		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: what comes after its last tags is the start of the list with one n, and nothing with another", ErrInvalidResponse, withoutSecrets(ans.asked)))
+		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: what comes after its last tags is the start of the list with one n, and nothing with another", ErrInvalidResponse, origin.WithoutSecrets(ans.Asked)))
 	default:
 		return s.ended(ctx, cur, ans, "last is not looked at, and the list without n has no tag more")
 	}
@@ -227,19 +229,19 @@ func (s *tagsList) fromStart(ctx context.Context, cur *cursor, ans answer, t *pa
 
 // hasOwnCursor reports whether an answer has a next link whose cursor is the
 // registry's own, which it looks at where it does not look at tags.
-func hasOwnCursor(rep reply, t *pageTags) bool {
-	link, _, err := nextLink(rep.links, rep.answered)
+func hasOwnCursor(rep wire.Response, t *pageTags) bool {
+	link, _, err := nextLink(rep.Links, rep.URL)
 	return err == nil && link != nil && !namesLast(link, t)
 }
 
 // refused says what follows a question that is answered with a 4xx. Once may be
 // chance. 404 and 405 are known from registries that do not know last, or only their
 // own cursors (zot, ECR). Any other status leaves open whether there is more.
-func (s *tagsList) refused(ctx context.Context, cur *cursor, rep reply, code int) (answer, error) {
+func (s *tagsList) refused(ctx context.Context, cur *cursor, rep wire.Response, code int) (answer, error) {
 	why := fmt.Sprintf("last was refused with %d", code)
 	known := code == http.StatusNotFound || code == http.StatusMethodNotAllowed
 	if n := nOf(cur.url); n > max(s.accepted, smallestPageSize) && refusesSize(code) && !s.answered {
-		return answer{reply: rep, next: s.withSmallest(cur)}, nil // it may be n that is refused
+		return answer{Response: rep, next: s.withSmallest(cur)}, nil // it may be n that is refused
 	}
 	s.refusals++
 	if code == http.StatusNotFound && s.refusals <= maxGone && cur.step > 0 && len(s.recent) > 2*cur.step {
@@ -248,20 +250,20 @@ func (s *tagsList) refused(ctx context.Context, cur *cursor, rep reply, code int
 	s.refusedLast, s.strays = true, true
 	switch {
 	case s.refusals == 1 && s.sizeLeft():
-		return answer{reply: rep, next: s.otherSize()}, nil
+		return answer{Response: rep, next: s.otherSize()}, nil
 	case s.refusals == 1:
 		again := *cur
 		again.again = true
-		return answer{reply: rep, next: &again}, nil
+		return answer{Response: rep, next: &again}, nil
 	case known && s.sizeLeft():
-		return answer{reply: rep, next: s.otherSize()}, nil
+		return answer{Response: rep, next: s.otherSize()}, nil
 	case known && s.linked == [2]bool{} && !s.whole && !s.recalled && (s.resized || !s.full):
 		why = "there was no Link, and " + why
 		if s.compared || !s.mayComeWhole(s.repo.String()) {
-			return s.ended(ctx, cur, answer{reply: rep}, why)
+			return s.ended(ctx, cur, answer{Response: rep}, why)
 		}
 		s.compared = true
-		return answer{reply: rep, next: &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why}}, nil
+		return answer{Response: rep, next: &cursor{url: s.query(0, ""), kind: compare, restart: true, why: why}}, nil
 	}
 	return s.misunderstood(ctx, cur, rep, why)
 }
@@ -284,7 +286,7 @@ func (s *tagsList) unfinished(ctx context.Context) *cursor {
 func (s *tagsList) afterEntry(ctx context.Context, cur *cursor, ans answer) (answer, error) {
 	last := ans.Tail
 	if last == "" || cur.entry == last {
-		return ans, fmt.Errorf("%w: GET %s: found %d entries and not one tag, so that nothing says where the list goes on", ErrInvalidResponse, withoutSecrets(ans.asked), ans.Entries)
+		return ans, fmt.Errorf("%w: GET %s: found %d entries and not one tag, so that nothing says where the list goes on", ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), ans.Entries)
 	}
 	s.warn(ctx, "a page has no tag: asking what comes after its last entry")
 	ans.next = &cursor{url: s.query(s.formSize(), last), kind: asked, entry: last, again: true}

@@ -19,6 +19,7 @@ import (
 	"github.com/ocitags/ocitags/internal/readme"
 	"github.com/ocitags/ocitags/internal/regtest"
 	"github.com/ocitags/ocitags/internal/taglist"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // readmePart compares a generated part of the README, or writes it with -update.
@@ -94,13 +95,13 @@ func TestReadmeLimits(t *testing.T) {
 		fmt.Fprintf(&table, "| %s | %s |\n", what, fmt.Sprintf(format, args...))
 	}
 	row("tags of one listing", "`Client.MaxTags`, %s", readme.Thousands(defaultMaxTags))
-	row("one answer", "%s, %s of waiting for it, %s without a byte", size(maxBody), span(maxAnswerTime), span(maxIdle))
-	row("response header, error body, token answer", "%s, %s, %s", size(maxHeader), size(maxErrorBody), size(maxTokenAnswer))
+	row("one answer", "%s, %s of waiting for it, %s without a byte", size(wire.MaxBody), span(wire.MaxAnswerTime), span(wire.MaxIdle))
+	row("response header, error body, token answer", "%s, %s, %s", size(wire.MaxHeader), size(wire.MaxErrorBody), size(maxTokenAnswer))
 	row("one JSON value, nesting", "%s, %d", size(taglist.MaxValue), taglist.MaxDepth)
-	row("redirects", "%d", maxRedirects)
+	row("redirects", "%d", wire.MaxRedirects)
 	row("a next link, the URL of a token server", "%s, %s", size(maxLink), size(maxRealm))
 	row("what is read ahead of its turn", "%s; `Client.Concurrency`, %d: 1 reads nothing ahead", size(maxAhead), defaultConcurrency)
-	row("attempts of one request", "`Client.MaxAttempts`, %d; a `Retry-After` over %s is an error at once", defaultMaxAttempts, span(maxRetryWait))
+	row("attempts of one request", "`Client.MaxAttempts`, %d; a `Retry-After` over %s is an error at once", defaultMaxAttempts, span(wire.MaxRetryAfter))
 	row("pages in a row without a new tag", "%d", maxIdlePages)
 	row("a credential file, a helper's answer and time", "%s, %s, %s", size(dockerconfig.MaxFile), size(dockerconfig.MaxHelperOutput), span(dockerconfig.HelperTimeout))
 	readmePart(t, "limits", table.String())

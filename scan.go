@@ -13,6 +13,7 @@ import (
 
 	"github.com/ocitags/ocitags/internal/order"
 	"github.com/ocitags/ocitags/internal/split"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 const (
@@ -67,7 +68,7 @@ type part struct {
 // A readPage is a page that was read ahead.
 type readPage struct {
 	cur  *cursor
-	rep  reply
+	rep  wire.Response
 	tags []string
 	keep int // how many are of this part
 }
@@ -85,12 +86,12 @@ type plainPages struct {
 
 // page reads one page, and says where the next one is; nil: there is none that it
 // knows.
-func (s plainPages) page(ctx context.Context, cur *cursor, to *part) (rep reply, next *cursor, err error) {
-	rep, err = s.read(ctx, request{url: cur.url}, to)
+func (s plainPages) page(ctx context.Context, cur *cursor, to *part) (rep wire.Response, next *cursor, err error) {
+	rep, err = s.read(ctx, wire.Request{URL: cur.url}, to)
 	if err != nil {
 		return rep, nil, err
 	}
-	link, _, err := nextLink(rep.links, rep.answered)
+	link, _, err := nextLink(rep.Links, rep.URL)
 	if err != nil {
 		return rep, nil, err
 	}
@@ -279,7 +280,7 @@ func (p *part) begin(int) { p.page = nil } // the one before is kept
 
 func (p *part) tags(_ context.Context, batch []string) (int, error) {
 	if len(p.page)+len(batch) > maxScanned {
-		return 0, permanentError{errors.New("the page is much larger than was asked for")}
+		return 0, wire.Permanent{Err: errors.New("the page is much larger than was asked for")}
 	}
 	p.page = append(p.page, batch...)
 	return len(batch), nil
@@ -288,7 +289,7 @@ func (p *part) tags(_ context.Context, batch []string) (int, error) {
 func (p *part) leads() bool { return false }
 
 // end takes a page, and reports whether another one is to be read ahead.
-func (p *part) end(ctx context.Context, cur *cursor, rep reply, took time.Duration) bool {
+func (p *part) end(ctx context.Context, cur *cursor, rep wire.Response, took time.Duration) bool {
 	s := p.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -300,7 +301,7 @@ func (p *part) end(ctx context.Context, cur *cursor, rep reply, took time.Durati
 		goOn = false
 	}
 	s.settle(ctx)
-	s.pages = append(s.pages, Page{Tags: keep, Skipped: rep.Skipped, Duration: took, Attempts: rep.attempts})
+	s.pages = append(s.pages, Page{Tags: keep, Skipped: rep.Skipped, Duration: took, Attempts: rep.Attempts})
 	if p.at.Gone() {
 		return false
 	}

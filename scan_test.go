@@ -313,7 +313,7 @@ func TestGHCRIsReadInARow(t *testing.T) {
 	tags := builds(5000)
 	slices.Reverse(tags[1000:])
 	r := regtest.New(regtest.ByName("ghcr")).Push("a/b", tags...)
-	c := &Client{Transport: wire(t).Handle("ghcr.io", r), Credentials: Anonymous, PageSize: 500}
+	c := &Client{Transport: testNetwork(t).Handle("ghcr.io", r), Credentials: Anonymous, PageSize: 500}
 	mustList(t, c, "ghcr.io/a/b", r, "a/b")
 	assert.LessOrEqual(t, len(r.Requests()), 10+2, "and the question whether it compares")
 }
@@ -333,7 +333,7 @@ func TestScanNoticesS3(t *testing.T) {
 		tags = append(tags, fmt.Sprintf("z%03d", i), fmt.Sprintf("z%03d-alpine", i))
 	}
 	r := regtest.New(regtest.ByName("dist312s3")).Push("a/b", tags...)
-	network := wire(t).Handle("registry.example", r)
+	network := testNetwork(t).Handle("registry.example", r)
 	for _, concurrency := range []int{1, 4, 16} {
 		r.Forget()
 		c := &Client{Transport: network, Credentials: Anonymous, PageSize: 100, Concurrency: concurrency}
@@ -361,7 +361,7 @@ func TestScanNoticesS3Ahead(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := regtest.New(regtest.ByName("dist312s3")).Push("a/b", tags...)
 				r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Delay: time.Millisecond} }
-				c := &Client{Transport: wire(t).Handle("registry.example", r), Credentials: Anonymous, PageSize: 100, Concurrency: concurrency}
+				c := &Client{Transport: testNetwork(t).Handle("registry.example", r), Credentials: Anonymous, PageSize: 100, Concurrency: concurrency}
 				var got []string
 				for tag, err := range c.Tags(t.Context(), "registry.example/a/b") {
 					require.NoError(t, err)
@@ -394,7 +394,7 @@ func TestScanNoticesS3InVain(t *testing.T) {
 			r := regtest.New(regtest.ByName("dist312s3")).Push("a/b", tags...)
 			require.Equal(t, []string{x + "-alpine", x}, r.Tags("a/b")[2499:2501])
 			r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Delay: time.Millisecond} }
-			c := &Client{Transport: wire(t).Handle("registry.example", r), Credentials: Anonymous, PageSize: 100, Concurrency: concurrency}
+			c := &Client{Transport: testNetwork(t).Handle("registry.example", r), Credentials: Anonymous, PageSize: 100, Concurrency: concurrency}
 			mustList(t, c, "registry.example/a/b", r, "a/b")
 		})
 	}
@@ -433,7 +433,7 @@ func TestScanMeetsLargePages(t *testing.T) {
 	list := slices.Sorted(slices.Values(pushed(50_000)))
 	for name, ahead := range map[string]bool{"where it is read ahead": true, "at the front": false} {
 		t.Run(name, func(t *testing.T) {
-			network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				last := req.URL.Query().Get("last")
 				from, found := slices.BinarySearch(list, last)
 				if found {

@@ -81,7 +81,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ocitags/ocitags/internal/bound"
@@ -89,21 +88,12 @@ import (
 	"github.com/ocitags/ocitags/internal/reference"
 	"github.com/ocitags/ocitags/internal/taglist"
 	"github.com/ocitags/ocitags/internal/token"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
-// The bounds on what one server may cost. Each fails with an error that names it.
-const (
-	maxBody       = 1 << 30          // bytes of one tag list, decompressed: 8 million of the longest tags
-	maxErrorBody  = 64 << 10         // bytes of one error body
-	maxHeader     = 1 << 20          // bytes of a response's header, Go's own default
-	maxRedirects  = 5                // registry.k8s.io and Harbor use one
-	maxSkipped    = 10_000_000       // entries that are no tags, and ten times the tags
-	maxRefused    = 2                // tries of a connection that is refused
-	maxIdlePages  = 3                // pages in a row without a new tag, while another is announced
-	maxRetryWait  = 60 * time.Second // a Retry-After of more is an error: nobody waits that long unasked
-	maxIdle       = 60 * time.Second // without a byte from the server
-	maxAnswerTime = 10 * time.Minute // of waiting for one answer
-)
+// maxIdlePages is how many pages in a row may bring no new tag while another is
+// announced.
+const maxIdlePages = 3
 
 const (
 	defaultPageSize    = 1000   // the most that no known server refuses at first
@@ -196,13 +186,14 @@ type Client struct {
 	// GET; dialect, which names the registry's way of paging. nil: silent.
 	Logger *slog.Logger
 
-	auth  token.Store
-	mu    sync.Mutex
-	hosts map[string]habits
-	pools *transports
+	auth   token.Store
+	pauses wire.Pauses
+	mu     sync.Mutex
+	hosts  map[string]habits
+	pools  *wire.Pools
 
 	// For tests, which have no time for large ones.
-	bodyBound  int64 // in place of maxBody
+	bodyBound  int64 // in place of wire.MaxBody
 	aheadBound int   // in place of maxAhead
 }
 
@@ -214,8 +205,6 @@ type habits struct {
 	without  wholeness
 	slow     bool // it took too long for a page of that size
 	linear   bool // its list can be read in one way only, from the start
-
-	quiet time.Time // until then it wants no requests: the Retry-After of its last answer
 }
 
 // A wholeness is what a registry sends where n is absent.
@@ -328,18 +317,58 @@ func (c *Client) newListing(repo reference.Repository) *listing {
 	}
 	l := &listing{
 		client: c, repo: repo, home: home, onPage: c.OnPage, lanes: c.Concurrency,
-		warned: map[string]bool{}, skips: map[slog.Level]int{},
+		warned: map[string]bool{},
 	}
 	if l.lanes == 0 {
 		l.lanes = defaultConcurrency
 	}
 	l.lanes = max(1, l.lanes)
-	l.connections = newQuota(l.lanes)
-	l.base = c.transports()
+	l.carrier = wire.NewCarrier(home, c.transports(), l.lanes)
 	l.auth = &authorizer{listing: l}
-	l.http = &http.Client{Transport: l.auth, CheckRedirect: checkRedirect}
-	l.bare = &http.Client{Transport: carrier{l}, CheckRedirect: checkRedirect}
+	l.wire = &wire.Client{
+		Home: home, Authorized: l.auth, Carrier: l.carrier, UserAgent: c.userAgent(),
+		MaxAttempts: cmp.Or(c.MaxAttempts, defaultMaxAttempts), MaxBody: c.bodyBound,
+		Pauses: &c.pauses, Log: l.log(),
+		Refuse: func(resp *http.Response, body []byte, anonymous bool) (time.Duration, error) {
+			err := l.refusal(resp, body, anonymous)
+			return err.RetryAfter, err
+		},
+	}
 	return l
+}
+
+// NewTransport returns a transport like that of a Client without one: HTTP/2,
+// proxies from the environment, no more connections to a registry than a listing
+// has requests in flight, at most 128 idle ones in all and 64 to a host, at most
+// 1 MiB of response headers, and no way into a private network for the redirects
+// and token servers of a public registry. It is there to be changed before its
+// first use, with TLSClientConfig for an authority or a certificate of one's own,
+// say, and then to be the Transport of a Client, or of several. The last of these
+// goes with its DialContext.
+func NewTransport() *http.Transport { return wire.NewTransport() }
+
+// defaultTransports are shared, so that the package-level functions reuse
+// connections too.
+var defaultTransports = sync.OnceValue(func() wire.Pools {
+	return wire.Pools{Own: NewTransport(), Elsewhere: NewTransport()}
+})
+
+// transports are made of Client.Transport, once. What is no *http.Transport keeps
+// its connections as it likes.
+func (c *Client) transports() wire.Pools {
+	if c.Transport == nil {
+		return defaultTransports()
+	}
+	own, ok := c.Transport.(*http.Transport)
+	if !ok {
+		return wire.Pools{Own: c.Transport, Elsewhere: c.Transport}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pools == nil || c.pools.Own != own {
+		c.pools = &wire.Pools{Own: own, Elsewhere: own.Clone()}
+	}
+	return *c.pools
 }
 
 func (c *Client) userAgent() string {
@@ -384,17 +413,13 @@ func (c *Client) learn(host string, change func(*habits)) {
 type listing struct {
 	client *Client
 	repo   reference.Repository
-	home   *url.URL     // of the repository's tag list
-	http   *http.Client // sends with the user's authorization
-	bare   *http.Client // sends without any
+	home   *url.URL // of the repository's tag list
+	wire   *wire.Client
 	auth   *authorizer
 	onPage func(Page)
 	lanes  int // requests that may be in flight
 
-	base        *transports
-	connections *quota      // to the registry, as many as lanes
-	within      atomic.Bool // the registry was reached at an address that is not public
-
+	carrier     *wire.Carrier
 	foreign     token.Store // of hosts that redirects led to
 	filter      dedup.Filter
 	held        func() []string // nil: nobody keeps what was yielded
@@ -408,8 +433,6 @@ type listing struct {
 	wg     sync.WaitGroup // of what reads ahead
 	mu     sync.Mutex
 	warned map[string]bool
-	skips  map[slog.Level]int // entries that are no tags, as far as they were logged
-	logged []string           // the first of them
 }
 
 // run lists the repository.
@@ -503,6 +526,33 @@ func (l *listing) emit(ctx context.Context, batch []string) (news int, err error
 		}
 	}
 	return news, nil
+}
+
+// read asks for one page and hands its tags to a sink as they arrive. Where one
+// cannot be told from those that were handed out, it asks again with what it knows
+// then.
+func (l *listing) read(ctx context.Context, req wire.Request, to sink) (wire.Response, error) {
+	req.Ahead = func() bool { return !to.leads() }
+	for {
+		rep, err := l.wire.Get(ctx, req, wireSink{to})
+		if err != errForgotten {
+			return rep, err
+		}
+		if err := l.recall(ctx); err != nil {
+			return rep, err
+		}
+		req.Tries = rep.Attempts - 1
+	}
+}
+
+// wireSink is a sink of which nobody asks what was news.
+type wireSink struct{ sink }
+
+func (s wireSink) Begin(try int) { s.begin(try) }
+
+func (s wireSink) Tags(ctx context.Context, batch []string) error {
+	_, err := s.tags(ctx, batch)
+	return err
 }
 
 // recall gives the filter back the tags that were handed out and not kept,

@@ -58,13 +58,13 @@ func mock(t *testing.T, profile, name string, n int) (ref string, r *regtest.Reg
 	case "harbor-proxy":
 		r.Push("proxy/library/app", pushed(n)...)
 	}
-	network = wire(t).Handle(host, r).Handle("us-west1-docker.pkg.dev", r)
+	network = testNetwork(t).Handle(host, r).Handle("us-west1-docker.pkg.dev", r)
 	return host + "/" + name, r, network
 }
 
-// wire is a network that fails the test if the secret of these tests is seen by
+// testNetwork is a network that fails the test if the secret of these tests is seen by
 // anybody but the registries that it is meant for, or in clear text.
-func wire(t *testing.T) *regtest.Network {
+func testNetwork(t *testing.T) *regtest.Network {
 	network := new(regtest.Network)
 	t.Cleanup(func() {
 		for _, req := range network.Sent() {

@@ -12,7 +12,9 @@ import (
 
 	"github.com/ocitags/ocitags/internal/bound"
 	"github.com/ocitags/ocitags/internal/order"
+	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/taglist"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // tagsList reads GET /v2/<name>/tags/list as the specification has it, with the
@@ -135,7 +137,7 @@ func (s *tagsList) page(ctx context.Context, cur *cursor, to sink) (answer, erro
 			return answer{why: roomyPage}, nil
 		}
 		if s.began >= most {
-			ans, err := s.orOnePage(answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ErrInvalidResponse, withoutSecrets(cur.url), s.began))
+			ans, err := s.orOnePage(answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ErrInvalidResponse, origin.WithoutSecrets(cur.url), s.began))
 			if err != nil {
 				return ans, err
 			}
@@ -145,7 +147,7 @@ func (s *tagsList) page(ctx context.Context, cur *cursor, to sink) (answer, erro
 		s.tried = append(s.tried, nOf(cur.url))
 	}
 	t := s.newPage(cur, to)
-	var rep reply
+	var rep wire.Response
 	var err error
 	if cur.aside != nil {
 		rep, err = cur.aside.drain(ctx, t)
@@ -185,9 +187,9 @@ func (s *tagsList) newPass() {
 }
 
 // fetch asks for a page, in smaller pieces where that is needed.
-func (s *tagsList) fetch(ctx context.Context, cur *cursor, t *pageTags) (reply, error) {
+func (s *tagsList) fetch(ctx context.Context, cur *cursor, t *pageTags) (wire.Response, error) {
 	var slow int // tries that took the registry too long
-	read := func(u *url.URL) (reply, error) {
+	read := func(u *url.URL) (wire.Response, error) {
 		again := func(u *url.URL, failed error) *url.URL {
 			if u == cur.url && cur.fallback != nil {
 				return cur.fallback
@@ -197,13 +199,13 @@ func (s *tagsList) fetch(ctx context.Context, cur *cursor, t *pageTags) (reply, 
 			}
 			return s.lighter(u, slow)
 		}
-		return s.read(ctx, request{url: u, again: again, once: cur.kind == compare && cur.back != nil}, t)
+		return s.read(ctx, wire.Request{URL: u, Again: again, Once: cur.kind == compare && cur.back != nil}, t)
 	}
 	rep, err := read(cur.url)
 	for !s.begun && s.stepDown(err) {
 		rep, err = read(s.query(s.n, ""))
 	}
-	if cur.fallback != nil && rep.asked == cur.url && err != nil && (refusesSize(status(err)) || errors.Is(err, ErrInvalidResponse) || isBound(err)) {
+	if cur.fallback != nil && rep.Asked == cur.url && err != nil && (refusesSize(status(err)) || errors.Is(err, ErrInvalidResponse) || isBound(err)) {
 		rep, err = read(cur.fallback)
 	}
 	return rep, err
@@ -229,13 +231,13 @@ func status(err error) int {
 }
 
 // failed says what follows a page that did not come.
-func (s *tagsList) failed(ctx context.Context, cur *cursor, rep reply, err error) (answer, error) {
-	if err == errRepeat && !rep.leadsOn() {
-		s.tried = append(s.tried, nOf(rep.asked)) // it is what the list begins with at that n
+func (s *tagsList) failed(ctx context.Context, cur *cursor, rep wire.Response, err error) (answer, error) {
+	if err == errRepeat && !leadsOn(rep) {
+		s.tried = append(s.tried, nOf(rep.Asked)) // it is what the list begins with at that n
 	}
 	switch code := status(err); {
 	case s.misfit != nil && refusesSize(code):
-		return answer{reply: rep}, s.misfit
+		return answer{Response: rep}, s.misfit
 	case code == http.StatusNotFound && !s.begun:
 		refusal, _ := errors.AsType[*Error](err)
 		refusal.kind = ErrNotFound
@@ -245,30 +247,30 @@ func (s *tagsList) failed(ctx context.Context, cur *cursor, rep reply, err error
 		}
 		switch why := cur.why + "; the list without n, asked for to compare, did not come"; {
 		case cur.back != nil:
-			return answer{reply: rep, next: cur.back, why: why}, nil
+			return answer{Response: rep, next: cur.back, why: why}, nil
 		case cur.aside != nil: // which was tried once
 			again := *cur
 			again.aside, again.again = nil, true
-			return answer{reply: rep, next: &again}, nil
+			return answer{Response: rep, next: &again}, nil
 		case !s.refusedLast || refusesSize(code) || code == http.StatusNotFound:
-			return s.ended(ctx, cur, answer{reply: rep}, why)
+			return s.ended(ctx, cur, answer{Response: rep}, why)
 		}
 	case cur.kind == begin && s.resized && refusesSize(code):
 		s.longest = s.was
 		if smaller := lower(nOf(cur.url)); smaller > 0 && !slices.Contains(s.tried, smaller) {
 			s.n = smaller
-			return answer{reply: rep, next: s.relist(false)}, nil
+			return answer{Response: rep, next: s.relist(false)}, nil
 		}
 		if s.sizeLeft() {
-			return answer{reply: rep, next: s.otherSize()}, nil
+			return answer{Response: rep, next: s.otherSize()}, nil
 		}
-		return answer{reply: rep, next: s.relist(true)}, nil
-	case err == errRepeat && rep.leadsOn() && s.linked == [2]bool{}:
-		s.n = nOf(rep.asked)
-		return answer{reply: rep, next: s.relist(false)}, nil
+		return answer{Response: rep, next: s.relist(true)}, nil
+	case err == errRepeat && leadsOn(rep) && s.linked == [2]bool{}:
+		s.n = nOf(rep.Asked)
+		return answer{Response: rep, next: s.relist(false)}, nil
 	case err == errRepeat && s.ignored && (s.longest > defaultPageSize && !round(s.longest) || s.form == otherwise):
 		s.repeats++
-		return s.ended(ctx, cur, answer{reply: rep}, "neither n nor last is looked at")
+		return s.ended(ctx, cur, answer{Response: rep}, "neither n nor last is looked at")
 	case err == errRepeat:
 		s.repeats++
 		return s.misunderstood(ctx, cur, rep, "asking after its last tag gave the start of the list again")
@@ -280,12 +282,12 @@ func (s *tagsList) failed(ctx context.Context, cur *cursor, rep reply, err error
 	case cur.kind == asked && refusesLast(code):
 		return s.refused(ctx, cur, rep, code)
 	}
-	return answer{reply: rep}, err
+	return answer{Response: rep}, err
 }
 
 // take takes a page that has come, and says what follows it.
-func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags) (answer, error) {
-	ans := answer{reply: rep, more: rep.More != nil && *rep.More}
+func (s *tagsList) take(ctx context.Context, cur *cursor, rep wire.Response, t *pageTags) (answer, error) {
+	ans := answer{Response: rep, more: rep.More != nil && *rep.More}
 	s.more = ans.more || s.more && rep.More == nil && cur.kind == asked
 	s.moved(ctx, rep)
 	link, endless, err := s.nextOf(ctx, rep)
@@ -295,13 +297,13 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 	switch question := cur.kind == asked && !s.answered; {
 	case cur.kind == compare:
 		return s.compare(ctx, cur, ans, link, t)
-	case question && s.form > asBefore && t.first != cur.must && s.isRepeat(t, nOf(rep.asked)):
+	case question && s.form > asBefore && t.first != cur.must && s.isRepeat(t, nOf(rep.Asked)):
 		return s.fromStart(ctx, cur, ans, t)
 	case question && rep.Entries == 0 && s.ignored:
 		return s.ended(ctx, cur, ans, "n is not looked at, and nothing comes after its last tag")
-	case question && rep.Entries == 0 && nOf(rep.asked) > max(s.accepted, smallestPageSize):
+	case question && rep.Entries == 0 && nOf(rep.Asked) > max(s.accepted, smallestPageSize):
 		// An n over its limit may be answered with nothing, whatever last is.
-		return answer{reply: rep, next: s.withSmallest(cur)}, nil
+		return answer{Response: rep, next: s.withSmallest(cur)}, nil
 	case s.displaced(cur, rep, t):
 		return s.elsewhere(ctx, cur, ans, t)
 	}
@@ -318,12 +320,12 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 		return s.ended(ctx, cur, ans, nothingMore)
 	case cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total:
 		if s.sizeLeft() {
-			return answer{reply: rep, next: s.otherSize()}, nil
+			return answer{Response: rep, next: s.otherSize()}, nil
 		}
 		if s.wholeSeen {
 			return s.ended(ctx, cur, ans, "no n and no last make a difference")
 		}
-		return answer{reply: rep, next: s.relist(true)}, nil
+		return answer{Response: rep, next: s.relist(true)}, nil
 	case cur.hollow && t.news == 0 && (reached || cur.kind == begin):
 		return s.ended(ctx, cur, ans, nothingMore)
 	case (cur.stood > 0 || cur.kind == asked && cur.why != "" && reached) && t.news == 0 && t.first == cur.must && rep.Entries >= cur.step-cur.stood: // down to those that are known to stand
@@ -334,12 +336,12 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep reply, t *pageTags
 
 // moved looks at where an answer came from. registry.k8s.io's redirect drops the
 // query, so that n and last must be sent to where it leads.
-func (s *tagsList) moved(ctx context.Context, rep reply) {
+func (s *tagsList) moved(ctx context.Context, rep wire.Response) {
 	if rep.Name != "" && rep.Name != s.repo.Name {
 		s.warn(ctx, "the answer names another repository", "name", taglist.Quote(rep.Name))
 	}
-	if strings.HasSuffix(rep.answered.Path, "/tags/list") {
-		at := *rep.answered
+	if strings.HasSuffix(rep.URL.Path, "/tags/list") {
+		at := *rep.URL
 		at.RawQuery, at.User = "", nil
 		s.at = &at
 	}
@@ -347,38 +349,38 @@ func (s *tagsList) moved(ctx context.Context, rep reply) {
 
 // nextOf returns the next link of an answer, repaired; nil: there is none. endless
 // reports that it leads to the start of the list.
-func (s *tagsList) nextOf(ctx context.Context, rep reply) (link *url.URL, endless bool, err error) {
-	link, oddity, err := nextLink(rep.links, rep.answered)
+func (s *tagsList) nextOf(ctx context.Context, rep wire.Response) (link *url.URL, endless bool, err error) {
+	link, oddity, err := nextLink(rep.Links, rep.URL)
 	if err != nil {
-		return nil, false, fmt.Errorf("GET %s: %w", withoutSecrets(rep.asked), err)
+		return nil, false, fmt.Errorf("GET %s: %w", origin.WithoutSecrets(rep.Asked), err)
 	}
 	if oddity != "" {
 		s.warn(ctx, "followed an odd next link", "because", oddity)
 	}
 	if link != nil {
-		s.linked[hasN(rep.asked)] = true
-		link, endless = s.repair(ctx, link, nOf(rep.asked))
+		s.linked[hasN(rep.Asked)] = true
+		link, endless = s.repair(ctx, link, nOf(rep.Asked))
 	}
 	return link, endless, nil
 }
 
 // leadsOn reports whether an answer has a next link, or one that cannot be read.
-func (r *reply) leadsOn() bool {
-	link, _, err := nextLink(r.links, r.answered)
+func leadsOn(r wire.Response) bool {
+	link, _, err := nextLink(r.Links, r.URL)
 	return link != nil || err != nil
 }
 
 // elsewhere says what follows a page that does not stand where it was asked for.
 func (s *tagsList) elsewhere(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
-	rep := ans.reply
+	rep := ans.Response
 	s.seen.Rejected(t.seen)
 	s.further = s.further || t.news > 0
 	s.astray = s.astray || cur.kind == asked
 	s.silent = s.silent || cur.kind == asked && !s.answered && rep.Entries == 0
 	switch {
 	case t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.repo.String())) && !s.wholeTried && s.disagrees(ctx):
-		return answer{reply: rep, next: s.relist(true)}, nil
-	case cur.step > 0 && s.isRepeat(t, nOf(rep.asked)):
+		return answer{Response: rep, next: s.relist(true)}, nil
+	case cur.step > 0 && s.isRepeat(t, nOf(rep.Asked)):
 		return s.lost(ctx, cur, rep, t.news) // it begins the list anew, whatever it is asked
 	case cur.kind == asked && !s.answered && cur.step >= 4:
 		s.strays = true
@@ -389,7 +391,7 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *cursor, ans answer, t *pa
 
 // observe takes from a page that stands where it should what it says about the
 // registry and the list.
-func (s *tagsList) observe(ctx context.Context, cur *cursor, rep reply, t *pageTags, linked bool) {
+func (s *tagsList) observe(ctx context.Context, cur *cursor, rep wire.Response, t *pageTags, linked bool) {
 	if cur.kind == asked && (t.first != "" || cur.must == "") {
 		s.answered = s.answered || cur.must != "" && t.first == cur.must || t.news > 0
 	}
@@ -397,7 +399,7 @@ func (s *tagsList) observe(ctx context.Context, cur *cursor, rep reply, t *pageT
 		s.learnSize(ctx, rep, linked)
 	}
 	if (cur.kind == announced || cur.kind == asked) && cur.after != "" {
-		s.heeded[hasN(rep.asked)] = s.heeded[hasN(rep.asked)] || t.first != "" && !s.isRepeat(t, 0)
+		s.heeded[hasN(rep.Asked)] = s.heeded[hasN(rep.Asked)] || t.first != "" && !s.isRepeat(t, 0)
 		t.seen.Boundary(cur.after, s.recent, t.top)
 		for i := range cur.step {
 			if tag := s.latest(i); t.number > 0 && t.number < keepTop && t.seen.Sorted() && !slices.Contains(t.top, tag) {
@@ -408,7 +410,7 @@ func (s *tagsList) observe(ctx context.Context, cur *cursor, rep reply, t *pageT
 	switch {
 	case s.pages == 0:
 		s.lengths = append(s.lengths, rep.Entries)
-		if n := nOf(rep.asked); (rep.Entries < n || n == 0 && !round(rep.Entries)) && !(linked && s.began > 0 && t.news > 0) {
+		if n := nOf(rep.Asked); (rep.Entries < n || n == 0 && !round(rep.Entries)) && !(linked && s.began > 0 && t.news > 0) {
 			s.roomy = max(s.roomy, rep.Entries)
 			if n > 0 {
 				s.roomyOfN = max(s.roomyOfN, rep.Entries)
@@ -418,7 +420,7 @@ func (s *tagsList) observe(ctx context.Context, cur *cursor, rep reply, t *pageT
 			}
 		}
 		s.covers = rep.Entries >= s.total
-		s.cutFirst = (isFull(rep) || round(rep.Entries) || linked) && rep.Entries <= max(defaultPageSize, nOf(rep.asked)+1)
+		s.cutFirst = (isFull(rep) || round(rep.Entries) || linked) && rep.Entries <= max(defaultPageSize, nOf(rep.Asked)+1)
 	case cur.kind == announced && s.cutFirst:
 		s.further = true // though the page may have had none of them
 	case !s.covers || t.news > 0:
@@ -427,22 +429,22 @@ func (s *tagsList) observe(ctx context.Context, cur *cursor, rep reply, t *pageT
 }
 
 // carry keeps what the next page is judged by.
-func (s *tagsList) carry(t *pageTags, rep reply) {
+func (s *tagsList) carry(t *pageTags, rep wire.Response) {
 	if s.pages == 0 {
 		s.start = slices.Clone(t.top)
-		s.withoutN = nOf(rep.asked) == 0
+		s.withoutN = nOf(rep.Asked) == 0
 	}
 	s.begun = true
 	s.pages++
 	s.longest = max(s.longest, rep.Entries)
-	s.longestOf[nOf(rep.asked)] = max(s.longestOf[nOf(rep.asked)], rep.Entries)
+	s.longestOf[nOf(rep.Asked)] = max(s.longestOf[nOf(rep.Asked)], rep.Entries)
 	if rep.Entries > 0 {
-		if s.before = rep.Entries; nOf(rep.asked) == rep.Entries {
+		if s.before = rep.Entries; nOf(rep.Asked) == rep.Entries {
 			s.honoured = rep.Entries
 		}
-		s.accepted = max(s.accepted, nOf(rep.asked))
+		s.accepted = max(s.accepted, nOf(rep.Asked))
 	}
-	s.ignored = nOf(rep.asked) > 0 && rep.Entries > nOf(rep.asked)+1
+	s.ignored = nOf(rep.Asked) > 0 && rep.Entries > nOf(rep.Asked)+1
 	s.entries += rep.Entries
 	s.seen = t.seen
 	for i, tag := range t.latest {
@@ -464,7 +466,7 @@ const someTags = 4
 
 // displaced reports whether a page is not what comes after its cursor: the
 // cursor has moved, or is gone, or means something else to the registry.
-func (s *tagsList) displaced(cur *cursor, rep reply, t *pageTags) bool {
+func (s *tagsList) displaced(cur *cursor, rep wire.Response, t *pageTags) bool {
 	switch {
 	case cur.place > 0: // a deletion shifts offsets, and a page that begins with what is known leaves no gap
 		return !slices.Contains(s.recent, t.first)
@@ -479,7 +481,7 @@ func (s *tagsList) displaced(cur *cursor, rep reply, t *pageTags) bool {
 	case cur.kind == announced && cur.after != "" && t.first != "":
 		return len(s.recent) >= someTags && s.seen.Sorted() && !s.seen.Follows(cur.after, t.first)
 	case cur.kind == announced && cur.after != "":
-		return rep.Entries == 0 && !rep.leadsOn() && !s.wasLast(rep)
+		return rep.Entries == 0 && !leadsOn(rep) && !s.wasLast(rep)
 	}
 	return false
 }
@@ -487,13 +489,13 @@ func (s *tagsList) displaced(cur *cursor, rep reply, t *pageTags) bool {
 // wasLast reports whether the page before had fewer tags than the n that the
 // registry has honoured before: then it had all that there were, and no cursor that
 // has moved since hides any.
-func (s *tagsList) wasLast(rep reply) bool {
-	return s.honoured > 0 && s.before < s.honoured && nOf(rep.asked) == s.honoured
+func (s *tagsList) wasLast(rep wire.Response) bool {
+	return s.honoured > 0 && s.before < s.honoured && nOf(rep.Asked) == s.honoured
 }
 
 // follow says what follows a page that stands where it should.
 func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *url.URL, endless, reached bool, t *pageTags) (answer, error) {
-	rep := ans.reply
+	rep := ans.Response
 	ans.held = true
 	s.full = isFull(rep)
 	switch {
@@ -510,10 +512,10 @@ func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *ur
 	case ans.more && t.number > 0:
 		return s.ask(ctx, ans, s.after(asked)), nil
 	case ans.more:
-		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, but no way to it", ErrInvalidResponse, withoutSecrets(rep.asked))
+		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, but no way to it", ErrInvalidResponse, origin.WithoutSecrets(rep.Asked))
 	case cur.why == "" && (cur.kind != announced || !s.opaque) && (rep.Tail != "" && (s.full || cur.kind == asked) || rep.Entries > 0 && t.number == 0 && s.full):
 		return s.afterEntry(ctx, cur, ans)
-	case cur.kind == begin && t.number == 0 && (nOf(rep.asked) > 0 || rep.Entries == 0 && s.overKnown && lower(s.n) > 0):
+	case cur.kind == begin && t.number == 0 && (nOf(rep.Asked) > 0 || rep.Entries == 0 && s.overKnown && lower(s.n) > 0):
 		return s.afterNoTag(ans), nil
 	case cur.kind == asked && (t.number == 0 || reached):
 		if cur.must == "" && t.number == 0 && len(s.recent) > 1 && !cur.again {
@@ -535,7 +537,7 @@ func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *ur
 }
 
 // isWhole reports whether a first page without n is known to be the list.
-func (s *tagsList) isWhole(rep reply, t *pageTags) bool {
+func (s *tagsList) isWhole(rep wire.Response, t *pageTags) bool {
 	if s.refusedLast {
 		return true
 	}
@@ -545,7 +547,7 @@ func (s *tagsList) isWhole(rep reply, t *pageTags) bool {
 // unannounced says what follows a page, without a Link, that shows in no other way
 // whether the list goes on.
 func (s *tagsList) unannounced(ctx context.Context, cur *cursor, ans answer, t *pageTags) (answer, error) {
-	rep := ans.reply
+	rep := ans.Response
 	switch {
 	case cur.kind == begin && s.overLimit > 0 && t.number > 0 && !s.links(rep) && s.mayBeCut(rep):
 		s.n, s.overLimit, s.overKnown = lower(s.overLimit), 0, true
@@ -585,7 +587,7 @@ func (s *tagsList) afterNoTag(ans answer) answer {
 	if ans.Entries == 0 && s.overKnown && lower(s.n) > 0 {
 		s.n = lower(s.n)
 	} else if s.n, s.stepped = 0, true; !s.overKnown {
-		s.overLimit = nOf(ans.asked)
+		s.overLimit = nOf(ans.Asked)
 	}
 	ans.next = s.relist(false)
 	return ans
@@ -604,8 +606,8 @@ func (s *tagsList) ask(ctx context.Context, ans answer, question *cursor) answer
 
 // isLong reports whether a page is as long as this registry's pages are. More may
 // then follow it, even if it ends with the last tag that is known.
-func (s *tagsList) isLong(cur *cursor, rep reply, t *pageTags) bool {
-	entries, n := rep.Entries, nOf(rep.asked)
+func (s *tagsList) isLong(cur *cursor, rep wire.Response, t *pageTags) bool {
+	entries, n := rep.Entries, nOf(rep.Asked)
 	if t.number > 0 && t.first == cur.after {
 		entries-- // some begin a page with last itself
 	}
@@ -621,7 +623,7 @@ func (s *tagsList) isLong(cur *cursor, rep reply, t *pageTags) bool {
 
 // links reports whether the registry has sent Links in answers to such requests:
 // then the absence of one tells something.
-func (s *tagsList) links(rep reply) bool { return s.linked[hasN(rep.asked)] }
+func (s *tagsList) links(rep wire.Response) bool { return s.linked[hasN(rep.Asked)] }
 
 // nOf is the n of a request, 0 if it has none.
 func nOf(u *url.URL) int {
@@ -638,8 +640,8 @@ func hasN(u *url.URL) int {
 
 // altered reports whether the size of a page was ours, and not the registry's:
 // then the absence of a Link is no evidence.
-func (s *tagsList) altered(cur *cursor, rep reply) bool {
-	return cur.kind == announced && rep.asked.Query().Get("n") != cur.announced.Query().Get("n")
+func (s *tagsList) altered(cur *cursor, rep wire.Response) bool {
+	return cur.kind == announced && rep.Asked.Query().Get("n") != cur.announced.Query().Get("n")
 }
 
 // latest is the i-th tag from the end.
@@ -684,16 +686,16 @@ func (s *tagsList) announce(ctx context.Context, cur *cursor, ans answer, link *
 		next.must, next.step, next.place, s.offsets = last, 1, place, link
 		s.entries-- // it comes twice
 	case !byTag:
-	case s.larger(ans.reply, link) != nil:
-		next.url, next.fallback = s.larger(ans.reply, link), link
+	case s.larger(ans.Response, link) != nil:
+		next.url, next.fallback = s.larger(ans.Response, link), link
 		if s.lanes > 1 && !s.compared && s.mayComeWhole(s.home.Host) {
 			s.aside = s.readAside(ctx)
 		}
-	case cur.fallback != nil && cur.kind == announced && ans.reply.Entries <= defaultPageSize && ans.reply.asked != cur.fallback && (s.aside != nil || !s.compared && s.mayComeWhole(s.home.Host)):
+	case cur.fallback != nil && cur.kind == announced && ans.Response.Entries <= defaultPageSize && ans.Response.Asked != cur.fallback && (s.aside != nil || !s.compared && s.mayComeWhole(s.home.Host)):
 		if s.aside == nil {
 			s.compared = true
 			ans.next = &cursor{url: s.query(0, ""), kind: compare, restart: true, back: next}
-		} else if s.aside.isWhole(ctx, ans.reply.took) {
+		} else if s.aside.isWhole(ctx, ans.Response.Took) {
 			ans.next = s.relist(true)
 			ans.next.aside, s.aside = s.aside, nil
 		}

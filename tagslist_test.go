@@ -208,7 +208,7 @@ func TestGhcrMovesTheTagsOfABuild(t *testing.T) {
 func TestDistributionOnS3LosesTags(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 4} {
 		r := regtest.New(regtest.ByName("dist312s3")).Push("a/b", "V1", "v1", "v1-alpine", "v1.0", "v1.0-alpine", "v10", "v2", "v2-rc1", "v2_x")
-		network := wire(t).Handle("registry.example", r)
+		network := testNetwork(t).Handle("registry.example", r)
 		c := anonymous(network)
 		c.PageSize = n
 		if n > 2 { // a page shows the disorder
@@ -243,7 +243,7 @@ func TestDistributionOnS3LosesTagsAtTheEnd(t *testing.T) {
 	r := regtest.New(regtest.ByName("dist312s3")).Push("a/b", tags...)
 	list := r.Tags("a/b")
 	require.Equal(t, []string{"a-alpine", "a"}, list[99:101])
-	c := anonymous(wire(t).Handle("registry.example", r))
+	c := anonymous(testNetwork(t).Handle("registry.example", r))
 	c.PageSize = 100
 	mustList(t, c, "registry.example/a/b", r, "a/b")
 }
@@ -252,7 +252,7 @@ func TestOrderAndCursorDisagreeInEveryPage(t *testing.T) {
 	p := regtest.ByName("dist312s3")
 	p.DefaultN = 100
 	r := regtest.New(p).Push("a/b", pushed(2500)...)
-	_, err := anonymous(wire(t).Handle("registry.example", r)).ListTags(t.Context(), "registry.example/a/b")
+	_, err := anonymous(testNetwork(t).Handle("registry.example", r)).ListTags(t.Context(), "registry.example/a/b")
 	require.ErrorIs(t, err, ErrInvalidResponse)
 	assert.Contains(t, err.Error(), "tags are missing")
 }
@@ -361,7 +361,7 @@ func TestRoundPages(t *testing.T) {
 			}
 			p.Link = nil
 			r := regtest.New(p).Push("a/b", pushed(test.tags)...)
-			network := wire(t).Handle("registry.example", r)
+			network := testNetwork(t).Handle("registry.example", r)
 			mustList(t, anonymous(network), "registry.example/a/b", r, "a/b")
 			assert.Equal(t, test.requests, len(r.Requests()), "%v", requests(r))
 		})
@@ -382,7 +382,7 @@ func TestArtifactRegistryCutsAtN(t *testing.T) {
 				return list, nil
 			}
 			r := regtest.New(p).Push("a/b", pushed(n)...)
-			mustList(t, anonymous(wire(t).Handle("registry.example", r)), "registry.example/a/b", r, "a/b")
+			mustList(t, anonymous(testNetwork(t).Handle("registry.example", r)), "registry.example/a/b", r, "a/b")
 			most := 4
 			if refuses && n == 999 {
 				most++ // some send a Link where a page has the n that was asked for
@@ -394,7 +394,7 @@ func TestArtifactRegistryCutsAtN(t *testing.T) {
 
 // A full page of nothing that could be gone on from is no end.
 func TestFullPageWithoutATag(t *testing.T) {
-	network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"tags":[%s"-"]}`, strings.Repeat(`"-",`, 999))
 	}))
 	_, err := anonymous(network).ListTags(t.Context(), "registry.example/a/b")
@@ -446,7 +446,7 @@ func TestHostile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := wire(t).Handle("registry.example", regtest.Hostile[name])
+				network := testNetwork(t).Handle("registry.example", regtest.Hostile[name])
 				c := anonymous(network)
 				c.MaxTags = 100
 				tags, err := c.ListTags(t.Context(), "registry.example/a/b")
@@ -465,7 +465,7 @@ func TestHostile(t *testing.T) {
 
 // A million tags in one body come as they are read.
 func TestMillionTagsInOneBody(t *testing.T) {
-	network := wire(t).Handle("registry.example", regtest.Hostile["million"])
+	network := testNetwork(t).Handle("registry.example", regtest.Hostile["million"])
 	n := 0
 	for _, err := range anonymous(network).Tags(t.Context(), "registry.example/a/b") {
 		require.NoError(t, err)
@@ -497,7 +497,7 @@ func TestStreamHoldsNothing(t *testing.T) {
 		return m.HeapAlloc
 	}
 	before, got := live(), 0
-	for _, err := range anonymous(wire(t).Handle("registry.example", handler)).Tags(t.Context(), "registry.example/a/b") {
+	for _, err := range anonymous(testNetwork(t).Handle("registry.example", handler)).Tags(t.Context(), "registry.example/a/b") {
 		require.NoError(t, err)
 		if got++; got%50_000 == 0 {
 			assert.Less(t, live(), before+4<<20, "after %d tags of 54 bytes", got)
@@ -517,7 +517,7 @@ func TestOrderThatBreaksLate(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"tags":["%s"]}`, strings.Join(list, `","`))
 	})
-	network := wire(t).Handle("registry.example", handler)
+	network := testNetwork(t).Handle("registry.example", handler)
 	var streamed []string
 	for tag, err := range anonymous(network).Tags(t.Context(), "registry.example/a/b") {
 		require.NoError(t, err)
@@ -551,7 +551,7 @@ func TestOrderThatBreaksLateAndChanges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			requests := 0
-			network := wire(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				tags := append(slices.Clone(list), late...)
 				if requests++; requests > 1 {
 					tags = test.again
@@ -601,7 +601,7 @@ func TestCursorsAreOpaque(t *testing.T) {
 		}
 		_, _ = fmt.Fprintf(w, `{"tags":["t%d"]}`, len(queries))
 	})
-	tags, err := anonymous(wire(t).Handle("registry.example", handler)).ListTags(t.Context(), "registry.example/a/b")
+	tags, err := anonymous(testNetwork(t).Handle("registry.example", handler)).ListTags(t.Context(), "registry.example/a/b")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"t1", "t2"}, tags)
 	assert.Equal(t, "next_page=%7Bx%7d+%20é;a=b&n=7&last=1,2", queries[1])
@@ -698,7 +698,7 @@ func TestMaxTags(t *testing.T) {
 }
 
 func TestInvalidReference(t *testing.T) {
-	network := wire(t)
+	network := testNetwork(t)
 	_, err := anonymous(network).ListTags(t.Context(), "a//b\x1b")
 	require.ErrorIs(t, err, ErrInvalidReference)
 	assert.NotContains(t, err.Error(), "\x1b")
@@ -744,7 +744,7 @@ func TestPlainHTTP(t *testing.T) {
 		{"localhost:5000/a", func(string) bool { return false }, "https"},
 		{"https://registry.example/a", func(string) bool { return true }, "https"},
 	} {
-		network := wire(t)
+		network := testNetwork(t)
 		c := anonymous(network)
 		c.PlainHTTP, c.MaxAttempts = test.plain, 1
 		_, err := c.ListTags(t.Context(), test.ref)
@@ -755,7 +755,7 @@ func TestPlainHTTP(t *testing.T) {
 
 func TestDockerHubAddress(t *testing.T) {
 	r := regtest.New(regtest.ByName("hub")).Push("library/ubuntu", "24.04")
-	network := wire(t).Handle("registry-1.docker.io", r)
+	network := testNetwork(t).Handle("registry-1.docker.io", r)
 	var pages []Page
 	c := anonymous(network)
 	c.OnPage = func(p Page) { pages = append(pages, p) }
@@ -775,7 +775,7 @@ func TestOnPage(t *testing.T) {
 			return regtest.Fault{Delay: time.Second}
 		}
 		var pages []Page
-		c := anonymous(wire(t).Handle("registry.example", r))
+		c := anonymous(testNetwork(t).Handle("registry.example", r))
 		c.OnPage = func(p Page) { pages = append(pages, p) }
 		_, err := c.ListTags(t.Context(), "registry.example/a/b:tag")
 		require.NoError(t, err)

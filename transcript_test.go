@@ -31,7 +31,7 @@ func recorded(t *testing.T, folder string) (map[string]regtest.Recorded, *Client
 		}
 		rec.ServeHTTP(w, req)
 	})
-	return answers, anonymous(wire(t).Handle("registry.example", handler))
+	return answers, anonymous(testNetwork(t).Handle("registry.example", handler))
 }
 
 // The recorded lists of real servers are read whole, and nothing is asked for

@@ -6,6 +6,8 @@ import (
 	"hash/maphash"
 	"net/url"
 	"time"
+
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // A source is one dialect of asking for one repository's tags. It knows what
@@ -17,7 +19,7 @@ type source interface {
 	page(ctx context.Context, cur *cursor, to sink) (answer, error)
 
 	// take is page for one that was read ahead: those are its tags.
-	take(ctx context.Context, cur *cursor, rep reply, t *pageTags) (answer, error)
+	take(ctx context.Context, cur *cursor, rep wire.Response, t *pageTags) (answer, error)
 
 	// newPage is what a page that was read ahead is handed to.
 	newPage(cur *cursor, to sink) *pageTags
@@ -82,7 +84,7 @@ type jsonPage struct {
 
 // An answer is what a page brought, beside its tags.
 type answer struct {
-	reply
+	wire.Response
 	next *cursor // nil: the list is complete
 	why  string  // how that is known
 	more bool    // the registry says by has_additional that there is more
@@ -283,13 +285,13 @@ func (f *front) turnPage(ctx context.Context, cur *cursor, ans answer, took time
 		f.scan = newScanner(ctx, f, ans.seek)
 	}
 	if cur.kind != compare || f.news > 0 {
-		f.report(Page{Tags: f.total - f.before, Skipped: ans.Skipped, Duration: took, Attempts: ans.attempts})
+		f.report(Page{Tags: f.total - f.before, Skipped: ans.Skipped, Duration: took, Attempts: ans.Attempts})
 	}
 	for _, page := range f.scan.reports() {
 		f.report(page)
 	}
-	if f.skipped += ans.Skipped; f.skipped > maxSkipped+10*f.total {
-		return nil, false, fmt.Errorf("%w: more than %d entries that are no tags", ErrTooLarge, maxSkipped+10*f.total)
+	if f.skipped += ans.Skipped; f.skipped > wire.MaxSkipped+10*f.total {
+		return nil, false, fmt.Errorf("%w: more than %d entries that are no tags", ErrTooLarge, wire.MaxSkipped+10*f.total)
 	}
 	if ans.next != nil && !met {
 		if err = f.made(cur, f.news+ans.Skipped, ans.Entries, f.total); err != nil {

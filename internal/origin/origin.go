@@ -156,3 +156,11 @@ func PublicAddress(a netip.Addr) bool {
 	return a.IsGlobalUnicast() && !a.IsPrivate() &&
 		!slices.ContainsFunc(notPublic, func(p netip.Prefix) bool { return p.Contains(a) })
 }
+
+// SamePlace reports whether two URLs differ in their query at most.
+func SamePlace(a, b *url.URL) bool { return Same(a, b) && a.EscapedPath() == b.EscapedPath() }
+
+// WithoutSecrets is u without what could be secret in it.
+func WithoutSecrets(u *url.URL) string {
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+}

@@ -1,4 +1,4 @@
-package ocitags
+package wire
 
 import (
 	"context"
@@ -9,73 +9,56 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/netip"
+	"net/url"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/ocitags/ocitags/internal/bound"
+	"github.com/ocitags/ocitags/internal/ocierr"
 	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/taglist"
 )
 
-// NewTransport returns a transport like that of a Client without one: HTTP/2,
-// proxies from the environment, no more connections to a registry than a listing
-// has requests in flight, at most 128 idle ones in all and 64 to a host, at most
-// 1 MiB of response headers, and no way into a private network for the redirects
-// and token servers of a public registry. It is there to be changed before its
-// first use, with TLSClientConfig for an authority or a certificate of one's own,
-// say, and then to be the Transport of a Client, or of several. The last of these
-// goes with its DialContext.
+// NewTransport is that of the package ocitags.
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dial,
 		ForceAttemptHTTP2:      true, // a DialContext of one's own turns it off
 		TLSHandshakeTimeout:    10 * time.Second,
-		MaxResponseHeaderBytes: maxHeader,
+		MaxResponseHeaderBytes: MaxHeader,
 		MaxIdleConns:           128,
 		MaxIdleConnsPerHost:    64, // a listing's requests come back to the same host
 		IdleConnTimeout:        90 * time.Second,
 	}
 }
 
-// defaultTransports are shared, so that the package-level functions reuse
-// connections too.
-var defaultTransports = sync.OnceValue(func() *transports {
-	return &transports{own: NewTransport(), elsewhere: NewTransport()}
-})
+// Pools are two transports: one to the registries that the user names, and one to
+// the hosts that these name. Each has its connections to itself, so that one which
+// was made for the user is never used on behalf of a registry.
+type Pools struct{ Own, Elsewhere http.RoundTripper }
 
-// transports are the two of a Client: one to the registries that the user names,
-// and one to the hosts that these name. Each has its connections to itself, so
-// that one which was made for the user is never used on behalf of a registry.
-type transports struct{ own, elsewhere http.RoundTripper }
-
-// transports are made of Client.Transport, once. What is no *http.Transport keeps
-// its connections as it likes.
-func (c *Client) transports() *transports {
-	if c.Transport == nil {
-		return defaultTransports()
-	}
-	own, ok := c.Transport.(*http.Transport)
-	if !ok {
-		return &transports{c.Transport, c.Transport}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.pools == nil || c.pools.own != own {
-		c.pools = &transports{own, own.Clone()}
-	}
-	return c.pools
+// A Carrier sends the requests of one listing: those to the registry's own host,
+// and with care those to hosts that a server has chosen. It is the RoundTripper
+// below the one that authorizes.
+type Carrier struct {
+	home        *url.URL
+	pools       Pools
+	connections *quota      // to the registry
+	within      atomic.Bool // the registry was reached at an address that is not public
 }
 
-// A carrier sends the requests of one listing: those to the registry's own host,
-// and with care those to hosts that a server has chosen. It is the RoundTripper
-// below the authorizer.
-type carrier struct{ *listing }
+// NewCarrier returns one that makes so many connections to the registry at home.
+func NewCarrier(home *url.URL, pools Pools, connections int) *Carrier {
+	return &Carrier{home: home, pools: pools, connections: newQuota(connections)}
+}
 
 // RoundTrip implements http.RoundTripper. It makes up for transports of users
 // that leave parts of a response away.
-func (c carrier) RoundTrip(req *http.Request) (*http.Response, error) {
-	rt := c.base.own
+func (c *Carrier) RoundTrip(req *http.Request) (*http.Response, error) {
+	rt := c.pools.Own
 	if origin.SameHost(req.URL.Hostname(), c.home.Hostname()) {
 		ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: c.gotConn})
 		req = req.WithContext(ctx)
@@ -84,7 +67,7 @@ func (c carrier) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		rt = c.base.elsewhere
+		rt = c.pools.Elsewhere
 		if guarded {
 			req = req.WithContext(publicOnly(req.Context(), req.URL.Hostname()))
 		}
@@ -94,7 +77,7 @@ func (c carrier) RoundTrip(req *http.Request) (*http.Response, error) {
 	case err != nil:
 		return nil, err
 	case resp == nil:
-		return nil, permanentError{errors.New("Client.Transport returned neither a response nor an error")}
+		return nil, Permanent{errors.New("Client.Transport returned neither a response nor an error")}
 	}
 	if resp.Body == nil {
 		resp.Body = http.NoBody
@@ -106,7 +89,7 @@ func (c carrier) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // gotConn is told of a connection to the registry's own host.
-func (c carrier) gotConn(info httptrace.GotConnInfo) {
+func (c *Carrier) gotConn(info httptrace.GotConnInfo) {
 	conn := info.Conn
 	if over, ok := conn.(*tls.Conn); ok {
 		conn = over.NetConn()
@@ -114,20 +97,20 @@ func (c carrier) gotConn(info httptrace.GotConnInfo) {
 	if ours, ok := conn.(*connection); ok {
 		ours.use(c.connections)
 	}
-	if at, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil && !isPublic(at.Addr()) {
+	if at, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil && !PublicAddress(at.Addr()) {
 		c.within.Store(true)
 	}
 }
 
-// isPublic is another one in tests, which have no other addresses than loopback.
-var isPublic = origin.PublicAddress
+// PublicAddress is another one in tests, which have no other addresses than loopback.
+var PublicAddress = origin.PublicAddress
 
 // judge says whether a request to a host that a server has chosen may be sent, and
 // whether the address is to be judged when it is dialed. A registry out there
 // must not make us knock at doors inside the user's network. One that is inside
 // itself, by its name, may name others; one that is inside by its address may
 // name those of its own domain.
-func (c carrier) judge(req *http.Request) (guarded bool, err error) {
+func (c *Carrier) judge(req *http.Request) (guarded bool, err error) {
 	home, to := c.home.Hostname(), req.URL.Hostname()
 	switch allowed, _ := req.Context().Value(allowedKey{}).(string); {
 	case allowed == to:
@@ -137,19 +120,24 @@ func (c carrier) judge(req *http.Request) (guarded bool, err error) {
 	case origin.SameSite(home, to) && c.within.Load():
 		return false, nil
 	case !origin.Public(to):
-		return false, fmt.Errorf("%w: %s leads to %s, which is no public name", ErrUnsafeLink, c.home.Host, taglist.Quote(to))
+		return false, fmt.Errorf("%w: %s leads to %s, which is no public name", ocierr.UnsafeLink, c.home.Host, taglist.Quote(to))
 	}
 	return true, nil
 }
 
 // outside reports whether the registry's name is out there on the internet.
-func (l *listing) outside() bool {
-	host := l.home.Hostname()
+func (c *Carrier) outside() bool {
+	host := c.home.Hostname()
 	a, err := netip.ParseAddr(host)
-	return origin.Public(host) || err == nil && isPublic(a)
+	return origin.Public(host) || err == nil && PublicAddress(a)
 }
 
-// allowedKey is the key of the host that Client.AllowRealm has allowed.
+// Allow marks the requests of a context: those to host are not judged, as the user
+// has allowed them.
+func Allow(ctx context.Context, host string) context.Context {
+	return context.WithValue(ctx, allowedKey{}, host)
+}
+
 type allowedKey struct{}
 
 // publicOnly marks a request to host, whose name a server made up: it must not
@@ -159,6 +147,9 @@ func publicOnly(ctx context.Context, host string) context.Context {
 }
 
 type publicOnlyKey struct{}
+
+// IsJudged reports whether the address of host is judged when it is dialed for ctx.
+func IsJudged(ctx context.Context, host string) bool { return ctx.Value(publicOnlyKey{}) == host }
 
 // A dialing says on whose behalf a connection is made.
 type dialing struct {
@@ -273,10 +264,10 @@ func (c *connection) Close() error {
 func dialJudged(ctx context.Context, network, address string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	host, _, err := net.SplitHostPort(address)
-	if err == nil && ctx.Value(publicOnlyKey{}) == host {
+	if err == nil && IsJudged(ctx, host) {
 		d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
-			if ap, err := netip.ParseAddrPort(address); err != nil || !isPublic(ap.Addr()) {
-				return fmt.Errorf("%w: %s is at the address %s, inside a private network", ErrUnsafeLink, taglist.Quote(host), address)
+			if ap, err := netip.ParseAddrPort(address); err != nil || !PublicAddress(ap.Addr()) {
+				return fmt.Errorf("%w: %s is at the address %s, inside a private network", ocierr.UnsafeLink, taglist.Quote(host), address)
 			}
 			return nil
 		}
@@ -289,14 +280,27 @@ func dialJudged(ctx context.Context, network, address string) (net.Conn, error) 
 // authorizer's.
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	switch {
-	case len(via) > maxRedirects:
-		return permanentError{fmt.Errorf("%w: more than %d redirects", ErrInvalidResponse, maxRedirects)}
+	case len(via) > MaxRedirects:
+		return Permanent{fmt.Errorf("%w: more than %d redirects", ocierr.InvalidResponse, MaxRedirects)}
 	case req.URL.Scheme != "https" && via[len(via)-1].URL.Scheme == "https":
-		return fmt.Errorf("%w: a redirect leads from https to %s", ErrUnsafeLink, taglist.Quote(req.URL.Scheme))
+		return fmt.Errorf("%w: a redirect leads from https to %s", ocierr.UnsafeLink, taglist.Quote(req.URL.Scheme))
 	case req.URL.User != nil:
-		return fmt.Errorf("%w: a redirect carries user-info", ErrUnsafeLink)
+		return fmt.Errorf("%w: a redirect carries user-info", ocierr.UnsafeLink)
 	}
 	// Set by net/http; it would tell a foreign host what we were looking for.
 	req.Header.Del("Referer")
 	return nil
 }
+
+// Except lets f wait without that this counts for the time of the request of which
+// ctx is: it waits for another server.
+func Except(ctx context.Context, f func()) {
+	if watch, ok := ctx.Value(watchKey{}).(*bound.Watch); ok {
+		watch.Except(f)
+		return
+	}
+	f()
+}
+
+// watchKey is the key of a request's *bound.Watch in its context.
+type watchKey struct{}

@@ -1,0 +1,102 @@
+package wire
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ocitags/ocitags/internal/ocierr"
+)
+
+// A script answers one request after the other; the last answer comes again.
+type script []answer
+
+type answer struct {
+	status int
+	body   string
+	err    error
+}
+
+func (s *script) RoundTrip(req *http.Request) (*http.Response, error) {
+	next := (*s)[0]
+	if len(*s) > 1 {
+		*s = (*s)[1:]
+	}
+	if next.err != nil {
+		return nil, next.err
+	}
+	return &http.Response{StatusCode: next.status, Header: http.Header{"Link": {"<x>"}}, Body: io.NopCloser(strings.NewReader(next.body)), Request: req}, nil
+}
+
+const list = `{"tags":["a","b"]}`
+
+func TestGet(t *testing.T) {
+	var final = Final{errors.New("no token")}
+	for name, test := range map[string]struct {
+		script script
+		req    Request
+		tries  []int
+		tags   []string
+		err    error
+	}{
+		"a page":                       {script{{status: 200, body: list}}, Request{}, []int{1}, []string{"a", "b"}, nil},
+		"tried again":                  {script{{status: 503}, {status: 200, body: list}}, Request{}, []int{1, 2}, []string{"a", "b"}, nil},
+		"tried as often as may be":     {script{{status: 503}}, Request{}, []int{1, 2}, nil, errRefused},
+		"once":                         {script{{status: 503}}, Request{Once: true}, []int{1}, nil, errRefused},
+		"tried before":                 {script{{status: 503}}, Request{Tries: 1}, []int{2}, nil, errRefused},
+		"a refusal that stays":         {script{{status: 403}}, Request{}, []int{1}, nil, errRefused},
+		"cut short, and whole":         {script{{status: 200, body: list[:12]}, {status: 200, body: list}}, Request{}, []int{1, 2}, []string{"a", "b"}, nil},
+		"cut short":                    {script{{status: 200, body: list[:12]}}, Request{}, []int{1, 2}, []string{"a"}, io.ErrUnexpectedEOF},
+		"no list":                      {script{{status: 200, body: "<html>"}}, Request{}, []int{1}, nil, ocierr.InvalidResponse},
+		"a connection that broke":      {script{{err: io.ErrUnexpectedEOF}, {status: 200, body: list}}, Request{}, []int{1, 2}, []string{"a", "b"}, nil},
+		"no authorization":             {script{{err: final}}, Request{}, []int{1}, nil, final},
+		"what another try cannot mend": {script{{err: Permanent{io.EOF}}}, Request{}, []int{1}, nil, io.EOF},
+		"a 429 ahead of its turn":      {script{{status: 429}}, Request{Ahead: func() bool { return true }}, []int{1}, nil, errRefused},
+		"a 429 whose turn it is":       {script{{status: 429}}, Request{Ahead: func() bool { return false }}, []int{1, 2}, nil, errRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				test.req.URL = home
+				sink := new(kept)
+				resp, err := client(t, &test.script).Get(t.Context(), test.req, sink)
+				require.ErrorIs(t, err, test.err)
+				assert.Equal(t, test.tries, sink.tries)
+				assert.Equal(t, test.tags, sink.tags)
+				assert.Equal(t, test.tries[len(test.tries)-1], resp.Attempts)
+				if err == nil {
+					assert.Equal(t, []string{"<x>"}, resp.Links)
+					assert.Equal(t, 2, resp.Entries)
+				}
+			})
+		})
+	}
+}
+
+// The error of a sink ends the page, and comes back as it is.
+func TestErrorsOfASinkAreFinal(t *testing.T) {
+	sink := &kept{err: io.ErrUnexpectedEOF} // which a connection may have, too
+	_, err := client(t, &script{{status: 200, body: list}}).Get(t.Context(), Request{URL: home}, sink)
+	assert.Equal(t, io.ErrUnexpectedEOF, err)
+	assert.Equal(t, []int{1}, sink.tries)
+}
+
+func TestLogURL(t *testing.T) {
+	for query, want := range map[string]string{
+		"":                   "",
+		"n=100&last=v1.0":    "?n=100&last=v1.0",
+		"n=x":                "?n=(opaque)",
+		"last=a/b":           "?last=(opaque)",
+		"next_page=gAAAAABo": "?next_page=(opaque)",
+		"%22=1":              "?(opaque)=(opaque)",
+	} {
+		u := *home
+		u.RawQuery = query
+		assert.Equal(t, home.String()+want, logURL(&u))
+	}
+}
