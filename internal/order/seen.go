@@ -383,7 +383,8 @@ func (s *Seen) mixesCases() bool {
 // between has, for two orders and a character, those with which a tag may come
 // after it in the one order and not in the other. Where one order takes two for
 // the same, the rest of the tag decides.
-var between = sync.OnceValue(func() (table [4][4][128]byteSet) {
+var between = sync.OnceValue(func() *[4][4][128]byteSet {
+	table := new([4][4][128]byteSet)
 	const tagBytes = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-."
 	var tags [len(tagBytes)]string
 	for i := range tags {
