@@ -393,7 +393,7 @@ func TestFault100DisorderOnS3(t *testing.T) {
 			})
 			tags, _, err := s.listed(t, &Client{PageSize: 100, Concurrency: 1})
 			require.NoError(t, err)
-			assert.Subset(t, tags, slices.DeleteFunc(slices.Clone(list), func(tag string) bool { return tag == gone }))
+			assertHas(t, tags, slices.DeleteFunc(slices.Clone(list), func(tag string) bool { return tag == gone }))
 		})
 	})
 	t.Run("after a repository that is listed by age", func(t *testing.T) {
@@ -580,7 +580,7 @@ func TestFault109OffsetsShift(t *testing.T) {
 				})
 				tags, _, err := s.listed(t, &Client{PageSize: 100, Concurrency: 4})
 				require.NoError(t, err)
-				assert.Subset(t, tags, list, "%d deleted before request %d", at, k)
+				assertHas(t, tags, list, "%d deleted before request %d", at, k)
 			})
 		}
 	}

@@ -144,8 +144,8 @@ func TestQuayLikeWithoutLimit(t *testing.T) {
 		before := list
 		tags, err = anonymous(network).ListTags(t.Context(), "quay.io/a/b")
 		require.NoError(t, err)
-		assert.Subset(t, tags, list)
-		assert.Subset(t, before, tags)
+		assertHas(t, tags, list)
+		assertHas(t, before, tags)
 	}
 }
 
@@ -313,7 +313,7 @@ func TestQuayPagesKeepMoving(t *testing.T) {
 	}
 	got, err := anonymous(network).ListTags(t.Context(), ref)
 	require.NoError(t, err)
-	assert.Subset(t, got, before)
+	assertHas(t, got, before)
 	assert.Equal(t, "/v2/a/b/tags/list?n=1000", r.URLs()[len(pagesOf(r))])
 }
 

@@ -76,6 +76,16 @@ func testNetwork(t *testing.T) *regtest.Network {
 	return network
 }
 
+// assertHas is assert.Subset, which compares each with each.
+func assertHas(t *testing.T, tags, want []string, because ...any) {
+	t.Helper()
+	have := make(map[string]bool, len(tags))
+	for _, tag := range tags {
+		have[tag] = true
+	}
+	assert.Empty(t, slices.DeleteFunc(slices.Clone(want), func(tag string) bool { return have[tag] }), because...)
+}
+
 // seesSecret reports whether the secret is anywhere in a request, in whatever
 // dress.
 func seesSecret(req *http.Request) bool {
