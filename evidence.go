@@ -97,6 +97,17 @@ func (s *tagsList) stand(why string) *cursor {
 	return next
 }
 
+// stands reports whether a page begins with the tags that stood there, down to those
+// that are known to stand. In a list that is read once more, all tags are known, so
+// that others in their place are no news.
+func (s *tagsList) stands(cur *cursor, t *pageTags) bool {
+	if cur.must == "" || cur.step > len(s.recent) || cur.step-cur.stood > len(t.top) {
+		return false
+	}
+	from := len(s.recent) - cur.step
+	return slices.Equal(t.top[:cur.step-cur.stood], s.recent[from:from+cur.step-cur.stood])
+}
+
 // mayComeWhole reports whether the list without n may be more than a page, which
 // it is not at some registries. place says whose answers count: those of the whole
 // registry where the list without n would only save requests, and those of this

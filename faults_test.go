@@ -888,6 +888,7 @@ func badHelpers(t *testing.T) {
 // are there throughout are in the list, for every registry that continues after
 // a value.
 func churn(t *testing.T) {
+	t.Parallel()
 	for _, profile := range []string{"dist310", "dist312", "gitlab", "gitlab-c", "hub", "quay", "acr", "harbor", "gitea", "pulp", "cloudflare", "olareg", "ggcr", "cuelabs", "cuelabs-max", "trow", "zot"} {
 		t.Run(profile, func(t *testing.T) {
 			r := regtest.New(regtest.ByName(profile))

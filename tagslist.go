@@ -308,6 +308,7 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep wire.Response, t *
 		return s.elsewhere(ctx, cur, ans, t)
 	}
 	s.observe(ctx, cur, rep, t, link != nil)
+	stands := s.stands(cur, t)
 	first, reached := s.pages == 0, t.last() == s.latest(0) && !s.isLong(cur, rep, t)
 	s.carry(t, rep)
 	switch {
@@ -328,7 +329,7 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep wire.Response, t *
 		return answer{Response: rep, next: s.relist(true)}, nil
 	case cur.hollow && t.news == 0 && (reached || cur.kind == begin):
 		return s.ended(ctx, cur, ans, nothingMore)
-	case (cur.stood > 0 || cur.kind == asked && cur.why != "" && reached) && t.news == 0 && t.first == cur.must && rep.Entries >= cur.step-cur.stood: // down to those that are known to stand
+	case (cur.stood > 0 || cur.kind == asked && cur.why != "" && reached) && t.news == 0 && stands:
 		return s.ended(ctx, cur, ans, nothingMore)
 	}
 	return s.follow(ctx, cur, ans, link, endless, reached, t)
