@@ -77,7 +77,11 @@ func (s *tagsList) standsStill(cur *cursor, ans answer) *cursor {
 	if s.repeats > 0 && !s.answered || s.opaque || s.offsets != nil || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < 2 || ans.more || cur.kind == begin || cur.kind == compare {
 		return nil
 	}
-	return s.stand(ans.why)
+	next := s.stand(ans.why)
+	if next != nil {
+		next.ended = true
+	}
+	return next
 }
 
 // stand returns a question that shows whether the last tags still stand where they
@@ -98,14 +102,14 @@ func (s *tagsList) stand(why string) *cursor {
 }
 
 // stands reports whether a page begins with the tags that stood there, down to those
-// that are known to stand. In a list that is read once more, all tags are known, so
-// that others in their place are no news.
-func (s *tagsList) stands(cur *cursor, t *pageTags) bool {
-	if cur.must == "" || cur.step > len(s.recent) || cur.step-cur.stood > len(t.top) {
-		return false
+// that are known to stand, and how many of them it shows. In a list that is read once
+// more, all tags are known, so that others in their place are no news.
+func (s *tagsList) stands(cur *cursor, t *pageTags) (shown int, ok bool) {
+	if shown = min(len(t.top), cur.step-cur.stood); shown == 0 || cur.must == "" || cur.step > len(s.recent) {
+		return 0, false
 	}
 	from := len(s.recent) - cur.step
-	return slices.Equal(t.top[:cur.step-cur.stood], s.recent[from:from+cur.step-cur.stood])
+	return shown, slices.Equal(t.top[:shown], s.recent[from:from+shown])
 }
 
 // mayComeWhole reports whether the list without n may be more than a page, which
@@ -154,6 +158,14 @@ func (s *tagsList) disagrees(ctx context.Context) bool {
 // each order in which the list is not, and in which the registry may compare tags
 // with last, it asks one question.
 func (s *tagsList) unproven(ctx context.Context) bool {
+	if after, ok := s.seen.Probe(); ok {
+		first := ""
+		_ = s.one(ctx, after, "does the registry compare by bytes, or without looking at case?", func(tag string) bool {
+			first = tag
+			return false
+		})
+		s.seen.Probed(first) // an answer that is neither tells nothing
+	}
 	for s.seen.Unproven() && !s.seen.Disagrees() {
 		doubt, ok := s.seen.Doubt()
 		if !ok {

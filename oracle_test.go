@@ -262,6 +262,15 @@ func TestServersThatLostTags(t *testing.T) {
 			910030979, 942013091, 962011447, // a first page that was cut
 			2000104653, 2000131535, 2000160667, // small pages, where larger ones were to be had
 		},
+		{Mixed: true}: {
+			5100001638, 5100002522, // what pages have shown before
+			5100002322, 5100011514, 5100027590, // lower case that folding leaves out
+			5300032402, // a Link with a cursor of its own, where last is not looked at
+		},
+		{AnySize: true, Mixed: true}: {
+			5300037907, 7000242877, // a list by age that moves
+			5100001607, 5100014135, // lower case again
+		},
 	} {
 		for _, seed := range seeds {
 			tr := &trial{seed: seed, shape: shape}

@@ -44,7 +44,7 @@ func TestPagesAreRetried(t *testing.T) {
 		for k := 1; k <= 3; k++ {
 			t.Run(fmt.Sprint(name, " at request ", k), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					for _, profile := range []string{"gitlab-c", "gitlab", "ecr"} { // in order, in another, in none
+					for profile, requested := range map[string]int{"gitlab-c": 5, "gitlab": 5, "ecr": 4} { // in order, in another, in none
 						ref, r, network := mock(t, profile, "a/b", 2500)
 						r.Fault = faultAt(k, fault)
 						var streamed []string
@@ -53,7 +53,7 @@ func TestPagesAreRetried(t *testing.T) {
 							streamed = append(streamed, tag)
 						}
 						assert.Equal(t, r.Tags("a/b"), streamed, profile)
-						assert.Equal(t, 4, len(r.Requests()), "%v", requests(r))
+						assert.Equal(t, requested, len(r.Requests()), "%v", requests(r))
 					}
 				})
 			})

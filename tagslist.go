@@ -308,9 +308,9 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep wire.Response, t *
 		return s.elsewhere(ctx, cur, ans, t)
 	}
 	s.observe(ctx, cur, rep, t, link != nil)
-	stands := s.stands(cur, t)
+	shown, stands := s.stands(cur, t)
 	first, reached := s.pages == 0, t.last() == s.latest(0) && !s.isLong(cur, rep, t)
-	s.carry(t, rep)
+	s.carry(cur, t, rep, stands)
 	switch {
 	case first && s.readsOnePage() && s.hadRoom() && !s.more && (link == nil || t.news == 0):
 		ans.why = roomyPage
@@ -329,8 +329,12 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep wire.Response, t *
 		return answer{Response: rep, next: s.relist(true)}, nil
 	case cur.hollow && t.news == 0 && (reached || cur.kind == begin):
 		return s.ended(ctx, cur, ans, nothingMore)
-	case (cur.stood > 0 || cur.kind == asked && cur.why != "" && reached) && t.news == 0 && stands:
+	case (cur.ended || cur.kind == asked && cur.why != "" && reached) && t.news == 0 && stands && shown == cur.step-cur.stood:
 		return s.ended(ctx, cur, ans, nothingMore)
+	case cur.ended && t.news == 0 && stands: // a smaller page than was asked for
+		next := s.back(cur.step - shown)
+		next.why, next.stood, next.ended = cur.why, cur.stood, true
+		return answer{Response: rep, next: next}, nil
 	}
 	return s.follow(ctx, cur, ans, link, endless, reached, t)
 }
@@ -430,7 +434,7 @@ func (s *tagsList) observe(ctx context.Context, cur *cursor, rep wire.Response, 
 }
 
 // carry keeps what the next page is judged by.
-func (s *tagsList) carry(t *pageTags, rep wire.Response) {
+func (s *tagsList) carry(cur *cursor, t *pageTags, rep wire.Response, stands bool) {
 	if s.pages == 0 {
 		s.start = slices.Clone(t.top)
 		s.withoutN = nOf(rep.Asked) == 0
@@ -448,6 +452,10 @@ func (s *tagsList) carry(t *pageTags, rep wire.Response) {
 	s.ignored = nOf(rep.Asked) > 0 && rep.Entries > nOf(rep.Asked)+1
 	s.entries += rep.Entries
 	s.seen = t.seen
+	if cur.kind == asked && cur.why != "" && stands && t.number <= cur.step {
+		return // it shows what is known
+	}
+	s.settled = 0
 	for i, tag := range t.latest {
 		// A page that overlaps the ones before begins with tags that are known.
 		if i == 0 && len(s.recent) > 0 {

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ocitags/ocitags/internal/regtest"
+	"github.com/ocitags/ocitags/internal/taglist"
 )
 
 // requests are the queries that r was asked, without its one path.
@@ -324,7 +325,7 @@ func TestCloudflareEmptyLast(t *testing.T) {
 
 // go-containerregistry sends no Link, and begins anew after the last tag.
 func TestGoContainerRegistryBeginsAnew(t *testing.T) {
-	for n, requests := range map[int]int{999: 2, 1000: 2, 1001: 3, 2000: 4, 3000: 5} { // the last one brings nothing new
+	for n, requests := range map[int]int{999: 2, 1000: 2, 1001: 3, 2000: 4, 3000: 6} { // the last one brings nothing new, or tells how the registry compares
 		ref, r, network := mock(t, "ggcr", "a/b", n)
 		mustList(t, anonymous(network), ref, r, "a/b")
 		assert.Equal(t, requests, len(r.Requests()), "%d tags", n)
@@ -332,7 +333,8 @@ func TestGoContainerRegistryBeginsAnew(t *testing.T) {
 }
 
 // A page without a Link that is as large as caps are is followed by one
-// question more; nothing new, a repeat or a refusal mean that it was all.
+// question more; nothing new, a repeat or a refusal mean that it was all. Where a
+// page ends in upper case, another one asks how the registry compares.
 func TestRoundPages(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -343,11 +345,11 @@ func TestRoundPages(t *testing.T) {
 	}{
 		{"50 of 50", "ggcr", 50, 50, 2},
 		{"50 of 120", "ggcr", 50, 120, 4},
-		{"64 of 200", "ggcr", 64, 200, 5},
-		{"100 of 300", "ggcr", 100, 300, 5},
-		{"100 of 350", "ggcr", 100, 350, 5}, // the last page is round too
+		{"64 of 200", "ggcr", 64, 200, 6},
+		{"100 of 300", "ggcr", 100, 300, 6},
+		{"100 of 350", "ggcr", 100, 350, 6}, // the last page is round too
 		{"73 of 73", "ggcr", 73, 73, 2},     // any size may be a cap
-		{"73 of 200", "ggcr", 73, 200, 4},
+		{"73 of 200", "ggcr", 73, 200, 5},
 		{"512 of 1000", "trow", 512, 1000, 3},
 		{"200 and no cap", "dist28", 0, 200, 3}, // last is not looked at, with n and without
 		{"201 and no cap", "dist28", 0, 201, 3},
@@ -585,10 +587,22 @@ func TestSecondPassComesToAnEnd(t *testing.T) {
 	p := progress{pass: 1}
 	var err error
 	for pages := 0; err == nil && pages < 1000; pages++ {
-		err = p.made(new(cursor), 0, 100, 1000)
+		err = p.made(new(cursor), 0, taglist.Summary{Entries: 100}, 1000)
 	}
 	require.ErrorIs(t, err, ErrLoop)
 	assert.Equal(t, 2200, p.entries)
+}
+
+// Questions come to an end, also where each answer has an entry that is no tag.
+func TestQuestionsComeToAnEnd(t *testing.T) {
+	p := new(progress)
+	var err error
+	questions := 0
+	for ; err == nil && questions < 1000; questions++ {
+		err = p.made(&cursor{kind: asked}, 0, taglist.Summary{Entries: 33, Skipped: 1}, 1000)
+	}
+	require.ErrorIs(t, err, ErrLoop)
+	assert.Equal(t, maxQuestions+1, questions)
 }
 
 // The cursor of a Link goes back to the registry as it came.

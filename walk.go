@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/ocitags/ocitags/internal/taglist"
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
@@ -53,6 +54,7 @@ type cursor struct {
 	must  string // the tag that the page has to begin with; "": not known
 	step  int    // how many tags before the end of what was listed after stands
 	stood int    // how many of the last tags were seen to stand there still
+	ended bool   // the list was seen to end, and only whether it stands is asked
 	place int    // of an offset, the number of tags before the page; 0: it is none
 	entry string // the entry, which is no tag, after which the page begins
 
@@ -162,19 +164,19 @@ func (p *progress) enter(cur *cursor) error {
 // made is told what a page brought when another follows. A list that is read
 // once more brings little that is new, but not many more entries than there
 // are tags.
-func (p *progress) made(cur *cursor, news, entries, total int) error {
+func (p *progress) made(cur *cursor, news int, page taglist.Summary, total int) error {
 	if cur.step <= 1 {
-		p.entries += entries
+		p.entries += page.Entries
 	}
 	if p.pass > 0 {
 		if p.entries > 2*total+smallPageSize {
 			return fmt.Errorf("%w: %d entries so far in a list of %d tags, and another page is announced", ErrLoop, p.entries, total)
 		}
-		if cur.step <= 1 && entries > 1 {
+		if cur.step <= 1 && page.Entries > 1 {
 			return nil
 		}
 	}
-	if news > 0 {
+	if news > 0 || cur.entry != "" && page.Skipped > 0 {
 		p.idle, p.questions = 0, 0
 		return nil
 	}
@@ -182,6 +184,10 @@ func (p *progress) made(cur *cursor, news, entries, total int) error {
 		if p.questions++; p.questions > maxQuestions {
 			return fmt.Errorf("%w: %d questions in a row what comes after the last tag brought none", ErrLoop, p.questions)
 		}
+		return nil
+	}
+	if page.Skipped > 0 { // a page of digests, say, is followed by others
+		p.idle = 0
 		return nil
 	}
 	if p.idle++; p.idle == maxIdlePages {
@@ -294,7 +300,7 @@ func (f *front) turnPage(ctx context.Context, cur *cursor, ans answer, took time
 		return nil, false, fmt.Errorf("%w: more than %d entries that are no tags", ErrTooLarge, wire.MaxSkipped+10*f.total)
 	}
 	if ans.next != nil && !met {
-		if err = f.made(cur, f.news+ans.Skipped, ans.Entries, f.total); err != nil {
+		if err = f.made(cur, f.news, ans.Summary, f.total); err != nil {
 			ans.next, err = f.orOtherwise(ctx, err)
 		}
 	}

@@ -26,6 +26,8 @@ func compareKeys(a, b string) int {
 type orders uint8
 
 const (
+	byBytes     orders = 1 << 0
+	folding     orders = 1 << 1
 	knownOrders orders = 1<<4 - 1
 	keyOrder    orders = 1 << 4
 	anyOrder           = knownOrders | keyOrder
@@ -46,6 +48,10 @@ type Seen struct {
 	tags        int  // after after
 	byTag       bool // a page was asked for after a tag, and brought something
 
+	open    orders    // of which the first tag behind the probe was not seen yet
+	probed  [4]string // these tags
+	suspect bool      // a page of a list by bytes ended in upper case, so that folding hides lower case
+
 	pairs [4][2]string // neighbours for which the list is not in order Known[i]
 
 	// Inversion is the first pair of neighbours of which the second comes before
@@ -54,7 +60,7 @@ type Seen struct {
 }
 
 // New has seen nothing.
-func New() Seen { return Seen{list: anyOrder, cut: knownOrders} }
+func New() Seen { return Seen{list: anyOrder, cut: knownOrders, open: knownOrders} }
 
 // Page begins a page that was asked for after a tag; "": the first one, or one
 // whose cursor is no tag.
@@ -75,6 +81,9 @@ func (s *Seen) Add(tag string) {
 		s.Inversion = [2]string{s.prev, tag}
 	}
 	s.prev = tag
+	if s.open != 0 {
+		s.meetProbe(tag)
+	}
 	if s.after == "" || s.cut == 0 || tag == s.after {
 		return
 	}
@@ -170,6 +179,7 @@ func (s *Seen) Boundary(cursor string, before, after []string) {
 		s.lost[byKeys] = knownOrders
 	}
 	first := s.beginnings(before, after)
+	s.suspect = s.suspect || s.list&byBytes != 0 && s.cut&folding != 0 && kind(cursor[0]) == 'A'
 	if s.mixesCases() && strings.ToLower(cursor) != strings.ToUpper(cursor) && (len(after) == 0 || !slices.Contains(before[max(0, len(before)-maxTwins):], after[0])) {
 		// A tag that is the same but for case may come after the cursor in the
 		// list, and not in the comparison, as at Trow.
@@ -264,6 +274,41 @@ func (s *Seen) Settle(d Doubt, first string) bool {
 		s.cut &^= d.orders
 	}
 	return true
+}
+
+// probe is a tag that comes before all letters where case is folded, and between
+// upper and lower case where it is not.
+const probe = "_"
+
+func (s *Seen) meetProbe(tag string) {
+	for i, known := range Known {
+		if s.open&(1<<i) != 0 && known.Compare(tag, probe) > 0 {
+			s.open &^= 1 << i
+			s.probed[i] = tag
+		}
+	}
+}
+
+// Probe returns a question for a list whose tags are sorted both by bytes and with
+// case folded, and of which a page ended in a tag that begins with upper case: the
+// other order would have left out tags that begin with lower case, and no page would
+// show it. What comes after probe is another tag in each. ok is false where that is
+// not in doubt.
+func (s *Seen) Probe() (after string, ok bool) {
+	const both = byBytes | folding
+	return probe, s.suspect && s.list&both == both && s.cut&both == both && s.probed[1] != "" && s.probed[0] != s.probed[1]
+}
+
+// Probed takes the first tag that comes after it.
+func (s *Seen) Probed(first string) {
+	switch first {
+	case "": // so may one be answered that does not know probe
+	case s.probed[0]:
+		s.cut &^= folding
+	case s.probed[1]:
+		s.cut &^= byBytes
+		s.lost[0] |= folding
+	}
 }
 
 // mayHidePrefix reports whether a list of object keys may have had a tag behind

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // read is what is seen of a list whose pages have n tags, where the registry goes
@@ -236,4 +237,52 @@ func TestCompareKeys(t *testing.T) {
 	long := strings.Repeat("a", 100)
 	longer := long + "-"
 	assert.Zero(t, testing.AllocsPerRun(10, func() { compareKeys(long, longer) }))
+}
+
+// A list by bytes that is cut with case folded lacks what begins with lower case
+// before a cursor in upper case, and shows nothing of it. One question tells.
+func TestProbe(t *testing.T) {
+	read := func() Seen {
+		s := New()
+		first, second := []string{"2024", "Nightly_1", "Nightly_2"}, []string{"Nightly_3", "sha256-0", "zlib"}
+		s.Page("")
+		for _, tag := range first {
+			s.Add(tag)
+		}
+		s.Page("Nightly_2")
+		for _, tag := range second {
+			s.Add(tag)
+		}
+		s.Boundary("Nightly_2", first, second)
+		return s
+	}
+	s := read()
+	assert.False(t, s.Unproven())
+	after, ok := s.Probe()
+	require.True(t, ok)
+	assert.Equal(t, "_", after)
+
+	s.Probed("sha256-0") // the first in lower case
+	_, ok = s.Probe()
+	assert.False(t, ok)
+	assert.False(t, s.Unproven(), "it compares by bytes")
+
+	s = read()
+	s.Probed("Nightly_1")
+	assert.True(t, s.Unproven(), "it folds case")
+
+	s = read()
+	s.Probed("2024") // the start of the list, or whatever it sends
+	assert.False(t, s.Unproven())
+	_, ok = s.Probe()
+	assert.True(t, ok)
+
+	s = New()
+	s.Page("")
+	for _, tag := range []string{"2024", "alpha", "beta"} {
+		s.Add(tag)
+	}
+	s.Boundary("alpha", []string{"2024", "alpha"}, []string{"beta"})
+	_, ok = s.Probe()
+	assert.False(t, ok, "there is one case only")
 }
