@@ -621,11 +621,13 @@ func (s *tagsList) isLong(cur *cursor, rep wire.Response, t *pageTags) bool {
 		entries-- // some begin a page with last itself
 	}
 	longest, known := s.longestOf[n]
-	switch {
-	case !known && n == 0:
-		return entries > 1 // how long its pages are without n is not known
-	case !known:
-		longest = s.longest
+	for other, length := range s.longestOf {
+		if n > 0 && other > 0 && !known {
+			longest = max(longest, length) // so many come with some n
+		}
+	}
+	if longest == 0 {
+		return entries > 1 // how long its pages are is not known, with n or without
 	}
 	return n > 0 && entries == n || entries >= longest
 }
