@@ -40,7 +40,7 @@ const (
 // Elsewhere it is asked only where an ordinary answer carries its
 // has_additional, as self-hosted registries built like quay do.
 func jsonPages(ctx context.Context, l *listing, ordinary source) (source, error) {
-	q := &quay{listing: l, ordinary: ordinary, back: ordinary.first(), most: maxJSONPage, lanes: l.lanes}
+	q := &quay{listing: l, ordinary: ordinary, back: ordinary.first(), most: maxJSONPage, slots: l.slots}
 	if l.repo.Host == "quay.io" {
 		cred, err := l.auth.credential(ctx)
 		if err != nil {
@@ -77,7 +77,7 @@ type quay struct {
 	passes int             // how many did not hold
 	most   int             // entries in a page
 	rigid  bool            // limit is not looked at, so that pages cannot overlap
-	lanes  int             // requests that may be in flight
+	slots  int             // requests that may be in flight
 
 	// Of this pass.
 	ahead   []*fetch     // the pages that follow, as far as they were asked for
@@ -127,7 +127,7 @@ func (q *quay) at(page jsonPage) *cursor {
 		"onlyActiveTags": {"true"},
 		"page":           {strconv.Itoa(page.number)},
 	}.Encode()
-	return &cursor{url: &u, json: &page, restart: page.front}
+	return &cursor{url: &u, json: &page, restart: page.recheck}
 }
 
 // following is the page that reaches farthest of those which hold the entry
@@ -178,7 +178,7 @@ func (q *quay) fetch(ctx context.Context, page jsonPage) *fetch {
 	if len(q.ahead) > 0 && q.ahead[0].page != page {
 		q.forget()
 	}
-	for last := page; q.pages > 0 && !page.front && len(q.ahead) < min(q.lanes, q.pages+1); {
+	for last := page; q.pages > 0 && !page.recheck && len(q.ahead) < min(q.slots, q.pages+1); {
 		if n := len(q.ahead); n > 0 {
 			last = q.following(q.ahead[n-1].page.number * q.ahead[n-1].page.limit)
 		}
@@ -199,7 +199,7 @@ func (q *quay) fetch(ctx context.Context, page jsonPage) *fetch {
 		if f.lead || status(f.err) != http.StatusTooManyRequests {
 			return f
 		}
-		q.lanes = max(1, q.lanes-1)
+		q.slots = max(1, q.slots-1)
 	}
 	f := &fetch{page: page, lead: true}
 	f.rep, f.err = q.read(ctx, q.request(page), f)
@@ -299,7 +299,7 @@ func (q *quay) stands(tags []string, fresh []bool) bool {
 
 // next says what follows a page with those tags.
 func (q *quay) next(ctx context.Context, page jsonPage, rep wire.Response, tags []string, fresh []bool) answer {
-	if page.front {
+	if page.recheck {
 		if q.stands(tags, fresh) {
 			return answer{Response: rep, why: "has_additional is false, no two pages have a gap between them, and the front is where it was"}
 		}
@@ -309,7 +309,7 @@ func (q *quay) next(ctx context.Context, page jsonPage, rep wire.Response, tags 
 	switch {
 	case opening && more:
 		q.most = rep.Entries // less than was asked for is the registry's own limit
-		q.lanes = min(q.lanes, burst(rep))
+		q.slots = min(q.slots, burst(rep))
 		q.rigid = q.rigid || q.most < minOverlapping
 	case opening:
 	case rep.Entries > page.limit && page.number == 2: // the second page by either count
@@ -338,7 +338,7 @@ func (q *quay) next(ctx context.Context, page jsonPage, rep wire.Response, tags 
 	case opening:
 		return answer{Response: rep, why: "has_additional is false on the only page"}
 	case !q.rigid:
-		return answer{Response: rep, next: q.at(jsonPage{number: 1, limit: q.most, front: true})}
+		return answer{Response: rep, next: q.at(jsonPage{number: 1, limit: q.most, recheck: true})}
 	case q.tags.Sum64() == q.former:
 		return answer{Response: rep, why: "has_additional is false, and two passes in a row had the same tags"}
 	default:

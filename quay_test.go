@@ -412,7 +412,7 @@ func TestQuayOrdinaryListsThreeAtOnce(t *testing.T) {
 		c := &Client{Transport: g, Credentials: StaticCredential("quay.io", user), Concurrency: 16}
 		mustList(t, c, ref, r, "a/b")
 		assert.Empty(t, pagesOf(r), "a credential does not go to the API")
-		assert.Equal(t, quayLanes, g.most)
+		assert.Equal(t, quaySlots, g.most)
 	})
 }
 

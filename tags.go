@@ -316,14 +316,14 @@ func (c *Client) newListing(repo reference.Repository) *listing {
 		home.Scheme = "http"
 	}
 	l := &listing{
-		client: c, repo: repo, home: home, onPage: c.OnPage, lanes: c.Concurrency,
+		client: c, repo: repo, home: home, onPage: c.OnPage, slots: c.Concurrency,
 		warned: map[string]bool{},
 	}
-	if l.lanes == 0 {
-		l.lanes = defaultConcurrency
+	if l.slots == 0 {
+		l.slots = defaultConcurrency
 	}
-	l.lanes = max(1, l.lanes)
-	l.carrier = wire.NewCarrier(home, c.transports(), l.lanes)
+	l.slots = max(1, l.slots)
+	l.carrier = wire.NewCarrier(home, c.transports(), l.slots)
 	l.auth = &authorizer{listing: l}
 	l.wire = &wire.Client{
 		Home: home, Authorized: l.auth, Carrier: l.carrier, UserAgent: c.userAgent(),
@@ -417,7 +417,7 @@ type listing struct {
 	wire   *wire.Client
 	auth   *authorizer
 	onPage func(Page)
-	lanes  int // requests that may be in flight
+	slots  int // requests that may be in flight
 
 	carrier     *wire.Carrier
 	foreign     token.Store // of hosts that redirects led to
@@ -455,7 +455,7 @@ func (l *listing) readAll(ctx context.Context) (why string, err error) {
 	if err != nil {
 		return "", err
 	}
-	f := &front{listing: l, src: src}
+	f := &foreground{listing: l, src: src}
 	switch err := f.run(ctx); {
 	case err == errStopped:
 		return "", err
@@ -495,7 +495,7 @@ var errForgotten = errors.New("the order breaks late")
 
 // emit takes some tags of a page, and returns how many are news: new, or handed
 // out already by a try that was cut short, from which the listing goes on.
-func (l *listing) emit(ctx context.Context, batch []string) (news int, err error) {
+func (l *listing) deliver(ctx context.Context, batch []string) (news int, err error) {
 	limit := cmp.Or(l.client.MaxTags, defaultMaxTags)
 	for _, tag := range batch {
 		if ctx.Err() != nil { // a page in hand is not a reason to go on
@@ -579,7 +579,7 @@ func (l *listing) replay(ctx context.Context) (tags []string, err error) {
 	defer cancel()
 	again := l.client.newListing(l.repo)
 	again.onPage = nil
-	again.lanes = 1
+	again.slots = 1
 	again.filter.Set(nil)
 	last, prev := l.filter.Max(), ""
 	again.yield = func(tag string) bool {

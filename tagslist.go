@@ -699,7 +699,7 @@ func (s *tagsList) announce(ctx context.Context, cur *cursor, ans answer, link *
 	case !byTag:
 	case s.larger(ans.Response, link) != nil:
 		next.url, next.fallback = s.larger(ans.Response, link), link
-		if s.lanes > 1 && !s.compared && s.mayComeWhole(s.home.Host) {
+		if s.slots > 1 && !s.compared && s.mayComeWhole(s.home.Host) {
 			s.aside = s.readAside(ctx)
 		}
 	case cur.fallback != nil && cur.kind == announced && ans.Response.Entries <= defaultPageSize && ans.Response.Asked != cur.fallback && (s.aside != nil || !s.compared && s.mayComeWhole(s.home.Host)):
@@ -752,13 +752,13 @@ func (s *tagsList) speaks(ctx context.Context, link *url.URL, ans answer, full b
 // ghcr.io is read in a row: it lists by age, which a first page in alphabetical
 // order would hide, and nothing is known of what it makes of a last that is no
 // tag.
-func (s *tagsList) seek(next *url.URL) func(last string) *part {
+func (s *tagsList) seek(next *url.URL) func(last string) *prefetch {
 	if s.repo.Host == "ghcr.io" || s.whole || hasOther(next.Query()) || !s.seen.Sorted() || s.seen.LooksUp() || s.client.habits(s.home.Host).linear {
 		return nil
 	}
 	as, n := *s, s.formSize()
-	return func(last string) *part {
-		return &part{pages: plainPages{listing: as.listing, at: as.at, n: n, linked: as.linked != [2]bool{}, folds: as.seen.MayFold()}, next: &cursor{url: as.query(n, last), kind: sought}}
+	return func(last string) *prefetch {
+		return &prefetch{pages: plainPages{listing: as.listing, at: as.at, n: n, linked: as.linked != [2]bool{}, folds: as.seen.MayFold()}, next: &cursor{url: as.query(n, last), kind: sought}}
 	}
 }
 

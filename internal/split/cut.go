@@ -15,7 +15,7 @@ const (
 	wasteRate = 0.16
 
 	// worthwhile is how many pages have to be left behind a range for a cut when
-	// all lanes are busy; with fewer busy ones it is less. againWorthwhile is
+	// all slots are busy; with fewer busy ones it is less. againWorthwhile is
 	// for another cut behind a range before the first one is answered.
 	worthwhile      = 2.5
 	againWorthwhile = 3
@@ -27,10 +27,10 @@ const (
 	further = 3
 )
 
-// Split begins another range where most seems to be left to read, lanes being how
+// Split begins another range where most seems to be left to read, slots being how
 // many requests there may be at once. It returns nil where that would not be
 // worth a request.
-func (p *Planner) Split(lanes int) *Range {
+func (p *Planner) Split(slots int) *Range {
 	if p.off != None {
 		return nil
 	}
@@ -50,13 +50,13 @@ func (p *Planner) Split(lanes int) *Range {
 	r := p.ruler()
 	average := p.average(r)
 	var best *Range
-	found := gap{left: worthwhile * float64(active) / float64(lanes)}
+	found := gap{left: worthwhile * float64(active) / float64(slots)}
 	for c := p.front; c != nil; c = c.next {
 		if c.state != reading {
 			continue
 		}
 		g := p.gap(r, c, average)
-		if c.next != nil && c.next.state == asked && p.read >= lanes && g.left < againWorthwhile {
+		if c.next != nil && c.next.state == asked && p.read >= slots && g.left < againWorthwhile {
 			continue
 		}
 		if g.left > found.left {

@@ -86,12 +86,12 @@ func TestScan(t *testing.T) {
 					}
 					began = time.Now()
 					tags := mustList(t, c, ref, r, "a/b")
-					lanes := concurrency
-					if lanes == 0 {
-						lanes = 4
+					slots := concurrency
+					if slots == 0 {
+						slots = 4
 					}
-					assert.Equal(t, lanes, g.most)
-					assert.Less(t, time.Since(began), inARow*3/time.Duration(lanes))
+					assert.Equal(t, slots, g.most)
+					assert.Less(t, time.Since(began), inARow*3/time.Duration(slots))
 					assert.LessOrEqual(t, len(r.Requests()), requestsInARow*14/10)
 					assert.Len(t, tags, last.Total)
 					assert.LessOrEqual(t, last.Number, len(r.Requests()))
@@ -192,7 +192,7 @@ func TestScanUnderRateLimit(t *testing.T) {
 		g := &gauge{RoundTripper: network, limit: 2}
 		c := &Client{Transport: g, Credentials: Anonymous, PageSize: 100, Concurrency: 8}
 		mustList(t, c, ref, r, "a/b")
-		assert.LessOrEqual(t, g.refused, 8+6, "each lane beyond is told once, and the front may be told, too")
+		assert.LessOrEqual(t, g.refused, 8+6, "each slot beyond is told once, and the foreground may be told, too")
 	})
 }
 
@@ -224,7 +224,7 @@ func TestScanIsLeft(t *testing.T) {
 	}
 }
 
-// A scan takes no more connections than it has lanes, and they are used again.
+// A scan takes no more connections than it has slots, and they are used again.
 func TestScanConnections(t *testing.T) {
 	for concurrency, wantOpened := range map[int]int{1: 1, 4: 4, 8: 8} {
 		r := regtest.New(regtest.ByName("gitlab")).Push("a/b", pushed(20_000)...)
@@ -441,7 +441,7 @@ func TestScanMeetsLargePages(t *testing.T) {
 				}
 				n := 1000
 				if from > 2000 && found != ahead {
-					n = maxScanned + 1
+					n = maxPrefetchPage + 1
 				}
 				page := list[from:min(from+n, len(list))]
 				if from+n < len(list) {

@@ -23,59 +23,59 @@ const (
 
 	// maxScanned is how many tags a page may have to be compared with others,
 	// more than any n that is asked for by itself.
-	maxScanned = 16384
+	maxPrefetchPage = 16384
 
-	// quayLanes is how many requests quay.io takes at once for ordinary lists:
+	// quaySlots is how many requests quay.io takes at once for ordinary lists:
 	// one, and a burst of 2 (quay conf/nginx/rate-limiting.conf.jnj).
-	quayLanes = 3
+	quaySlots = 3
 )
 
-// A scanner reads ahead: other parts of the list than the one whose turn it is,
+// A prefetcher reads ahead: other parts of the list than the one whose turn it is,
 // where a registry can begin anywhere. internal/split says where parts begin and
-// where they meet; here is what runs them. A nil scanner does nothing.
-type scanner struct {
+// where they meet; here is what runs them. A nil prefetcher does nothing.
+type prefetcher struct {
 	l    *listing
-	seek func(last string) *part
+	seek func(last string) *prefetch
 
 	mu      sync.Mutex
 	plan    *split.Planner
-	parts   map[*split.Range]*part // those that are of use
-	turn    *part                  // what is handed out
-	lanes   int                    // requests that may be in flight
-	busy    int                    // that are
-	overlap int                    // tags that will come once more, at the start of the next part
-	pages   []Page                 // that came ahead, and are not reported yet
-	over    bool                   // no other part will begin
+	parts   map[*split.Range]*prefetch // those that are of use
+	turn    *prefetch                  // what is handed out
+	slots   int                        // requests that may be in flight
+	busy    int                        // that are
+	overlap int                        // tags that will come once more, at the start of the next part
+	pages   []Page                     // that came ahead, and are not reported yet
+	over    bool                       // no other part will begin
 }
 
-// A part is a chain that reads ahead. When its turn has come the front goes on
+// A prefetch reads a part ahead. When its turn has come the foreground goes on
 // where it ends.
-type part struct {
-	s     *scanner
+type prefetch struct {
+	s     *prefetcher
 	at    *split.Range
 	pages plainPages
 	next  *cursor // of the next page; nil: there is none
 	page  []string
-	ready []readPage // pages to be handed out
-	count int        // of the tags in them
-	bytes int        // of them
+	ready []prefetchedPage // pages to be handed out
+	count int              // of the tags in them
+	bytes int              // of them
 
 	wanted  bool          // its turn has come
 	resting bool          // it stopped for want of room
 	idle    chan struct{} // closed when it does not read; nil: it never did
 }
 
-// A readPage is a page that was read ahead.
-type readPage struct {
+// A prefetchedPage is a page that was read ahead.
+type prefetchedPage struct {
 	cur  *cursor
 	rep  wire.Response
 	tags []string
 	keep int // how many are of this part
 }
 
-// plainPages reads pages without any of the care that the front takes: it follows
+// plainPages reads pages without any of the care that the foreground takes: it follows
 // what names the last tag of its page, and stops at anything else, which the
-// front then meets.
+// foreground then meets.
 type plainPages struct {
 	*listing
 	at     *url.URL
@@ -86,7 +86,7 @@ type plainPages struct {
 
 // page reads one page, and says where the next one is; nil: there is none that it
 // knows.
-func (s plainPages) page(ctx context.Context, cur *cursor, to *part) (rep wire.Response, next *cursor, err error) {
+func (s plainPages) page(ctx context.Context, cur *cursor, to *prefetch) (rep wire.Response, next *cursor, err error) {
 	rep, err = s.read(ctx, wire.Request{URL: cur.url}, to)
 	if err != nil {
 		return rep, nil, err
@@ -132,36 +132,36 @@ func overlapping(tags []string, step int, at *url.URL) *cursor {
 
 // newScanner begins with the first page whose end a cursor names. It returns nil
 // if that page is in no order which registries sort by.
-func newScanner(ctx context.Context, f *front, seek func(last string) *part) *scanner {
+func newPrefetcher(ctx context.Context, f *foreground, seek func(last string) *prefetch) *prefetcher {
 	if f.repo.Host == "quay.io" {
-		f.lanes = min(f.lanes, quayLanes)
+		f.slots = min(f.slots, quaySlots)
 	}
 	var plan *split.Planner
 	var at *split.Range
-	if len(f.page) <= maxScanned {
+	if len(f.page) <= maxPrefetchPage {
 		plan, at = split.New(f.page)
 	}
 	if plan == nil {
-		f.lanes = 1 // no later page mends it
+		f.slots = 1 // no later page mends it
 		f.log().DebugContext(ctx, "reading one page after the other", "because", "its tags are in no known order")
 		return nil
 	}
 	f.log().DebugContext(ctx, "reading several parts of the list at once", "because", "its tags are sorted, and the cursor is one of them", "order", plan.Order())
-	s := &scanner{l: f.listing, seek: seek, plan: plan, lanes: f.lanes, busy: 1}
-	s.turn = &part{s: s, at: at}
-	s.parts = map[*split.Range]*part{at: s.turn}
+	s := &prefetcher{l: f.listing, seek: seek, plan: plan, slots: f.slots, busy: 1}
+	s.turn = &prefetch{s: s, at: at}
+	s.parts = map[*split.Range]*prefetch{at: s.turn}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fill(ctx)
 	return s
 }
 
-// fill puts free lanes to use. s.mu is held.
-func (s *scanner) fill(ctx context.Context) {
-	for s.busy < s.lanes && s.room() && ctx.Err() == nil {
+// fill puts free slots to use. s.mu is held.
+func (s *prefetcher) fill(ctx context.Context) {
+	for s.busy < s.slots && s.room() && ctx.Err() == nil {
 		p := s.rested()
 		if p == nil {
-			at := s.plan.Split(s.lanes)
+			at := s.plan.Split(s.slots)
 			if at == nil {
 				return
 			}
@@ -175,7 +175,7 @@ func (s *scanner) fill(ctx context.Context) {
 }
 
 // room reports whether more may be kept.
-func (s *scanner) room() bool {
+func (s *prefetcher) room() bool {
 	kept := 0
 	for _, p := range s.parts {
 		kept += p.bytes
@@ -184,7 +184,7 @@ func (s *scanner) room() bool {
 }
 
 // rested is the first part that has stopped for want of room, or nil.
-func (s *scanner) rested() *part {
+func (s *prefetcher) rested() *prefetch {
 	for at := s.turn.at; at != nil; at = s.plan.Next(at) {
 		p := s.parts[at]
 		if p == nil || !p.resting {
@@ -200,7 +200,7 @@ func (s *scanner) rested() *part {
 }
 
 // start reads ahead in a goroutine. s.mu is held.
-func (p *part) start(ctx context.Context) {
+func (p *prefetch) start(ctx context.Context) {
 	s := p.s
 	p.resting, p.idle = false, make(chan struct{})
 	s.busy++
@@ -211,7 +211,7 @@ func (p *part) start(ctx context.Context) {
 		if err != nil {
 			p.failed(ctx, err)
 		}
-		if !p.wanted { // then its lane is the front's
+		if !p.wanted { // then its slot is the foreground's
 			s.busy--
 		}
 		close(p.idle)
@@ -219,16 +219,16 @@ func (p *part) start(ctx context.Context) {
 	})
 }
 
-// failed is told why a part cannot be read ahead. Whatever it is, the front
+// failed is told why a part cannot be read ahead. Whatever it is, the foreground
 // meets it again if it comes there.
-func (p *part) failed(ctx context.Context, err error) {
+func (p *prefetch) failed(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return // the listing is over
 	}
 	p.s.l.log().DebugContext(ctx, "reading ahead failed", "after", p.at.Start(), "because", err.Error())
 	switch status := status(err); {
 	case status == http.StatusTooManyRequests:
-		p.s.lanes = max(1, p.s.lanes-1)
+		p.s.slots = max(1, p.s.slots-1)
 		p.s.plan.Failed(p.at)
 	case refusesLast(status):
 		p.s.plan.Refused(p.at)
@@ -240,7 +240,7 @@ func (p *part) failed(ctx context.Context, err error) {
 
 // settle forgets the parts that have turned out to be of no use, and keeps in
 // mind what makes all parts so at this registry. s.mu is held.
-func (s *scanner) settle(ctx context.Context) {
+func (s *prefetcher) settle(ctx context.Context) {
 	for at, p := range s.parts {
 		if at.Gone() {
 			if len(p.ready) > 0 {
@@ -261,7 +261,7 @@ func (s *scanner) settle(ctx context.Context) {
 }
 
 // read reads pages as long as they are wanted.
-func (p *part) read(ctx context.Context) error {
+func (p *prefetch) read(ctx context.Context) error {
 	for goOn := true; goOn && p.next != nil; {
 		cur, began := p.next, time.Now()
 		rep, next, err := p.pages.page(ctx, cur, p)
@@ -276,25 +276,25 @@ func (p *part) read(ctx context.Context) error {
 
 // The methods of a sink.
 
-func (p *part) begin(int) { p.page = nil } // the one before is kept
+func (p *prefetch) begin(int) { p.page = nil } // the one before is kept
 
-func (p *part) tags(_ context.Context, batch []string) (int, error) {
-	if len(p.page)+len(batch) > maxScanned {
+func (p *prefetch) tags(_ context.Context, batch []string) (int, error) {
+	if len(p.page)+len(batch) > maxPrefetchPage {
 		return 0, wire.Permanent{Err: errors.New("the page is much larger than was asked for")}
 	}
 	p.page = append(p.page, batch...)
 	return len(batch), nil
 }
 
-func (p *part) leads() bool { return false }
+func (p *prefetch) leads() bool { return false }
 
 // end takes a page, and reports whether another one is to be read ahead.
-func (p *part) end(ctx context.Context, cur *cursor, rep wire.Response, took time.Duration) bool {
+func (p *prefetch) end(ctx context.Context, cur *cursor, rep wire.Response, took time.Duration) bool {
 	s := p.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	tags := cur.beyond(p.page)
-	// Only the front ends the list: what a part is not told of may be there.
+	// Only the foreground ends the list: what a part is not told of may be there.
 	keep, goOn := s.plan.Page(p.at, tags, true)
 	if p.next == nil {
 		s.plan.Edge(p.at)
@@ -307,7 +307,7 @@ func (p *part) end(ctx context.Context, cur *cursor, rep wire.Response, took tim
 	}
 	whole := keep == len(tags)
 	keep += len(p.page) - len(tags)
-	page := readPage{cur: cur, rep: rep, tags: p.page, keep: keep}
+	page := prefetchedPage{cur: cur, rep: rep, tags: p.page, keep: keep}
 	if !whole {
 		page.tags = page.tags[:keep+1] // enough to know that it was more
 	}
@@ -321,12 +321,12 @@ func (p *part) end(ctx context.Context, cur *cursor, rep wire.Response, took tim
 	return goOn && !p.wanted && !p.resting
 }
 
-// lead takes a page that the front has read and handed out, and reports whether
+// lead takes a page that the foreground has read and handed out, and reports whether
 // it has come to where another part begins.
-func (s *scanner) lead(ctx context.Context, f *front, cur *cursor, ans answer) (met bool) {
+func (s *prefetcher) lead(ctx context.Context, f *foreground, cur *cursor, ans answer) (met bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(f.page) > maxScanned {
+	if len(f.page) > maxPrefetchPage {
 		s.plan.Stop(split.Disorder)
 		f.page = nil
 	}
@@ -339,7 +339,7 @@ func (s *scanner) lead(ctx context.Context, f *front, cur *cursor, ans answer) (
 }
 
 // follow waits for the next part to come to rest, and makes it the turn's.
-func (s *scanner) follow(ctx context.Context) *part {
+func (s *prefetcher) follow(ctx context.Context) *prefetch {
 	s.mu.Lock()
 	p := s.parts[s.plan.Next(s.turn.at)]
 	if p == nil {
@@ -351,7 +351,7 @@ func (s *scanner) follow(ctx context.Context) *part {
 	case <-p.idle:
 		s.mu.Unlock()
 	default:
-		s.busy-- // the front waits, and gets the part's lane
+		s.busy-- // the foreground waits, and gets the part's slot
 		s.fill(ctx)
 		s.mu.Unlock()
 		<-p.idle
@@ -361,7 +361,7 @@ func (s *scanner) follow(ctx context.Context) *part {
 
 // handedOut gives the room of a part free, and reports whether it has come to
 // where another part begins.
-func (s *scanner) handedOut(p *part) (met bool) {
+func (s *prefetcher) handedOut(p *prefetch) (met bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.ready, p.count, p.bytes, s.overlap = nil, 0, 0, 0
@@ -369,7 +369,7 @@ func (s *scanner) handedOut(p *part) (met bool) {
 }
 
 // pending is how many tags have been read ahead.
-func (s *scanner) pending() (tags int) {
+func (s *prefetcher) pending() (tags int) {
 	if s == nil {
 		return 0
 	}
@@ -382,7 +382,7 @@ func (s *scanner) pending() (tags int) {
 }
 
 // reports are the pages that came ahead since it was last called.
-func (s *scanner) reports() (pages []Page) {
+func (s *prefetcher) reports() (pages []Page) {
 	if s == nil {
 		return nil
 	}
@@ -392,8 +392,8 @@ func (s *scanner) reports() (pages []Page) {
 	return pages
 }
 
-// stop leaves the rest of the list to the front.
-func (s *scanner) stop() {
+// stop leaves the rest of the list to the foreground.
+func (s *prefetcher) stop() {
 	if s == nil {
 		return
 	}

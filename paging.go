@@ -81,7 +81,7 @@ func (c *cursor) beyond(tags []string) []string {
 // A jsonPage is the part of the list from (number-1)*limit on.
 type jsonPage struct {
 	number, limit int
-	front         bool // read once more, at the end
+	recheck       bool // it is the first one, read once more at the end
 }
 
 // An answer is what a page brought, beside its tags.
@@ -94,7 +94,7 @@ type answer struct {
 
 	// seek returns what begins to read the list behind any string, tag or not.
 	// nil: the list cannot be read from there.
-	seek func(last string) *part
+	seek func(last string) *prefetch
 }
 
 // A sink takes the tags of one page.
@@ -107,7 +107,7 @@ type sink interface {
 	// during the call.
 	tags(ctx context.Context, batch []string) (news int, err error)
 
-	// leads reports whether it is at the front of what has been read, where
+	// leads reports whether it is in the foreground, where
 	// trouble has to be dealt with. What reads ahead leaves it for later.
 	leads() bool
 }
@@ -196,8 +196,8 @@ func (p *progress) made(cur *cursor, news int, page taglist.Summary, total int) 
 	return nil
 }
 
-// A front reads the list where it is handed out.
-type front struct {
+// A foreground reads the list where it is handed out.
+type foreground struct {
 	*listing
 	progress
 	src    source
@@ -209,10 +209,10 @@ type front struct {
 
 	skipped int // entries that are no tags, so far
 
-	scan *scanner // nil: nothing is read ahead
+	ahead *prefetcher // nil: nothing is read ahead
 }
 
-func (f *front) begin(try int) {
+func (f *foreground) begin(try int) {
 	f.filter.Page(try)
 	if try > 1 {
 		// They will come once more, perhaps in smaller pages, and are no sign
@@ -222,21 +222,21 @@ func (f *front) begin(try int) {
 	f.try, f.page = 0, f.page[:0]
 }
 
-func (f *front) tags(ctx context.Context, batch []string) (int, error) {
-	if f.lanes > 1 { // one more than may be
-		f.page = append(f.page, batch[:min(len(batch), max(0, maxScanned+1-len(f.page)))]...)
+func (f *foreground) tags(ctx context.Context, batch []string) (int, error) {
+	if f.slots > 1 { // one more than may be
+		f.page = append(f.page, batch[:min(len(batch), max(0, maxPrefetchPage+1-len(f.page)))]...)
 	}
-	news, err := f.emit(ctx, batch)
+	news, err := f.deliver(ctx, batch)
 	f.try += news
 	f.news += news
 	return news, err
 }
 
-func (f *front) leads() bool { return true }
+func (f *foreground) leads() bool { return true }
 
 // run reads the list to its end: the one paging loop. It knows cursors, not what
 // is behind them.
-func (f *front) run(ctx context.Context) error {
+func (f *foreground) run(ctx context.Context) error {
 	for cur := f.src.first(); cur != nil; {
 		next, met, err := f.step(ctx, cur)
 		for err == nil && met {
@@ -246,13 +246,13 @@ func (f *front) run(ctx context.Context) error {
 			return err
 		}
 		if cur = next; cur == nil {
-			f.scan.stop() // what others have read behind the end is owed
+			f.ahead.stop() // what others have read behind the end is owed
 			if f.owes() {
 				cur = f.src.unfinished(ctx)
 			}
 		}
 	}
-	for _, page := range f.scan.reports() {
+	for _, page := range f.ahead.reports() {
 		f.report(page)
 	}
 	return nil
@@ -260,10 +260,10 @@ func (f *front) run(ctx context.Context) error {
 
 // step reads one page. met says that it has come to where another part of the
 // list begins.
-func (f *front) step(ctx context.Context, cur *cursor) (next *cursor, met bool, err error) {
+func (f *foreground) step(ctx context.Context, cur *cursor) (next *cursor, met bool, err error) {
 	if cur.restart {
-		f.scan.stop()
-		f.scan = nil
+		f.ahead.stop()
+		f.ahead = nil
 	}
 	if err := f.enter(cur); err != nil {
 		next, err := f.orOtherwise(ctx, err)
@@ -279,21 +279,21 @@ func (f *front) step(ctx context.Context, cur *cursor) (next *cursor, met bool, 
 }
 
 // turnPage takes the rest of a page that was read here.
-func (f *front) turnPage(ctx context.Context, cur *cursor, ans answer, took time.Duration) (next *cursor, met bool, err error) {
+func (f *foreground) turnPage(ctx context.Context, cur *cursor, ans answer, took time.Duration) (next *cursor, met bool, err error) {
 	f.why = ans.why
 	switch {
-	case f.scan != nil && ans.next != nil && (ans.next.restart || !ans.held): // such a page meets nothing
-		f.scan.stop()
-		f.scan = nil
-	case f.scan != nil:
-		met = f.scan.lead(ctx, f, cur, ans)
-	case f.lanes > 1 && ans.next != nil && ans.seek != nil:
-		f.scan = newScanner(ctx, f, ans.seek)
+	case f.ahead != nil && ans.next != nil && (ans.next.restart || !ans.held): // such a page meets nothing
+		f.ahead.stop()
+		f.ahead = nil
+	case f.ahead != nil:
+		met = f.ahead.lead(ctx, f, cur, ans)
+	case f.slots > 1 && ans.next != nil && ans.seek != nil:
+		f.ahead = newPrefetcher(ctx, f, ans.seek)
 	}
 	if cur.kind != compare || f.news > 0 {
 		f.report(Page{Tags: f.total - f.before, Skipped: ans.Skipped, Duration: took, Attempts: ans.Attempts})
 	}
-	for _, page := range f.scan.reports() {
+	for _, page := range f.ahead.reports() {
 		f.report(page)
 	}
 	if f.skipped += ans.Skipped; f.skipped > wire.MaxSkipped+10*f.total {
@@ -309,7 +309,7 @@ func (f *front) turnPage(ctx context.Context, cur *cursor, ans answer, took time
 
 // orOtherwise is where the list goes on that would end with err: it begins anew, or
 // is known to be complete.
-func (f *front) orOtherwise(ctx context.Context, err error) (*cursor, error) {
+func (f *foreground) orOtherwise(ctx context.Context, err error) (*cursor, error) {
 	next, why := f.src.otherwise()
 	switch {
 	case next != nil:
@@ -325,8 +325,8 @@ func (f *front) orOtherwise(ctx context.Context, err error) (*cursor, error) {
 
 // takePart hands out what was read ahead of the part that begins here, and says
 // where it goes on.
-func (f *front) takePart(ctx context.Context) (next *cursor, met bool, err error) {
-	p := f.scan.follow(ctx)
+func (f *foreground) takePart(ctx context.Context) (next *cursor, met bool, err error) {
+	p := f.ahead.follow(ctx)
 	if p == nil {
 		return nil, false, fmt.Errorf("%w: a part of the list is missing", ErrInvalidResponse)
 	}
@@ -347,25 +347,25 @@ func (f *front) takePart(ctx context.Context) (next *cursor, met bool, err error
 		}
 		f.why, next = ans.why, ans.next
 		if next != nil && (next.restart || !ans.held || i+1 < len(p.ready) && !sameQuery(next.url, p.ready[i+1].cur.url)) {
-			f.scan.stop()
-			f.scan = nil
+			f.ahead.stop()
+			f.ahead = nil
 			return next, false, nil
 		}
 		if next == nil && i+1 < len(p.ready) {
 			next = p.ready[i+1].cur
 		}
 	}
-	met = f.scan.handedOut(p)
+	met = f.ahead.handedOut(p)
 	return next, met, nil
 }
 
 func sameQuery(a, b *url.URL) bool { return a.RawQuery == b.RawQuery }
 
 // report tells the user of a page.
-func (f *front) report(page Page) {
+func (f *foreground) report(page Page) {
 	f.number++
 	if f.onPage != nil {
-		page.Repository, page.Number, page.Total = f.repo.String(), f.number, f.total+f.scan.pending()
+		page.Repository, page.Number, page.Total = f.repo.String(), f.number, f.total+f.ahead.pending()
 		f.onPage(page)
 	}
 }
