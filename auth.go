@@ -101,9 +101,9 @@ func (l *listing) checkRealm(text string, from *url.URL, cred Credential) (realm
 		why = "would be asked in clear text"
 	case ours:
 	case secret:
-		why = "is of another domain, so it does not get the credential; if it may, say so in Client.AllowRealm"
+		why = "is in a different domain; set Client.AllowRealm to send it credentials"
 	case !origin.Public(there):
-		why = "is neither at the registry nor at a public name; if it may be asked, say so in Client.AllowRealm"
+		why = "is neither at the registry nor at a public name; set Client.AllowRealm to ask it"
 	}
 	if allow != nil && (secret || why != "") {
 		if why = ""; !allow(l.repo.Host, realm) {

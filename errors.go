@@ -29,14 +29,14 @@ import (
 // The errors of a listing. They are matched by errors.Is; the error itself
 // names the registry, the page and what was found.
 var (
-	ErrInvalidReference = errors.New("invalid reference")          // ref cannot be parsed
-	ErrNotFound         = errors.New("no such repository")         // 404 on the first page
-	ErrUnauthorized     = ocierr.Unauthorized                      // 401, 403
-	ErrRateLimited      = ocierr.RateLimited                       // 429 after the last attempt
-	ErrLoop             = errors.New("the pages lead in a circle") // pages repeat, or keep bringing nothing new
-	ErrUnsafeLink       = ocierr.UnsafeLink                        // a next link, a redirect or a token realm
-	ErrInvalidResponse  = ocierr.InvalidResponse                   // HTML, {}, bad JSON, a body cut short after all attempts
-	ErrTooLarge         = ocierr.TooLarge                          // MaxTags, or a bound on one response
+	ErrInvalidReference = errors.New("invalid reference")  // ref cannot be parsed
+	ErrNotFound         = errors.New("no such repository") // 404 on the first page
+	ErrUnauthorized     = ocierr.Unauthorized              // 401, 403
+	ErrRateLimited      = ocierr.RateLimited               // 429 after the last attempt
+	ErrLoop             = errors.New("pagination loop")    // pages repeat, or keep bringing nothing new
+	ErrUnsafeLink       = ocierr.UnsafeLink                // a next link, a redirect or a token realm
+	ErrInvalidResponse  = ocierr.InvalidResponse           // HTML, {}, bad JSON, a body cut short after all attempts
+	ErrTooLarge         = ocierr.TooLarge                  // MaxTags, or a bound on one response
 )
 
 // errUnneeded is why requests end that are in flight when a listing is over.

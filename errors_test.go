@@ -76,7 +76,7 @@ func TestErrorsGiveAdvice(t *testing.T) {
 		{"a website", "", answer(400, "text/html; charset=utf-8", "<html>What?</html>"), nil, []string{"the answer is a web page"}},
 		{"TLS", "http://registry.example/a/b", answer(400, "text/plain", "Client sent an HTTP request to an HTTPS server.\n"), nil, []string{"this port speaks TLS; write https:// in front of the reference"}},
 		{"cut short", "", registry(nil, regtest.Fault{Cut: 10}), nil, []string{"the answer was cut short", "(tried 5 times); try again, perhaps with smaller pages"}},
-		{"a circle", "", alone(regtest.Hostile["circle"]), nil, []string{"the pages lead in a circle", "this is a fault of the registry, which another page size may avoid"}},
+		{"a circle", "", alone(regtest.Hostile["circle"]), nil, []string{"pagination loop", "this is a fault of the registry, which another page size may avoid"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			configtest.Home(t, nil)

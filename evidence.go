@@ -53,7 +53,7 @@ func (s *tagsList) ended(ctx context.Context, cur *cursor, ans answer, why strin
 			ans.next = s.inOnePage()
 		case !s.disagreed: // README, "What no client can see"
 		case !s.whole && !s.wholeTried:
-			s.warn(ctx, "order and cursor disagree: listing once more without n")
+			s.warn(ctx, "the registry sorts and resumes in different orders: listing again without n")
 			ans.next = s.relist(true)
 		case s.sizeLeft():
 			ans.next = s.otherSize()

@@ -41,7 +41,7 @@ func refusesSize(status int) bool { return slices.Contains([]int{400, 405, 413, 
 // that was sent: ECR (405 UNSUPPORTED over 1000), distribution 3.1.0 (400
 // PAGINATION_NUMBER_INVALID over its maxtags), cuelabs (400 UNSUPPORTED), quay
 // for a week in 2024 (413 TOO_MANY_TAGS_REQUESTED over 100).
-func (s *tagsList) stepDown(err error) bool {
+func (s *tagsList) stepDown(ctx context.Context, err error) bool {
 	refusal, ok := errors.AsType[*Error](err)
 	if !ok || s.n == 0 || !refusesSize(status(err)) || refusal.plainHTTPToTLS {
 		return false
@@ -53,7 +53,7 @@ func (s *tagsList) stepDown(err error) bool {
 	}
 	refused := s.n
 	s.n, s.stepped = lower(s.n), true
-	s.warn(context.Background(), "the registry refuses this page size", "n", refused, "status", refusal.StatusCode)
+	s.warn(ctx, "the registry refuses this page size", "n", refused, "status", refusal.StatusCode)
 	s.remember()
 	return true
 }
@@ -81,7 +81,7 @@ func (s *tagsList) remember() {
 // that takes it less. Docker Hub gives up after 30 seconds on large pages of a
 // repository with a million tags, and answers n=100. Once may be chance, and
 // small pages are slow, too, if they are many.
-func (s *tagsList) lighter(u *url.URL, slow int) *url.URL {
+func (s *tagsList) lighter(ctx context.Context, u *url.URL, slow int) *url.URL {
 	n, err := strconv.Atoi(u.Query().Get("n"))
 	switch {
 	case err != nil || n <= smallPageSize || slow == 0:
@@ -94,7 +94,7 @@ func (s *tagsList) lighter(u *url.URL, slow int) *url.URL {
 		s.n = smallPageSize
 	}
 	s.stepped = true
-	s.warn(context.Background(), "the registry takes too long for this page size", "n", n)
+	s.warn(ctx, "the registry takes too long for this page size", "n", n)
 	s.remember()
 	s.client.learn(s.home.Host, func(h *habits) { h.slow = true })
 	return withParam(u, "n", strconv.Itoa(s.n))

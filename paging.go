@@ -246,7 +246,7 @@ func (f *foreground) run(ctx context.Context) error {
 			return err
 		}
 		if cur = next; cur == nil {
-			f.ahead.stop() // what others have read behind the end is owed
+			f.ahead.stop(ctx) // what others have read behind the end is owed
 			if f.owes() {
 				cur = f.src.unfinished(ctx)
 			}
@@ -262,7 +262,7 @@ func (f *foreground) run(ctx context.Context) error {
 // list begins.
 func (f *foreground) step(ctx context.Context, cur *cursor) (next *cursor, met bool, err error) {
 	if cur.restart {
-		f.ahead.stop()
+		f.ahead.stop(ctx)
 		f.ahead = nil
 	}
 	if err := f.enter(cur); err != nil {
@@ -283,7 +283,7 @@ func (f *foreground) turnPage(ctx context.Context, cur *cursor, ans answer, took
 	f.why = ans.why
 	switch {
 	case f.ahead != nil && ans.next != nil && (ans.next.restart || !ans.held): // such a page meets nothing
-		f.ahead.stop()
+		f.ahead.stop(ctx)
 		f.ahead = nil
 	case f.ahead != nil:
 		met = f.ahead.lead(ctx, f, cur, ans)
@@ -313,7 +313,7 @@ func (f *foreground) orOtherwise(ctx context.Context, err error) (*cursor, error
 	next, why := f.src.otherwise()
 	switch {
 	case next != nil:
-		f.log().DebugContext(ctx, "listing once more", "because", err.Error())
+		f.log().DebugContext(ctx, "listing again", "because", err.Error())
 	case why != "":
 		f.log().DebugContext(ctx, "not going on", "because", err.Error())
 		f.why = why
@@ -347,7 +347,7 @@ func (f *foreground) takePart(ctx context.Context) (next *cursor, met bool, err 
 		}
 		f.why, next = ans.why, ans.next
 		if next != nil && (next.restart || !ans.held || i+1 < len(p.ready) && !sameQuery(next.url, p.ready[i+1].cur.url)) {
-			f.ahead.stop()
+			f.ahead.stop(ctx)
 			f.ahead = nil
 			return next, false, nil
 		}

@@ -393,12 +393,12 @@ func (s *prefetcher) reports() (pages []Page) {
 }
 
 // stop leaves the rest of the list to the foreground.
-func (s *prefetcher) stop() {
+func (s *prefetcher) stop(ctx context.Context) {
 	if s == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.plan.Stop(split.Over)
-	s.settle(context.Background())
+	s.settle(ctx)
 }

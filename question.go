@@ -145,7 +145,7 @@ func (s *tagsList) lost(ctx context.Context, cur *cursor, rep wire.Response, new
 		}
 		return s.ended(ctx, cur, answer{Response: rep}, "the list without n has all tags that are known, and its Link leads to no other")
 	}
-	s.log().DebugContext(ctx, "listing once more", "because", "no tag stands where it stood when it was listed")
+	s.log().DebugContext(ctx, "listing again", "because", "no tag stands where it stood when it was listed")
 	return answer{Response: rep, next: s.relist(!s.wholeTried)}, nil
 }
 
@@ -188,7 +188,7 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *cursor, rep wire.Resp
 	case s.sizeLeft():
 		ans.next = s.otherSize()
 	default:
-		s.log().DebugContext(ctx, "listing once more without n", "because", why)
+		s.log().DebugContext(ctx, "listing again without n", "because", why)
 		ans.next = s.relist(true)
 	}
 	return ans, nil
@@ -275,7 +275,7 @@ func (s *tagsList) unfinished(ctx context.Context) *cursor {
 		s.owing = true
 		return s.after(asked)
 	case !s.whole:
-		s.warn(ctx, "a part of the list ended early: listing once more without n")
+		s.warn(ctx, "a part of the list ended early: listing again without n")
 		return s.relist(true)
 	}
 	return nil // it was deleted meanwhile
@@ -286,9 +286,9 @@ func (s *tagsList) unfinished(ctx context.Context) *cursor {
 func (s *tagsList) afterEntry(ctx context.Context, cur *cursor, ans answer) (answer, error) {
 	last := ans.Tail
 	if last == "" || cur.entry == last {
-		return ans, fmt.Errorf("%w: GET %s: found %d entries and not one tag, so that nothing says where the list goes on", ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), ans.Entries)
+		return ans, fmt.Errorf("%w: GET %s: page of %d entries has no valid tag to continue from", ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), ans.Entries)
 	}
-	s.warn(ctx, "a page has no tag: asking what comes after its last entry")
+	s.warn(ctx, "page has no tag: continuing after its last entry")
 	ans.next = &cursor{url: s.query(s.formSize(), last), kind: asked, entry: last, again: true}
 	return ans, nil
 }

@@ -197,12 +197,12 @@ func (s *tagsList) fetch(ctx context.Context, cur *cursor, t *pageTags) (wire.Re
 			if tooSlow(failed) {
 				slow++
 			}
-			return s.lighter(u, slow)
+			return s.lighter(ctx, u, slow)
 		}
 		return s.read(ctx, wire.Request{URL: u, Again: again, Once: cur.kind == compare && cur.back != nil}, t)
 	}
 	rep, err := read(cur.url)
-	for !s.begun && s.stepDown(err) {
+	for !s.begun && s.stepDown(ctx, err) {
 		rep, err = read(s.query(s.n, ""))
 	}
 	if cur.fallback != nil && rep.Asked == cur.url && err != nil && (refusesSize(status(err)) || errors.Is(err, ErrInvalidResponse) || isBound(err)) {
@@ -511,7 +511,7 @@ func (s *tagsList) follow(ctx context.Context, cur *cursor, ans answer, link *ur
 	case s.seen.ByKeys() && !s.whole && !(cur.kind == begin && s.withoutN) && (link == nil || namesLast(link, t)) && s.client.habits(s.home.Host).without != pagesOnly:
 		// distribution 3.1 on S3 lists by object keys, and goes on with the tags
 		// that are greater than last (distribution #4891).
-		s.warn(ctx, "order and cursor disagree: listing once more without n")
+		s.warn(ctx, "the registry sorts and resumes in different orders: listing again without n")
 		ans.next = s.relist(true)
 		return ans, nil
 	case link != nil && s.whole && s.seen.ByKeys() && namesLast(link, t) && !s.isLonger(cur, rep) && !s.hadRoom() && s.disagrees(ctx):

@@ -401,7 +401,7 @@ func TestFullPageWithoutATag(t *testing.T) {
 	}))
 	_, err := anonymous(network).ListTags(t.Context(), "registry.example/a/b")
 	require.ErrorIs(t, err, ErrInvalidResponse)
-	assert.Contains(t, err.Error(), "1000 entries and not one tag")
+	assert.Contains(t, err.Error(), "page of 1000 entries has no valid tag to continue from")
 }
 
 // A question of our own that fails for another reason than last leaves open

@@ -7,7 +7,7 @@ import "errors"
 var (
 	Unauthorized    = errors.New("access denied")
 	RateLimited     = errors.New("rate limited")
-	UnsafeLink      = errors.New("leads where it must not")
-	InvalidResponse = errors.New("the answer is not a tag list")
-	TooLarge        = errors.New("larger than the bounds allow")
+	UnsafeLink      = errors.New("unsafe link")
+	InvalidResponse = errors.New("response is not a tag list")
+	TooLarge        = errors.New("limit exceeded")
 )

@@ -144,7 +144,7 @@ func (m *masker) target() (string, error) {
 	}
 	target, rest, ok := strings.Cut(m.rest[1:], ">")
 	if !ok || strings.ContainsRune(target, '<') {
-		return "", errors.New("a target without its closing >")
+		return "", errors.New("missing '>'")
 	}
 	// A ">" inside the URI, which should have been escaped: what follows the
 	// real one is a parameter, another link or nothing.

@@ -89,7 +89,7 @@ func (p *Pauses) wait(ctx context.Context, host string) error {
 			return nil
 		}
 		wait += retry.Waits().NextBackOff()
-		tooLong := fmt.Errorf("%w: %s wants no requests for %v", ocierr.RateLimited, host, wait.Round(time.Millisecond))
+		tooLong := fmt.Errorf("%w: %s asked clients to wait %v", ocierr.RateLimited, host, wait.Round(time.Millisecond))
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 			return fmt.Errorf("%w: %w", tooLong, context.DeadlineExceeded)
 		}
