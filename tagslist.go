@@ -466,8 +466,9 @@ func (s *tagsList) carry(cur *cursor, t *pageTags, rep wire.Response, stands boo
 		s.recent = append(s.recent, tag)
 	}
 	s.recent = keep(s.recent)
-	s.seen.Note(t.top)
-	s.seen.Note(t.latest)
+	if t.number > order.MaxNoted {
+		s.seen.Note(t.latest)
+	}
 }
 
 // someTags is how many tags show an order.

@@ -43,6 +43,7 @@ type Seen struct {
 
 	first byteSet // with which tags began
 	inner byteSet // that stood elsewhere in tags
+	noted int     // tags of this page that these were taken from
 
 	prev, after string
 	tags        int  // after after
@@ -59,12 +60,15 @@ type Seen struct {
 	Inversion [2]string
 }
 
+// MaxNoted is of how many tags of a page the characters are noted.
+const MaxNoted = 2048
+
 // New has seen nothing.
 func New() Seen { return Seen{list: anyOrder, cut: knownOrders, open: knownOrders} }
 
 // Page begins a page that was asked for after a tag; "": the first one, or one
 // whose cursor is no tag.
-func (s *Seen) Page(after string) { s.prev, s.after, s.tags = after, after, 0 }
+func (s *Seen) Page(after string) { s.prev, s.after, s.tags, s.noted = after, after, 0, 0 }
 
 // Add takes the next tag of a page.
 func (s *Seen) Add(tag string) {
@@ -81,6 +85,10 @@ func (s *Seen) Add(tag string) {
 		s.Inversion = [2]string{s.prev, tag}
 	}
 	s.prev = tag
+	if s.noted < MaxNoted {
+		s.noted++
+		s.note(tag)
+	}
 	if s.open != 0 {
 		s.meetProbe(tag)
 	}
@@ -178,7 +186,7 @@ func (s *Seen) Boundary(cursor string, before, after []string) {
 	if s.list&keyOrder != 0 && s.lost[byKeys] != knownOrders && mayHidePrefix(cursor, before) {
 		s.lost[byKeys] = knownOrders
 	}
-	first := s.beginnings(before, after)
+	first := s.beginnings()
 	s.suspect = s.suspect || s.list&byBytes != 0 && s.cut&folding != 0 && kind(cursor[0]) == 'A'
 	if s.mixesCases() && strings.ToLower(cursor) != strings.ToUpper(cursor) && (len(after) == 0 || !slices.Contains(before[max(0, len(before)-maxTwins):], after[0])) {
 		// A tag that is the same but for case may come after the cursor in the
@@ -356,15 +364,7 @@ func bytesAt(cursor string, sides ...[]string) []byteSet {
 // beginnings are the characters with which tags may begin: those that were seen
 // there, any letter where tags contain both cases, and any digit where tags
 // contain digits.
-func (s *Seen) beginnings(sides ...[]string) byteSet {
-	for _, tags := range sides {
-		for _, tag := range tags {
-			s.first.add(tag[0])
-			for i := 1; i < len(tag); i++ {
-				s.inner.add(tag[i])
-			}
-		}
-	}
+func (s *Seen) beginnings() byteSet {
 	first := s.first
 	if s.mixesCases() {
 		first = first.anyLetter()
@@ -373,6 +373,16 @@ func (s *Seen) beginnings(sides ...[]string) byteSet {
 		first[0] |= digits
 	}
 	return first
+}
+
+// note records which characters a tag is made of.
+func (s *Seen) note(tag string) {
+	s.first.add(tag[0])
+	inner := s.inner
+	for i := 1; i < len(tag); i++ {
+		inner.add(tag[i])
+	}
+	s.inner = inner
 }
 
 // The digits of a byteSet are in its first word, and the letters in its second:
@@ -397,8 +407,13 @@ func (s byteSet) anyLetter() byteSet {
 	return s
 }
 
-// Note records which characters tags are made of.
-func (s *Seen) Note(tags []string) { s.beginnings(tags) }
+// Note records which characters tags are made of, that came at the end of a page so
+// long that Add did not look at all of them.
+func (s *Seen) Note(tags []string) {
+	for _, tag := range tags {
+		s.note(tag)
+	}
+}
 
 // MayFold reports whether the registry may take tags for equal that differ in case
 // alone. The list is then in an order that does not look at case, and has letters
