@@ -224,6 +224,19 @@ func TestScanIsLeft(t *testing.T) {
 	}
 }
 
+// Distribution 3.1.2 sends the whole list without n. That is remembered also where its
+// length is one at which lists are cut, and a question has to tell that it was all.
+func TestWholeListsOfRoundLength(t *testing.T) {
+	ref, r, network := mock(t, "dist312", "a/b", 4000)
+	c := &Client{Transport: network, Credentials: Anonymous}
+	mustList(t, c, ref, r, "a/b")
+	assert.Len(t, requests(r), 4)
+	r.Forget()
+	mustList(t, c, ref, r, "a/b")
+	assert.Equal(t, "", requests(r)[0], "remembered")
+	assert.Len(t, requests(r), 2)
+}
+
 // A scan takes no more connections than it has slots, and they are used again.
 func TestScanConnections(t *testing.T) {
 	for concurrency, wantOpened := range map[int]int{1: 1, 4: 4, 8: 8} {

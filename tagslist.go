@@ -308,6 +308,9 @@ func (s *tagsList) take(ctx context.Context, cur *cursor, rep wire.Response, t *
 		return s.elsewhere(ctx, cur, ans, t)
 	}
 	s.observe(ctx, cur, rep, t, link != nil)
+	if cur.kind == begin && nOf(rep.Asked) == 0 && link == nil && rep.Entries > defaultPageSize {
+		s.learnWhole(ans) // of any length: it only chooses what is asked first
+	}
 	shown, stands := s.stands(cur, t)
 	first, reached := s.pages == 0, t.last() == s.latest(0) && !s.isLong(cur, rep, t)
 	s.carry(cur, t, rep, stands)
