@@ -105,10 +105,7 @@ func (s *Seen) Add(tag string) {
 
 // allowing are those of the orders in which b may follow a.
 func (o orders) allowing(a, b string) orders {
-	i := 0
-	for i < len(a) && i < len(b) && a[i] == b[i] {
-		i++
-	}
+	i := commonPrefix(a, b)
 	if i < len(a) && i < len(b) && kind(a[i]) != 0 && kind(a[i]) == kind(b[i]) {
 		if a[i] < b[i] { // in every order
 			return o
@@ -125,6 +122,26 @@ func (o orders) allowing(a, b string) orders {
 		}
 	}
 	return o
+}
+
+// commonPrefix is how many bytes a and b begin with that are the same.
+func commonPrefix(a, b string) int {
+	i, n := 0, min(len(a), len(b))
+	for ; i+8 <= n; i += 8 {
+		if x := word(a[i:]) ^ word(b[i:]); x != 0 {
+			return i + bits.TrailingZeros64(x)/8
+		}
+	}
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
+}
+
+// word is the first eight bytes of s, which the compiler loads at once.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // comparing are those of the orders by which a registry may answer tag to the

@@ -286,3 +286,15 @@ func TestProbe(t *testing.T) {
 	_, ok = s.Probe()
 	assert.False(t, ok, "there is one case only")
 }
+
+func TestCommonPrefix(t *testing.T) {
+	const long = "linux-ubuntu22.04-x86_64_v3"
+	for n := range len(long) {
+		assert.Equal(t, n, commonPrefix(long[:n], long))
+		assert.Equal(t, n, commonPrefix(long, long[:n]))
+		other := []byte(long)
+		other[n] ^= 0x80
+		assert.Equal(t, n, commonPrefix(long, string(other)))
+	}
+	assert.Equal(t, len(long), commonPrefix(long, long))
+}
