@@ -528,12 +528,32 @@ func Valid[T string | []byte](text T) bool {
 	if len(text) == 0 || len(text) > 128 || text[0] == '.' || text[0] == '-' {
 		return false
 	}
-	for i := range len(text) {
+	i := 0
+	for ; i+8 <= len(text); i += 8 {
+		x := uint64(text[i]) | uint64(text[i+1])<<8 | uint64(text[i+2])<<16 | uint64(text[i+3])<<24 |
+			uint64(text[i+4])<<32 | uint64(text[i+5])<<40 | uint64(text[i+6])<<48 | uint64(text[i+7])<<56
+		if !tagBytes(x) {
+			return false
+		}
+	}
+	for ; i < len(text); i++ {
 		if !tagByte[text[i]] {
 			return false
 		}
 	}
 	return true
+}
+
+// tagBytes is tagByte of each of eight bytes. To a byte below 0x80 something is added
+// so that its high bit tells whether it is at least one character, or more than another.
+func tagBytes(x uint64) bool {
+	const each, high = 0x0101010101010101, 0x80 * 0x0101010101010101
+	lower := x | 0x20*each // upper case as lower case, and "_" as what is no letter
+	letters := (lower + (0x80-'a')*each) &^ (lower + (0x7f-'z')*each)
+	figures := (x + (0x80-'0')*each) &^ (x + (0x7f-'9')*each)
+	points := (x + (0x80-'-')*each) &^ (x + (0x7f-'.')*each)
+	line := (x + (0x80-'_')*each) &^ (x + (0x7f-'_')*each)
+	return x&high == 0 && (letters|figures|points|line)&high == high
 }
 
 var tagByte = func() (ok [256]bool) {

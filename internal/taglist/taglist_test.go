@@ -202,6 +202,21 @@ func TestDecodePassesErrorsOn(t *testing.T) {
 	assert.Equal(t, 1, calls)
 }
 
+// Each byte is judged the same wherever it stands, and whatever stands beside it.
+func TestValidBytes(t *testing.T) {
+	for c := range 256 {
+		for at := range 20 {
+			for _, other := range []byte("a-_.9Z") {
+				tag := bytes.Repeat([]byte{other}, 20)
+				tag[0], tag[at] = 'x', byte(c)
+				want := tagByte[c] && (at > 0 || c != '.' && c != '-')
+				require.Equal(t, want, Valid(tag), "%q", tag)
+				require.Equal(t, want, Valid(string(tag)), "%q", tag)
+			}
+		}
+	}
+}
+
 // A decoded tag does not keep more than a batch alive.
 func TestDecodeBatches(t *testing.T) {
 	var body bytes.Buffer
