@@ -317,15 +317,16 @@ func (s *Seen) meetProbe(tag string) {
 // Probe returns a question for a list whose tags are sorted both by bytes and with
 // case folded, and of which a page ended in a tag that begins with upper case: the
 // other order would have left out tags that begin with lower case, and no page would
-// show it. What comes after probe is another tag in each. ok is false where that is
-// not in doubt.
+// show it. The first tag after probe tells, which is another one in each. ok is false
+// where that is not in doubt.
 func (s *Seen) Probe() (after string, ok bool) {
 	const both = byBytes | folding
 	return probe, s.suspect && s.list&both == both && s.cut&both == both && s.probed[1] != "" && s.probed[0] != s.probed[1]
 }
 
-// Probed takes the first tag that comes after it.
+// Probed takes the first tag of the answer; "": there was none. It is asked once.
 func (s *Seen) Probed(first string) {
+	s.suspect = false
 	switch first {
 	case "": // so may one be answered that does not know probe
 	case s.probed[0]:
