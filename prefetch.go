@@ -42,6 +42,7 @@ type prefetcher struct {
 	parts   map[*split.Range]*prefetch // those that are of use
 	turn    *prefetch                  // what is handed out
 	slots   int                        // requests that may be in flight
+	pace    pace                       // of them
 	busy    int                        // that are
 	overlap int                        // tags that will come once more, at the start of the next part
 	pages   []Page                     // that came ahead, and are not reported yet
@@ -134,7 +135,7 @@ func overlapping(tags []string, step int, at *url.URL) *cursor {
 // if that page is in no order which registries sort by.
 func newPrefetcher(ctx context.Context, f *foreground, seek func(last string) *prefetch) *prefetcher {
 	if f.repo.Host == "quay.io" {
-		f.slots = min(f.slots, quaySlots)
+		f.slots, f.mostSlots = min(f.slots, quaySlots), 0
 	}
 	var plan *split.Planner
 	var at *split.Range
@@ -147,7 +148,10 @@ func newPrefetcher(ctx context.Context, f *foreground, seek func(last string) *p
 		return nil
 	}
 	f.log().DebugContext(ctx, "reading several parts of the list at once", "because", "its tags are sorted, and the cursor is one of them", "order", plan.Order())
-	s := &prefetcher{l: f.listing, seek: seek, plan: plan, slots: f.slots, busy: 1}
+	if f.client.habits(f.home.Host).crowded {
+		f.mostSlots = 0
+	}
+	s := &prefetcher{l: f.listing, seek: seek, plan: plan, slots: f.slots, pace: pace{most: f.mostSlots}, busy: 1}
 	s.turn = &prefetch{s: s, at: at}
 	s.parts = map[*split.Range]*prefetch{at: s.turn}
 	s.mu.Lock()
@@ -172,6 +176,27 @@ func (s *prefetcher) fill(ctx context.Context) {
 		}
 		p.start(ctx)
 	}
+}
+
+// refused is told that a page was refused, or came at a later try only.
+func (s *prefetcher) refused(ctx context.Context) {
+	if s.hasGrown() {
+		s.l.client.learn(s.l.home.Host, func(h *habits) { h.crowded = true })
+	}
+	s.setSlots(ctx, s.pace.refuse(s.slots))
+}
+
+// hasGrown reports whether there are more requests at once than at first.
+func (s *prefetcher) hasGrown() bool { return s.pace.most > 0 && s.slots > defaultConcurrency }
+
+// setSlots lets so many requests be in flight.
+func (s *prefetcher) setSlots(ctx context.Context, slots int) {
+	if slots == s.slots {
+		return
+	}
+	s.l.log().DebugContext(ctx, "another number of requests at once", "requests", slots)
+	s.slots = slots
+	s.l.carrier.Allow(slots)
 }
 
 // room reports whether more may be kept.
@@ -228,7 +253,7 @@ func (p *prefetch) failed(ctx context.Context, err error) {
 	p.s.l.log().DebugContext(ctx, "reading ahead failed", "after", p.at.Start(), "because", err.Error())
 	switch status := status(err); {
 	case status == http.StatusTooManyRequests:
-		p.s.slots = max(1, p.s.slots-1)
+		p.s.refused(ctx)
 		p.s.plan.Failed(p.at)
 	case refusesLast(status):
 		p.s.plan.Refused(p.at)
@@ -301,6 +326,12 @@ func (p *prefetch) end(ctx context.Context, cur *cursor, rep wire.Response, took
 		goOn = false
 	}
 	s.settle(ctx)
+	switch {
+	case rep.Attempts == 1:
+		s.setSlots(ctx, s.pace.page(s.slots, rep.Took))
+	case s.hasGrown():
+		s.refused(ctx)
+	}
 	s.pages = append(s.pages, Page{Tags: keep, Skipped: rep.Skipped, Duration: took, Attempts: rep.Attempts})
 	if p.at.Gone() {
 		return false

@@ -100,7 +100,7 @@ func TestReadmeLimits(t *testing.T) {
 	row("one JSON value, nesting", "%s, %d", size(taglist.MaxValue), taglist.MaxDepth)
 	row("redirects", "%d", wire.MaxRedirects)
 	row("a next link, the URL of a token server", "%s, %s", size(maxLink), size(maxRealm))
-	row("what is read ahead of its turn", "%s; `Client.Concurrency`, %d: 1 reads nothing ahead", size(maxAhead), defaultConcurrency)
+	row("what is read ahead of its turn", "%s; `Client.Concurrency`, %d, and up to %d in long lists: 1 reads nothing ahead", size(maxAhead), defaultConcurrency, maxConcurrency)
 	row("attempts of one request", "`Client.MaxAttempts`, %d; a `Retry-After` over %s is an error at once", defaultMaxAttempts, span(wire.MaxRetryAfter))
 	row("pages in a row without a new tag", "%d", maxIdlePages)
 	row("a credential file, a helper's answer and time", "%s, %s, %s", size(dockerconfig.MaxFile), size(dockerconfig.MaxHelperOutput), span(dockerconfig.HelperTimeout))

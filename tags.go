@@ -147,10 +147,11 @@ type Client struct {
 	PageSize int
 
 	// Concurrency is how many requests of one listing may be in flight.
-	// 0: 4. 1: strictly one after the other. Only lists of several pages are
-	// read from several places at once, and only from registries that can
-	// begin a list anywhere. Up to 64 MiB of what is read ahead of its turn
-	// are kept.
+	// 0: 4, and in a list of more than 20 pages up to 16, as long as answers come
+	// as soon as before and none is refused. 1: strictly one after the other. Only
+	// lists of several pages are read from several places at once, and only from
+	// registries that can begin a list anywhere. Up to 64 MiB of what is read ahead
+	// of its turn are kept.
 	Concurrency int
 
 	// MaxTags is how many tags one listing may bring; one more is ErrTooLarge.
@@ -205,6 +206,7 @@ type habits struct {
 	without  wholeness
 	slow     bool // it took too long for a page of that size
 	linear   bool // its list can be read in one way only, from the start
+	crowded  bool // it refused pages when more than the usual number were asked for at once
 }
 
 // A wholeness is what a registry sends where n is absent.
@@ -320,7 +322,7 @@ func (c *Client) newListing(repo reference.Repository) *listing {
 		warned: map[string]bool{},
 	}
 	if l.slots == 0 {
-		l.slots = defaultConcurrency
+		l.slots, l.mostSlots = defaultConcurrency, maxConcurrency
 	}
 	l.slots = max(1, l.slots)
 	l.carrier = wire.NewCarrier(home, c.transports(), l.slots)
@@ -417,7 +419,9 @@ type listing struct {
 	wire   *wire.Client
 	auth   *authorizer
 	onPage func(Page)
-	slots  int // requests that may be in flight
+	slots  int // requests that may be in flight, at first
+
+	mostSlots int // later; 0: no more than at first
 
 	carrier     *wire.Carrier
 	foreign     token.Store // of hosts that redirects led to
@@ -579,7 +583,7 @@ func (l *listing) replay(ctx context.Context) (tags []string, err error) {
 	defer cancel()
 	again := l.client.newListing(l.repo)
 	again.onPage = nil
-	again.slots = 1
+	again.slots, again.mostSlots = 1, 0
 	again.filter.Set(nil)
 	last, prev := l.filter.Max(), ""
 	again.yield = func(tag string) bool {

@@ -75,7 +75,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.json, "json", false, `print a JSON object a line: {"tag":…}, and {"complete":…} last`)
 	flags.BoolVar(&o.count, "count", false, "print only how many tags there are")
 	flags.BoolVar(&o.verbose, "v", false, "tell of each request, each repair, and why the list is complete")
-	flags.IntVar(&o.concurrency, "c", 0, "requests in flight; 0: 4")
+	flags.IntVar(&o.concurrency, "c", 0, "requests in flight; 0: 4, and up to 16 in long lists")
 	flags.IntVar(&o.n, "n", 0, "tags a page; 0: chosen and adapted, below 0: the registry's own")
 	flags.BoolVar(&o.plainHTTP, "plain-http", false, "ask by http; loopback hosts are anyway")
 	flags.BoolVar(&o.anonymous, "anonymous", false, "do not look for credentials")

@@ -20,6 +20,11 @@ const (
 	worthwhile      = 2.5
 	againWorthwhile = 3
 
+	// manySlots is above how many requests at once cuts are spared as their budget
+	// goes: so many of them would spend it on small gaps, and leave nothing for a
+	// large one that is not known yet.
+	manySlots = 8
+
 	// glimpse is how many pages are thought to be left where there is little
 	// that says so, and further how much further than what was read the end of
 	// the list is looked for.
@@ -44,13 +49,17 @@ func (p *Planner) Split(slots int) *Range {
 			active++
 		}
 	}
-	if unanswered > p.read || float64(p.wasted)+float64(p.joined)/2 >= freeWaste+wasteRate*float64(p.read) {
+	spent, budget := float64(p.wasted)+float64(p.joined)/2, freeWaste+wasteRate*float64(p.read)
+	if unanswered > p.read || spent >= budget {
 		return nil
 	}
 	r := p.ruler()
 	average := p.average(r)
 	var best *Range
 	found := gap{left: worthwhile * float64(active) / float64(slots)}
+	if slots > manySlots {
+		found.left /= math.Pow(1-spent/budget, 2)
+	}
 	for c := p.front; c != nil; c = c.next {
 		if c.state != reading {
 			continue

@@ -55,6 +55,14 @@ func NewCarrier(home *url.URL, pools Pools, connections int) *Carrier {
 	return &Carrier{home: home, pools: pools, connections: newQuota(connections)}
 }
 
+// Allow lets it make so many connections to the registry from now on.
+func (c *Carrier) Allow(connections int) {
+	c.connections.mu.Lock()
+	c.connections.most = connections
+	c.connections.mu.Unlock()
+	c.connections.add(0) // who waits for a place looks again
+}
+
 // RoundTrip implements http.RoundTripper. It makes up for transports of users
 // that leave parts of a response away.
 func (c *Carrier) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -1,0 +1,70 @@
+package ocitags
+
+import (
+	"slices"
+	"time"
+)
+
+// A pace chooses how many requests of a long list are in flight where the user has
+// not said it (Client.Concurrency 0). They are defaultConcurrency at first. Whenever
+// as many pages have come ahead as there are requests, the median of their times is
+// compared with that of the first paceFirst pages:
+//
+//   - up to a quarter longer: half as many requests more, up to maxConcurrency, once
+//     paceShort pages have come, so that a short list never has more;
+//   - more than a half longer: a quarter fewer, down to those at first;
+//   - a page that was refused or tried again: as many as at first, or one fewer, and
+//     never more after that.
+//
+// Single answers do not count: they are slow for reasons of their own.
+type pace struct {
+	most    int // requests; 0: their number is the user's
+	pages   int
+	first   []time.Duration
+	latest  []time.Duration
+	refused bool
+}
+
+const (
+	maxConcurrency = 16
+	paceFirst      = 8
+	paceShort      = 20
+)
+
+// page takes the time of a page that was read ahead, and returns how many requests
+// may be in flight, of which there were now so many.
+func (p *pace) page(now int, took time.Duration) int {
+	if p.pages++; p.most == 0 {
+		return now
+	}
+	if len(p.first) < paceFirst {
+		p.first = append(p.first, took)
+		return now
+	}
+	if p.latest = append(p.latest, took); len(p.latest) < now || p.pages < paceShort {
+		return now
+	}
+	before, at := median(p.first), median(p.latest)
+	p.latest = p.latest[:0]
+	switch {
+	case at > before+before/2:
+		return max(min(now, defaultConcurrency), now-now/4)
+	case at <= before+before/4 && now < p.most && !p.refused:
+		return min(p.most, now+now/2)
+	}
+	return now
+}
+
+// refuse is told of a page that was refused, or came at a later try only.
+func (p *pace) refuse(now int) int {
+	p.refused, p.latest = true, p.latest[:0]
+	if p.most > 0 && now > defaultConcurrency {
+		return defaultConcurrency
+	}
+	return max(1, now-1)
+}
+
+func median(times []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(times))
+	return sorted[len(sorted)/2]
+}
