@@ -11,7 +11,8 @@ import (
 // compared with that of the first paceFirst pages:
 //
 //   - up to a quarter longer: half as many requests more, up to maxConcurrency, once
-//     paceShort pages have come, so that a short list never has more;
+//     paceShort pages have come, so that a short list never has more, and if a page
+//     takes so long that there is something to gain;
 //   - more than a half longer: a quarter fewer, down to those at first;
 //   - a page that was refused or tried again: as many as at first, or one fewer, and
 //     never more after that.
@@ -29,6 +30,7 @@ const (
 	maxConcurrency = 16
 	paceFirst      = 8
 	paceShort      = 20
+	paceGain       = 5 * time.Millisecond
 )
 
 // page takes the time of a page that was read ahead, and returns how many requests
@@ -49,7 +51,7 @@ func (p *pace) page(now int, took time.Duration) int {
 	switch {
 	case at > before+before/2:
 		return max(min(now, defaultConcurrency), now-now/4)
-	case at <= before+before/4 && now < p.most && !p.refused:
+	case at <= before+before/4 && at >= paceGain && now < p.most && !p.refused:
 		return min(p.most, now+now/2)
 	}
 	return now

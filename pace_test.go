@@ -50,6 +50,9 @@ func TestPace(t *testing.T) {
 	assert.Equal(t, fewer, pages(p, fewer, 100, usual), "never more after a refusal")
 	assert.Equal(t, 1, p.refuse(1))
 
+	quick := &pace{most: maxConcurrency}
+	assert.Equal(t, defaultConcurrency, pages(quick, defaultConcurrency, 100, time.Millisecond), "nothing to gain")
+
 	fixed := new(pace)
 	assert.Equal(t, 8, pages(fixed, 8, 100, usual), "the user's number")
 	assert.Equal(t, 8, pages(fixed, 8, 100, 2*usual))
