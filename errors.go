@@ -31,12 +31,12 @@ import (
 var (
 	ErrInvalidReference = errors.New("invalid reference")  // ref cannot be parsed
 	ErrNotFound         = errors.New("no such repository") // 404 on the first page
-	ErrUnauthorized     = ocierr.Unauthorized              // 401, 403
-	ErrRateLimited      = ocierr.RateLimited               // 429 after the last attempt
+	ErrUnauthorized     = ocierr.ErrUnauthorized           // 401, 403
+	ErrRateLimited      = ocierr.ErrRateLimited            // 429 after the last attempt
 	ErrLoop             = errors.New("pagination loop")    // pages repeat, or keep bringing nothing new
-	ErrUnsafeLink       = ocierr.UnsafeLink                // a next link, a redirect or a token realm
-	ErrInvalidResponse  = ocierr.InvalidResponse           // HTML, {}, bad JSON, a body cut short after all attempts
-	ErrTooLarge         = ocierr.TooLarge                  // MaxTags, or a bound on one response
+	ErrUnsafeLink       = ocierr.ErrUnsafeLink             // a next link, a redirect or a token realm
+	ErrInvalidResponse  = ocierr.ErrInvalidResponse        // HTML, {}, bad JSON, a body cut short after all attempts
+	ErrTooLarge         = ocierr.ErrTooLarge               // MaxTags, or a bound on one response
 )
 
 // errUnneeded is why requests end that are in flight when a listing is over.

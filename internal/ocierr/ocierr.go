@@ -5,9 +5,9 @@ package ocierr
 import "errors"
 
 var (
-	Unauthorized    = errors.New("access denied")
-	RateLimited     = errors.New("rate limited")
-	UnsafeLink      = errors.New("unsafe link")
-	InvalidResponse = errors.New("response is not a tag list")
-	TooLarge        = errors.New("limit exceeded")
+	ErrUnauthorized    = errors.New("access denied")
+	ErrRateLimited     = errors.New("rate limited")
+	ErrUnsafeLink      = errors.New("unsafe link")
+	ErrInvalidResponse = errors.New("response is not a tag list")
+	ErrTooLarge        = errors.New("limit exceeded")
 )

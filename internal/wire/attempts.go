@@ -89,7 +89,7 @@ func (p *Pauses) wait(ctx context.Context, host string) error {
 			return nil
 		}
 		wait += retry.Waits().NextBackOff()
-		tooLong := fmt.Errorf("%w: %s asked clients to wait %v", ocierr.RateLimited, host, wait.Round(time.Millisecond))
+		tooLong := fmt.Errorf("%w: %s asked clients to wait %v", ocierr.ErrRateLimited, host, wait.Round(time.Millisecond))
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 			return fmt.Errorf("%w: %w", tooLong, context.DeadlineExceeded)
 		}
@@ -121,7 +121,7 @@ func retryable(err error) (retryAfter time.Duration, ok bool) {
 		}
 		return 0, false
 	}
-	for _, final := range []error{ocierr.UnsafeLink, ocierr.TooLarge, ocierr.Unauthorized, http.ErrSchemeMismatch} {
+	for _, final := range []error{ocierr.ErrUnsafeLink, ocierr.ErrTooLarge, ocierr.ErrUnauthorized, http.ErrSchemeMismatch} {
 		if errors.Is(err, final) {
 			return 0, false
 		}
@@ -139,5 +139,5 @@ func retryable(err error) (retryAfter time.Duration, ok bool) {
 		return 0, false
 	}
 	// A body that was cut short, or a connection that failed.
-	return 0, !errors.Is(err, ocierr.InvalidResponse) || errors.Is(err, ErrCutShort) || errors.Is(err, io.ErrUnexpectedEOF)
+	return 0, !errors.Is(err, ocierr.ErrInvalidResponse) || errors.Is(err, ErrCutShort) || errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -60,19 +60,19 @@ func failure(ctx context.Context, u *url.URL, err error) error {
 	}
 	err = StripURL(err)
 	if strings.Contains(err.Error(), "server response headers exceeded") { // net/http has no variable for it
-		return fmt.Errorf("%w: GET %s: response headers of more than %d bytes", ocierr.TooLarge, origin.WithoutSecrets(u), MaxHeader)
+		return fmt.Errorf("%w: GET %s: response headers of more than %d bytes", ocierr.ErrTooLarge, origin.WithoutSecrets(u), MaxHeader)
 	}
 	if b, ok := errors.AsType[*bound.Error](err); ok && b.Err == nil || errors.Is(err, taglist.ErrTooLarge) {
-		return fmt.Errorf("%w: GET %s: %w", ocierr.TooLarge, origin.WithoutSecrets(u), err)
+		return fmt.Errorf("%w: GET %s: %w", ocierr.ErrTooLarge, origin.WithoutSecrets(u), err)
 	}
 	if _, ok := errors.AsType[Final](err); ok {
 		return err
 	}
-	if errors.Is(err, ocierr.TooLarge) {
+	if errors.Is(err, ocierr.ErrTooLarge) {
 		return err
 	}
 	if _, ok := errors.AsType[*bound.Error](err); cut && !ok {
-		return fmt.Errorf("%w: GET %s: %w: %w", ocierr.InvalidResponse, origin.WithoutSecrets(u), ErrCutShort, err)
+		return fmt.Errorf("%w: GET %s: %w: %w", ocierr.ErrInvalidResponse, origin.WithoutSecrets(u), ErrCutShort, err)
 	}
 	return fmt.Errorf("GET %s: %w", origin.WithoutSecrets(u), err)
 }

@@ -128,7 +128,7 @@ func (c *Carrier) judge(req *http.Request) (guarded bool, err error) {
 	case origin.SameSite(home, to) && c.within.Load():
 		return false, nil
 	case !origin.Public(to):
-		return false, fmt.Errorf("%w: %s leads to %s, which is no public name", ocierr.UnsafeLink, c.home.Host, taglist.Quote(to))
+		return false, fmt.Errorf("%w: %s leads to %s, which is no public name", ocierr.ErrUnsafeLink, c.home.Host, taglist.Quote(to))
 	}
 	return true, nil
 }
@@ -275,7 +275,7 @@ func dialJudged(ctx context.Context, network, address string) (net.Conn, error) 
 	if err == nil && IsJudged(ctx, host) {
 		d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
 			if ap, err := netip.ParseAddrPort(address); err != nil || !PublicAddress(ap.Addr()) {
-				return fmt.Errorf("%w: %s is at the address %s, inside a private network", ocierr.UnsafeLink, taglist.Quote(host), address)
+				return fmt.Errorf("%w: %s is at the address %s, inside a private network", ocierr.ErrUnsafeLink, taglist.Quote(host), address)
 			}
 			return nil
 		}
@@ -289,11 +289,11 @@ func dialJudged(ctx context.Context, network, address string) (net.Conn, error) 
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	switch {
 	case len(via) > MaxRedirects:
-		return Permanent{fmt.Errorf("%w: more than %d redirects", ocierr.InvalidResponse, MaxRedirects)}
+		return Permanent{fmt.Errorf("%w: more than %d redirects", ocierr.ErrInvalidResponse, MaxRedirects)}
 	case req.URL.Scheme != "https" && via[len(via)-1].URL.Scheme == "https":
-		return fmt.Errorf("%w: a redirect leads from https to %s", ocierr.UnsafeLink, taglist.Quote(req.URL.Scheme))
+		return fmt.Errorf("%w: a redirect leads from https to %s", ocierr.ErrUnsafeLink, taglist.Quote(req.URL.Scheme))
 	case req.URL.User != nil:
-		return fmt.Errorf("%w: a redirect carries user-info", ocierr.UnsafeLink)
+		return fmt.Errorf("%w: a redirect carries user-info", ocierr.ErrUnsafeLink)
 	}
 	// Set by net/http; it would tell a foreign host what we were looking for.
 	req.Header.Del("Referer")

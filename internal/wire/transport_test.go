@@ -24,7 +24,7 @@ func TestDialJudges(t *testing.T) {
 	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
 	require.NoError(t, err)
 	_, err = dial(publicOnly(t.Context(), "localhost"), "tcp", "localhost:"+port)
-	require.ErrorIs(t, err, ocierr.UnsafeLink)
+	require.ErrorIs(t, err, ocierr.ErrUnsafeLink)
 	conn, err := dial(publicOnly(t.Context(), "elsewhere.example"), "tcp", "localhost:"+port)
 	require.NoError(t, err, "a proxy may be inside")
 	require.NoError(t, conn.Close())

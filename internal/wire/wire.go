@@ -139,7 +139,7 @@ func (c *Client) attempt(ctx context.Context, req Request, to Sink) (rep Respons
 
 	hreq, err := http.NewRequestWithContext(ctx, http.MethodGet, req.URL.String(), nil)
 	if err != nil {
-		return rep, Permanent{fmt.Errorf("%w: the URL cannot be asked", ocierr.UnsafeLink)}
+		return rep, Permanent{fmt.Errorf("%w: the URL cannot be asked", ocierr.ErrUnsafeLink)}
 	}
 	hreq.Header.Set("Accept", "application/json")
 	hreq.Header.Set("User-Agent", c.UserAgent)
@@ -162,7 +162,7 @@ func (c *Client) attempt(ctx context.Context, req Request, to Sink) (rep Respons
 	body := &bound.Body{R: resp.Body, Watch: watch, Max: cmp.Or(c.MaxBody, MaxBody)}
 	switch encoding := resp.Header.Get("Content-Encoding"); {
 	case headerSize(resp.Header) > MaxHeader:
-		return rep, fmt.Errorf("%w: GET %s: response headers of more than %d bytes", ocierr.TooLarge, origin.WithoutSecrets(req.URL), MaxHeader)
+		return rep, fmt.Errorf("%w: GET %s: response headers of more than %d bytes", ocierr.ErrTooLarge, origin.WithoutSecrets(req.URL), MaxHeader)
 	case status != http.StatusOK:
 		text, err := io.ReadAll(io.LimitReader(body, MaxErrorBody))
 		if err != nil && ctx.Err() != nil {
@@ -171,7 +171,7 @@ func (c *Client) attempt(ctx context.Context, req Request, to Sink) (rep Respons
 		retryAfter, err := c.Refuse(resp, text, req.Anonymous)
 		return rep, Refused{err, status, retryAfter}
 	case encoding != "" && !strings.EqualFold(encoding, "identity"):
-		return rep, fmt.Errorf("%w: GET %s: found Content-Encoding %s, which was not asked for", ocierr.InvalidResponse, origin.WithoutSecrets(req.URL), taglist.Quote(encoding))
+		return rep, fmt.Errorf("%w: GET %s: found Content-Encoding %s, which was not asked for", ocierr.ErrInvalidResponse, origin.WithoutSecrets(req.URL), taglist.Quote(encoding))
 	}
 
 	err = c.decode(ctx, &rep, resp.Header, body, to)
@@ -195,7 +195,7 @@ func (c *Client) decode(ctx context.Context, rep *Response, header http.Header, 
 		},
 		Skip: func(reason taglist.Reason, text string) {
 			if skipped++; skipped > MaxSkipped+10*tags && stop == nil {
-				stop = fmt.Errorf("%w: GET %s: more than %d entries that are no tags", ocierr.TooLarge, origin.WithoutSecrets(rep.Asked), MaxSkipped)
+				stop = fmt.Errorf("%w: GET %s: more than %d entries that are no tags", ocierr.ErrTooLarge, origin.WithoutSecrets(rep.Asked), MaxSkipped)
 			}
 			c.skipped(ctx, reason, text)
 		},
@@ -205,7 +205,7 @@ func (c *Client) decode(ctx context.Context, rep *Response, header http.Header, 
 		return stop
 	}
 	if notList, ok := errors.AsType[*taglist.Error](err); ok {
-		return fmt.Errorf("%w: GET %s: %w (Content-Type %s)", ocierr.InvalidResponse, origin.WithoutSecrets(rep.Asked), notList, taglist.Quote(header.Get("Content-Type")))
+		return fmt.Errorf("%w: GET %s: %w (Content-Type %s)", ocierr.ErrInvalidResponse, origin.WithoutSecrets(rep.Asked), notList, taglist.Quote(header.Get("Content-Type")))
 	}
 	if err != nil {
 		return failure(ctx, rep.Asked, cutShort{err})

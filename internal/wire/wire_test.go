@@ -53,7 +53,7 @@ func TestGet(t *testing.T) {
 		"a refusal that stays":         {script{{status: 403}}, Request{}, []int{1}, nil, errRefused},
 		"cut short, and whole":         {script{{status: 200, body: list[:12]}, {status: 200, body: list}}, Request{}, []int{1, 2}, []string{"a", "b"}, nil},
 		"cut short":                    {script{{status: 200, body: list[:12]}}, Request{}, []int{1, 2}, []string{"a"}, io.ErrUnexpectedEOF},
-		"no list":                      {script{{status: 200, body: "<html>"}}, Request{}, []int{1}, nil, ocierr.InvalidResponse},
+		"no list":                      {script{{status: 200, body: "<html>"}}, Request{}, []int{1}, nil, ocierr.ErrInvalidResponse},
 		"a connection that broke":      {script{{err: io.ErrUnexpectedEOF}, {status: 200, body: list}}, Request{}, []int{1, 2}, []string{"a", "b"}, nil},
 		"no authorization":             {script{{err: final}}, Request{}, []int{1}, nil, final},
 		"what another try cannot mend": {script{{err: Permanent{io.EOF}}}, Request{}, []int{1}, nil, io.EOF},
