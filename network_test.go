@@ -592,7 +592,6 @@ func TestRetriesOfProxies(t *testing.T) {
 
 // FAULTS 121: what is remembered of a URL is a hash of it.
 func TestFault121LongCursors(t *testing.T) {
-	t.Parallel()
 	const pages, long = 10_000, 7 << 10
 	filler := strings.Repeat("c", long)
 	c := &Client{Credentials: Anonymous, Concurrency: 1, Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
