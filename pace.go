@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// A pace chooses how many requests of a long list are in flight where the user has
-// not said it (Client.Concurrency 0). They are defaultConcurrency at first. Whenever
-// as many pages have come ahead as there are requests, the median of their times is
-// compared with that of the first paceFirst pages:
+// A pace chooses how many requests of a long list may be in flight where the user has
+// left that open (Client.Concurrency 0). It begins with defaultConcurrency. Each time
+// that as many pages were read ahead as requests are allowed, it compares the median
+// of their times with that of the first paceFirst pages:
 //
 //   - up to a quarter longer: half as many requests more, up to maxConcurrency, once
 //     paceShort pages have come, so that a short list never has more, and if a page
@@ -33,8 +33,8 @@ const (
 	paceGain       = 5 * time.Millisecond
 )
 
-// page takes the time of a page that was read ahead, and returns how many requests
-// may be in flight, of which there were now so many.
+// page takes how long a page took that was read ahead, with now requests allowed at
+// once, and returns how many are allowed from then on.
 func (p *pace) page(now int, took time.Duration) int {
 	if p.pages++; p.most == 0 {
 		return now
@@ -57,7 +57,7 @@ func (p *pace) page(now int, took time.Duration) int {
 	return now
 }
 
-// refuse is told of a page that was refused, or came at a later try only.
+// refuse is page for one that was refused, or came at a later try only.
 func (p *pace) refuse(now int) int {
 	p.refused, p.latest = true, p.latest[:0]
 	if p.most > 0 && now > defaultConcurrency {

@@ -107,8 +107,8 @@ type sink interface {
 	// during the call.
 	tags(ctx context.Context, batch []string) (news int, err error)
 
-	// leads reports whether it is in the foreground, where
-	// trouble has to be dealt with. What reads ahead leaves it for later.
+	// leads reports whether it is in the foreground, where trouble has to be
+	// dealt with. What reads ahead leaves it for later.
 	leads() bool
 }
 

@@ -21,7 +21,7 @@ const (
 	// was their turn: a million of the usual length. What is beyond waits.
 	maxAhead = 64 << 20
 
-	// maxScanned is how many tags a page may have to be compared with others,
+	// maxPrefetchPage is how many tags a page may have to be compared with others,
 	// more than any n that is asked for by itself.
 	maxPrefetchPage = 16384
 
@@ -131,7 +131,7 @@ func overlapping(tags []string, step int, at *url.URL) *cursor {
 	return &cursor{url: withParam(at, "last", url.QueryEscape(after)), kind: asked, after: after, must: must, step: step}
 }
 
-// newScanner begins with the first page whose end a cursor names. It returns nil
+// newPrefetcher begins with the first page whose end a cursor names. It returns nil
 // if that page is in no order which registries sort by.
 func newPrefetcher(ctx context.Context, f *foreground, seek func(last string) *prefetch) *prefetcher {
 	if f.repo.Host == "quay.io" {
@@ -178,7 +178,7 @@ func (s *prefetcher) fill(ctx context.Context) {
 	}
 }
 
-// refused is told that a page was refused, or came at a later try only.
+// refused takes note of a page that was refused, or came at a later try only.
 func (s *prefetcher) refused(ctx context.Context) {
 	if s.hasGrown() {
 		s.l.client.learn(s.l.home.Host, func(h *habits) { h.crowded = true })
@@ -194,7 +194,7 @@ func (s *prefetcher) setSlots(ctx context.Context, slots int) {
 	if slots == s.slots {
 		return
 	}
-	s.l.log().DebugContext(ctx, "another number of requests at once", "requests", slots)
+	s.l.log().DebugContext(ctx, "changing the number of requests at once", "requests", slots)
 	s.slots = slots
 	s.l.carrier.Allow(slots)
 }

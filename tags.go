@@ -497,7 +497,7 @@ func (l *listing) owes() bool {
 // connection.
 var errForgotten = errors.New("the order breaks late")
 
-// emit takes some tags of a page, and returns how many are news: new, or handed
+// deliver takes some tags of a page, and returns how many are news: new, or handed
 // out already by a try that was cut short, from which the listing goes on.
 func (l *listing) deliver(ctx context.Context, batch []string) (news int, err error) {
 	limit := cmp.Or(l.client.MaxTags, defaultMaxTags)
