@@ -42,7 +42,7 @@ func TestQuayHangsByOneCall(t *testing.T) {
 func TestArrows(t *testing.T) {
 	const module = "github.com/ocitags/ocitags"
 	arrows := map[string]string{
-		"":                         "bound challenge dedup dockerconfig ocierr order origin reference retry split taglist token weblink wire",
+		"":                         "bound challenge dedup dockerconfig ocierr order origin reference retry span split taglist token weblink wire",
 		"/bound":                   "",
 		"/challenge":               "field",
 		"/dedup":                   "",
@@ -56,6 +56,7 @@ func TestArrows(t *testing.T) {
 		"/reference":               "origin",
 		"/regtest":                 "",
 		"/retry":                   "",
+		"/span":                    "order",
 		"/split":                   "order",
 		"/taglist":                 "",
 		"/token":                   "bound challenge",

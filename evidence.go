@@ -116,9 +116,12 @@ func (s *tagsList) stands(cur *cursor, t *pageTags) (shown int, ok bool) {
 // it is not at some registries. place says whose answers count: those of the whole
 // registry where the list without n would only save requests, and those of this
 // repository where it is a check.
-func (s *tagsList) mayComeWhole(place string) bool {
-	host := s.repo.Host
-	return s.n > 0 && !s.client.habits(s.home.Host).slow && s.client.habits(place).without != pagesOnly &&
+func (s *tagsList) mayComeWhole(place string) bool { return s.n > 0 && s.maySendAll(place) }
+
+// maySendAll is mayComeWhole for a list that is asked for with n.
+func (l *listing) maySendAll(place string) bool {
+	host := l.repo.Host
+	return !l.client.habits(l.home.Host).slow && l.client.habits(place).without != pagesOnly &&
 		host != "ghcr.io" && host != "quay.io" && host != "public.ecr.aws" && !strings.HasSuffix(host, ".amazonaws.com") &&
 		!strings.HasSuffix(host, "gcr.io") && !strings.HasSuffix(host, ".pkg.dev")
 }
@@ -305,6 +308,13 @@ func (s *tagsList) learnWhole(ans answer) {
 	}
 }
 
+// learnPagesOnly remembers that the list without n is a page, here and at the registry.
+func (l *listing) learnPagesOnly() {
+	for _, place := range []string{l.home.Host, l.repo.String()} {
+		l.client.learn(place, func(h *habits) { h.without = pagesOnly })
+	}
+}
+
 // isLonger reports whether the list without n is longer than a page, and so no
 // page.
 func (s *tagsList) isLonger(cur *cursor, rep wire.Response) bool {
@@ -318,10 +328,8 @@ func (s *tagsList) compare(ctx context.Context, cur *cursor, ans answer, link *u
 		s.learnWhole(ans)
 		ans.why = "the list without n came in one answer"
 		return ans, nil
-	case link != nil:
-		for _, place := range []string{s.home.Host, s.repo.String()} {
-			s.client.learn(place, func(h *habits) { h.without = pagesOnly })
-		}
+	case link != nil && t.news == 0 && ans.Entries <= defaultPageSize: // and not where each answer has a Link
+		s.learnPagesOnly()
 	}
 	ans.why, ans.next = cur.why, cur.back
 	switch {

@@ -1042,3 +1042,18 @@ func TestQuestionsAreAskedAsThePageWas(t *testing.T) {
 		assert.Equal(t, 0, asked[1])
 	})
 }
+
+// To compare the list without n with a long one, whose tags were forgotten, does not
+// take another reading of it.
+func TestComparingDoesNotReadTheListAgain(t *testing.T) {
+	r := regtest.New(regtest.ByName("gitlab-c")).Push("a/b", packages(30_000)...)
+	network := testNetwork(t).Handle("registry.example", r)
+	n := 0
+	for _, err := range anonymous(network).Tags(t.Context(), "registry.example/a/b") {
+		require.NoError(t, err)
+		n++
+	}
+	assert.Equal(t, 30_000, n)
+	assert.Contains(t, requests(r), "", "the list without n")
+	assert.LessOrEqual(t, len(requests(r)), 32)
+}

@@ -1,6 +1,7 @@
 package ocitags
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -85,6 +86,8 @@ type trial struct {
 	trouble     string // "": none
 	always      bool   // the careful client reads it completely with each n that it tries
 	twins       int    // tags that are missing, and differ from others in case alone
+	ranges      bool   // parts of the list are listed
+	parts       bool   // one of them was read without the rest
 }
 
 func (tr trial) String() string {
@@ -118,7 +121,7 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 	requests := g.Asked()
 	g.Reset()
 	g.Most(400 + 20*requests)
-	if *servers == 1 {
+	if *servers <= 4 {
 		c.Logger = told(t.Output())
 	}
 	switch tr.trouble {
@@ -144,10 +147,19 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 	defer func() {
 		assert.False(t, g.Exhausted(), "%v: too many requests", tr)
 	}()
+	if tr.ranges {
+		missing, err = tr.listRanges(t, c, rnd, want)
+		return true, missing, err
+	}
 	tags, err := c.ListTags(t.Context(), "registry.example/a/b")
 	if err != nil {
 		return true, 0, err
 	}
+	return true, tr.missing(tags, want), nil
+}
+
+// missing is how many tags are wanted and were not listed.
+func (tr *trial) missing(tags, want []string) (missing int) {
 	have, folded := make(map[string]bool, len(tags)), make(map[string]bool, len(tags))
 	for _, tag := range tags {
 		have[tag] = true
@@ -161,8 +173,54 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 			}
 		}
 	}
-	return true, missing, nil
+	return missing
 }
+
+// listRanges lists some parts of the list with one Client, which may know from one
+// what it is asked for in the next.
+func (tr *trial) listRanges(t *testing.T, c *Client, rnd *rand.Rand, all []string) (missing int, err error) {
+	for range 3 {
+		r := anyRange(rnd, all)
+		tags, err := tagsIn(t, c, t.Context(), "registry.example/a/b", r)
+		if err != nil {
+			return 0, err
+		}
+		assert.Equal(t, in(tags, r), tags, "%v: nothing else comes", tr)
+		tr.parts = tr.parts || c.habits("registry.example/a/b").proof != nil
+		if n := tr.missing(tags, in(all, r)); n > 0 {
+			tr.trouble += fmt.Sprintf(", %+v", r)
+			missing += n
+		}
+	}
+	return missing, nil
+}
+
+// anyRange is a range which mostly has some of the tags.
+func anyRange(rnd *rand.Rand, tags []string) (r Range) {
+	if len(tags) == 0 {
+		return Range{After: "a"}
+	}
+	some := func() string {
+		tag := tags[rnd.IntN(len(tags))]
+		if rnd.IntN(3) == 0 {
+			tag = tag[:1+rnd.IntN(len(tag))]
+		}
+		if rnd.IntN(4) == 0 {
+			tag += pickOne(rnd, "0", "z", "_", "-", ".", "A")
+		}
+		return tag
+	}
+	if rnd.IntN(3) > 0 {
+		r.Prefix = some()
+		r.Prefix = r.Prefix[:1+rnd.IntN(len(r.Prefix))]
+	}
+	if r.Prefix == "" || rnd.IntN(4) == 0 {
+		r.After = some()
+	}
+	return r
+}
+
+func pickOne(rnd *rand.Rand, of ...string) string { return of[rnd.IntN(len(of))] }
 
 // twoServers are two repositories of one host.
 type twoServers struct{ a, other *regtest.Generated }
@@ -232,6 +290,29 @@ func TestGeneratedServers(t *testing.T) {
 		t.Logf("%d: %s", n, reason)
 	}
 	assert.Less(t, float64(failed), max(1, 0.01*float64(possible)), "errors are rare")
+}
+
+// Each range of the list of such a server is what the whole list has of it, or an
+// error.
+func TestGeneratedServersInRanges(t *testing.T) {
+	t.Parallel()
+	first := cmp.Or(*seed, 1)
+	failed, parts := 0, 0
+	for i := range uint64(*servers / 4) {
+		tr := &trial{seed: first + i, shape: shapeOf(first + i), ranges: true}
+		var missing int
+		var err error
+		synctest.Test(t, func(t *testing.T) { _, missing, err = tr.run(t) })
+		assert.Zero(t, missing, "%v: stable tags are missing, and there is no error; run it again with -run TestGeneratedServersInRanges -servers 4 -seed %d", tr, tr.seed)
+		if err != nil && tr.trouble == "" {
+			failed++
+		}
+		if tr.parts {
+			parts++
+		}
+	}
+	t.Logf("first seed %d: %d servers, of which %d were read in parts; %d failed", first, *servers/4, parts, failed)
+	assert.Less(t, float64(failed), max(1, 0.01*float64(*servers/4)), "errors are rare")
 }
 
 // Each shape comes as often as the others.

@@ -14,6 +14,7 @@ type pageTags struct {
 	sink
 	before order.Seen // the page
 	after  string     // the tag that it was asked for after; "": none, or not known
+	sought bool       // that is no tag
 	start  []string   // of the list: a page that repeats it brings nothing; nil: none does
 
 	seen   order.Seen
@@ -29,7 +30,9 @@ const keepTop = 256
 
 func (t *pageTags) begin(try int) {
 	t.seen, t.first, t.latest, t.top, t.number, t.news = t.before, "", t.latest[:0], t.top[:0], 0, 0
-	t.seen.Page(t.after)
+	if t.seen.Page(t.after); t.sought {
+		t.seen.Seek(t.after)
+	}
 	t.again = repetition{start: t.start}
 	t.sink.begin(try)
 }

@@ -63,6 +63,7 @@ type cursor struct {
 	hollow    bool     // the page after the last tag was empty
 	again     bool     // it was asked before, and not answered
 	restart   bool     // the list begins anew here
+	beside    bool     // the list without n is read beside this page
 	aside     *aside   // what has been read already
 	back      *cursor  // where the pages go on if it is of no use
 	why       string   // the evidence that it is to confirm
@@ -223,7 +224,7 @@ func (f *foreground) begin(try int) {
 }
 
 func (f *foreground) tags(ctx context.Context, batch []string) (int, error) {
-	if f.slots > 1 { // one more than may be
+	if f.slots > 1 || f.part.isOpen() { // one more than may be
 		f.page = append(f.page, batch[:min(len(batch), max(0, maxPrefetchPage+1-len(f.page)))]...)
 	}
 	news, err := f.deliver(ctx, batch)
@@ -237,6 +238,10 @@ func (f *foreground) leads() bool { return true }
 // run reads the list to its end: the one paging loop. It knows cursors, not what
 // is behind them.
 func (f *foreground) run(ctx context.Context) error {
+	why, err := f.readKnownPart(ctx)
+	if f.why = why; why != "" || err != nil {
+		return err
+	}
 	for cur := f.src.first(); cur != nil; {
 		next, met, err := f.step(ctx, cur)
 		for err == nil && met {
@@ -278,17 +283,17 @@ func (f *foreground) step(ctx context.Context, cur *cursor) (next *cursor, met b
 	return f.turnPage(ctx, cur, ans, time.Since(began))
 }
 
-// turnPage takes the rest of a page that was read here.
+// turnPage takes the rest of a page that was read here. The user hears of it before
+// another one is asked for.
 func (f *foreground) turnPage(ctx context.Context, cur *cursor, ans answer, took time.Duration) (next *cursor, met bool, err error) {
 	f.why = ans.why
+	meetsNone := ans.next != nil && (ans.next.restart || !ans.held)
 	switch {
-	case f.ahead != nil && ans.next != nil && (ans.next.restart || !ans.held): // such a page meets nothing
+	case f.ahead != nil && meetsNone:
 		f.ahead.stop(ctx)
 		f.ahead = nil
 	case f.ahead != nil:
 		met = f.ahead.lead(ctx, f, cur, ans)
-	case f.slots > 1 && ans.next != nil && ans.seek != nil:
-		f.ahead = newPrefetcher(ctx, f, ans.seek)
 	}
 	if cur.kind != compare || f.news > 0 {
 		f.report(Page{Tags: f.total - f.before, Skipped: ans.Skipped, Duration: took, Attempts: ans.Attempts})
@@ -299,12 +304,24 @@ func (f *foreground) turnPage(ctx context.Context, cur *cursor, ans answer, took
 	if f.skipped += ans.Skipped; f.skipped > wire.MaxSkipped+10*f.total {
 		return nil, false, fmt.Errorf("%w: more than %d entries that are no tags", ErrTooLarge, wire.MaxSkipped+10*f.total)
 	}
-	if ans.next != nil && !met {
-		if err = f.made(cur, f.news, ans.Summary, f.total); err != nil {
-			ans.next, err = f.orOtherwise(ctx, err)
+	if ans.next == nil || met {
+		return ans.next, met, nil
+	}
+	if err := f.made(cur, f.news, ans.Summary, f.total); err != nil {
+		next, err := f.orOtherwise(ctx, err)
+		return next, false, err
+	}
+	if f.part.isOpen() {
+		why, err := f.readPart(ctx, cur, ans)
+		if why != "" || err != nil {
+			f.why = why
+			return nil, false, err
 		}
 	}
-	return ans.next, met, err
+	if f.ahead == nil && !meetsNone && f.slots > 1 && ans.seek != nil {
+		f.ahead = newPrefetcher(ctx, f, ans.seek)
+	}
+	return ans.next, false, nil
 }
 
 // orOtherwise is where the list goes on that would end with err: it begins anew, or

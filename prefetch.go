@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"sync"
 	"time"
 	"unsafe"
@@ -82,8 +81,11 @@ type plainPages struct {
 	at     *url.URL
 	n      int
 	linked bool
-	folds  bool // tags may be the same to the registry that differ in case alone
+	seen   order.Seen // of the order of the list, before these pages
 }
+
+// question returns the URL that asks what comes after a string.
+func (s *plainPages) question(last string) *url.URL { return listQuery(s.at, s.n, last) }
 
 // page reads one page, and says where the next one is; nil: there is none that it
 // knows.
@@ -96,32 +98,44 @@ func (s plainPages) page(ctx context.Context, cur *cursor, to *prefetch) (rep wi
 	if err != nil {
 		return rep, nil, err
 	}
-	last := ""
-	if len(to.page) > 0 {
-		last = to.page[len(to.page)-1]
-	}
 	switch {
-	case last == "":
+	case len(to.page) == 0:
 	case link != nil:
-		if q := link.Query(); len(q["last"]) == 1 && q.Get("last") == last && !hasOther(q) && q.Get("n") != "0" {
-			if step := order.Apart(to.page); step > 0 && len(to.page) > step+1 && s.folds {
-				next = overlapping(to.page, step, link)
-				next.kind, next.announced = announced, next.url
-				return rep, next, nil
-			}
-			return rep, &cursor{url: link, announced: link, kind: announced, after: last}, nil
-		}
-		return rep, nil, errors.New("the link to the next page does not name the last tag")
+		next, err = s.linkedNext(link, to.page)
 	case !s.linked && isFull(rep) && len(to.page) > 1:
-		step := 1
-		if s.folds {
-			step = max(1, order.Apart(to.page))
-		}
-		u := *s.at
-		u.RawQuery = "n=" + strconv.Itoa(s.n) + "&last="
-		return rep, overlapping(to.page, step, &u), nil
+		next = s.overlappingNext(to.page)
 	}
-	return rep, nil, nil
+	return rep, next, err
+}
+
+// linkedNext is the page after one with a next link, which has to name the last of its
+// tags.
+func (s *plainPages) linkedNext(link *url.URL, tags []string) (*cursor, error) {
+	last := ""
+	if len(tags) > 0 {
+		last = tags[len(tags)-1]
+	}
+	if q := link.Query(); last == "" || len(q["last"]) != 1 || q.Get("last") != last || hasOther(q) || q.Get("n") == "0" {
+		return nil, errors.New("the link to the next page does not name the last tag")
+	}
+	if step := order.Apart(tags); step > 0 && len(tags) > step+1 && s.seen.MayFold() {
+		next := overlapping(tags, step, link)
+		next.kind, next.announced = announced, next.url
+		return next, nil
+	}
+	return &cursor{url: link, announced: link, kind: announced, after: last}, nil
+}
+
+// overlappingNext asks for the page after one, by its tags.
+func (s *plainPages) overlappingNext(tags []string) *cursor {
+	if len(tags) == 1 {
+		return &cursor{url: s.question(tags[0]), kind: asked, after: tags[0]}
+	}
+	step := 1
+	if s.seen.MayFold() {
+		step = min(max(1, order.Apart(tags)), len(tags)-1)
+	}
+	return overlapping(tags, step, s.question("-"))
 }
 
 // overlapping is the place of a page that begins with the last tags of the one
@@ -148,6 +162,7 @@ func newPrefetcher(ctx context.Context, f *foreground, seek func(last string) *p
 		return nil
 	}
 	f.log().DebugContext(ctx, "reading several parts of the list at once", "because", "its tags are sorted, and the cursor is one of them", "order", plan.Order())
+	plan.Within(f.within)
 	if f.client.habits(f.home.Host).crowded {
 		f.mostSlots = 0
 	}
@@ -362,11 +377,11 @@ func (s *prefetcher) lead(ctx context.Context, f *foreground, cur *cursor, ans a
 		f.page = nil
 	}
 	tags := cur.beyond(f.page)
-	keep, goOn := s.plan.Page(s.turn.at, tags, ans.next != nil)
+	keep, _ := s.plan.Page(s.turn.at, tags, ans.next != nil)
 	s.overlap = len(tags) - keep
 	s.settle(ctx)
 	s.fill(ctx)
-	return !goOn && s.plan.Next(s.turn.at) != nil
+	return s.turn.at.Ended() && s.plan.Next(s.turn.at) != nil
 }
 
 // follow waits for the next part to come to rest, and makes it the turn's.

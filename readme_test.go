@@ -95,15 +95,15 @@ func TestReadmeLimits(t *testing.T) {
 		fmt.Fprintf(&table, "| %s | %s |\n", what, fmt.Sprintf(format, args...))
 	}
 	row("tags of one listing", "`Client.MaxTags`, %s", readme.Thousands(defaultMaxTags))
-	row("one answer", "%s, %s of waiting for it, %s without a byte", size(wire.MaxBody), span(wire.MaxAnswerTime), span(wire.MaxIdle))
+	row("one answer", "%s, %s of waiting for it, %s without a byte", size(wire.MaxBody), spanOf(wire.MaxAnswerTime), spanOf(wire.MaxIdle))
 	row("response header, error body, token answer", "%s, %s, %s", size(wire.MaxHeader), size(wire.MaxErrorBody), size(maxTokenAnswer))
 	row("one JSON value, nesting", "%s, %d", size(taglist.MaxValue), taglist.MaxDepth)
 	row("redirects", "%d", wire.MaxRedirects)
 	row("a next link, the URL of a token server", "%s, %s", size(maxLink), size(maxRealm))
 	row("what is read ahead of its turn", "%s; `Client.Concurrency`, %d, and up to %d in long lists: 1 reads nothing ahead", size(maxAhead), defaultConcurrency, maxConcurrency)
-	row("attempts of one request", "`Client.MaxAttempts`, %d; a `Retry-After` over %s is an error at once", defaultMaxAttempts, span(wire.MaxRetryAfter))
+	row("attempts of one request", "`Client.MaxAttempts`, %d; a `Retry-After` over %s is an error at once", defaultMaxAttempts, spanOf(wire.MaxRetryAfter))
 	row("pages in a row without a new tag", "%d", maxIdlePages)
-	row("a credential file, a helper's answer and time", "%s, %s, %s", size(dockerconfig.MaxFile), size(dockerconfig.MaxHelperOutput), span(dockerconfig.HelperTimeout))
+	row("a credential file, a helper's answer and time", "%s, %s, %s", size(dockerconfig.MaxFile), size(dockerconfig.MaxHelperOutput), spanOf(dockerconfig.HelperTimeout))
 	readmePart(t, "limits", table.String())
 }
 
@@ -117,7 +117,7 @@ func size(bytes int) string {
 	return fmt.Sprint(bytes, " GiB")
 }
 
-func span(d time.Duration) string {
+func spanOf(d time.Duration) string {
 	if d > time.Minute {
 		return fmt.Sprint(d.Minutes(), " minutes")
 	}

@@ -204,9 +204,10 @@ type habits struct {
 	sized    bool // a larger n than at first was tried
 	largest  int  // and honoured
 	without  wholeness
-	slow     bool // it took too long for a page of that size
-	linear   bool // its list can be read in one way only, from the start
-	crowded  bool // it refused pages when more than the usual number were asked for at once
+	slow     bool       // it took too long for a page of that size
+	linear   bool       // its list can be read in one way only, from the start
+	crowded  bool       // it refused pages when more than the usual number were asked for at once
+	proof    *partProof // of one repository: what shows how it compares; nil: nothing known
 }
 
 // A wholeness is what a registry sends where n is absent.
@@ -250,7 +251,7 @@ func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
 	var full [][]string // so that a long list is copied once, and not each time that it grows
 	tags := []string{}
 	all := func() []string { return slices.Concat(append(full, tags)...) }
-	for tag, err := range c.list(ctx, ref, all) {
+	for tag, err := range c.list(ctx, ref, nil, all) {
 		if err != nil {
 			return nil, err
 		}
@@ -273,12 +274,12 @@ func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
 // tags before it are not all. Breaking out of the loop cancels what is in
 // flight. Each range over the iterator lists anew.
 func (c *Client) Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
-	return c.list(ctx, ref, nil)
+	return c.list(ctx, ref, nil, nil)
 }
 
-// list is Tags. held, if not nil, returns the tags that the consumer has kept,
-// which are all that it was given.
-func (c *Client) list(ctx context.Context, ref string, held func() []string) iter.Seq2[string, error] {
+// list is Tags, or TagsIn where there is a range. held, if not nil, returns the tags
+// that the consumer has kept, which are all that it was given.
+func (c *Client) list(ctx context.Context, ref string, within *Range, held func() []string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		repo, err := reference.Parse(ref)
 		if err != nil {
@@ -297,6 +298,12 @@ func (c *Client) list(ctx context.Context, ref string, held func() []string) ite
 		l.yield = func(tag string) bool {
 			stopped = stopped || !yield(tag, nil)
 			return !stopped
+		}
+		if within != nil {
+			if l.part = newPart(*within); l.part.IsEmpty() {
+				return
+			}
+			l.yield = l.part.only(l.yield)
 		}
 		if err := l.run(ctx); err != nil && !stopped {
 			yield("", l.withHint(fmt.Errorf("listing tags of %s: %w", repo, err)))
@@ -428,6 +435,9 @@ type listing struct {
 	filter      dedup.Filter
 	held        func() []string // nil: nobody keeps what was yielded
 	yield       func(tag string) bool
+	part        *part           // nil: all tags are wanted
+	apart       int             // tags that were read in a part
+	within      string          // all tags that are wanted begin with it
 	number      int             // pages so far
 	total       int             // tags so far
 	redelivered int             // tags that tries handed out which were cut short
@@ -443,19 +453,24 @@ type listing struct {
 func (l *listing) run(ctx context.Context) error {
 	why, err := l.readAll(ctx)
 	if err == nil {
-		l.log().DebugContext(ctx, "complete", "tags", l.total, "pages", l.number, "because", why)
+		l.log().DebugContext(ctx, "complete", "tags", l.total+l.apart, "pages", l.number, "because", why)
 	}
 	return err
 }
 
 // readAll reads page after page, and says how it is known that these were all.
 func (l *listing) readAll(ctx context.Context) (why string, err error) {
+	return l.readFrom(ctx, func(ctx context.Context) (source, error) { return jsonPages(ctx, l, newTagsList(l)) })
+}
+
+// readFrom is readAll for a source.
+func (l *listing) readFrom(ctx context.Context, open func(context.Context) (source, error)) (why string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer func() {
 		cancel(errUnneeded)
 		l.wg.Wait()
 	}()
-	src, err := jsonPages(ctx, l, newTagsList(l))
+	src, err := open(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -114,8 +114,12 @@ func (s *tagsList) first() *cursor {
 }
 
 // query is the URL of the page after the tag last, of n tags.
-func (s *tagsList) query(n int, last string) *url.URL {
-	u, params := *s.at, []string{}
+func (s *tagsList) query(n int, last string) *url.URL { return listQuery(s.at, n, last) }
+
+// listQuery is the URL at a repository's tag list of the page after last, of n tags; 0:
+// without n, and "": without last.
+func listQuery(at *url.URL, n int, last string) *url.URL {
+	u, params := *at, []string{}
 	if n > 0 {
 		params = append(params, "n="+strconv.Itoa(n))
 	}
@@ -149,6 +153,9 @@ func (s *tagsList) page(ctx context.Context, cur *cursor, to sink) (answer, erro
 	t := s.newPage(cur, to)
 	var rep wire.Response
 	var err error
+	if cur.beside {
+		s.aside = s.readAside(ctx)
+	}
 	if cur.aside != nil {
 		rep, err = cur.aside.drain(ctx, t)
 	} else {
@@ -701,11 +708,9 @@ func (s *tagsList) announce(ctx context.Context, cur *cursor, ans answer, link *
 		next.must, next.step, next.place, s.offsets = last, 1, place, link
 		s.entries-- // it comes twice
 	case !byTag:
-	case s.larger(ans.Response, link) != nil:
+	case !s.part.isOpen() && s.larger(ans.Response, link) != nil:
 		next.url, next.fallback = s.larger(ans.Response, link), link
-		if s.slots > 1 && !s.compared && s.mayComeWhole(s.home.Host) {
-			s.aside = s.readAside(ctx)
-		}
+		next.beside = s.slots > 1 && !s.compared && s.mayComeWhole(s.home.Host)
 	case cur.fallback != nil && cur.kind == announced && ans.Response.Entries <= defaultPageSize && ans.Response.Asked != cur.fallback && (s.aside != nil || !s.compared && s.mayComeWhole(s.home.Host)):
 		if s.aside == nil {
 			s.compared = true
@@ -762,7 +767,7 @@ func (s *tagsList) seek(next *url.URL) func(last string) *prefetch {
 	}
 	as, n := *s, s.formSize()
 	return func(last string) *prefetch {
-		return &prefetch{pages: plainPages{listing: as.listing, at: as.at, n: n, linked: as.linked != [2]bool{}, folds: as.seen.MayFold()}, next: &cursor{url: as.query(n, last), kind: sought}}
+		return &prefetch{pages: plainPages{listing: as.listing, at: as.at, n: n, linked: as.linked != [2]bool{}, seen: as.seen}, next: &cursor{url: as.query(n, last), kind: sought}}
 	}
 }
 

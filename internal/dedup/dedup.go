@@ -17,9 +17,11 @@ const Keep = 16384
 // While the tags ascend it remembers the last of them, and of all the others
 // only their number and the sum of their hashes. That is enough as long as none
 // comes before those that are remembered; when one does, Admit asks for what was
-// forgotten, and Restore checks that it is that. From a tag out of order on the
+// forgotten, and Restore checks that it is that. The first tags are remembered, too: a
+// list that is begun once more, to compare, need not be more than them. From a tag out of order on the
 // Filter holds a set. The zero value is ready.
 type Filter struct {
+	head []string // the first tags of those before run
 	run  []string // the last tags, ascending
 	all  digest   // of all tags
 	old  digest   // of those before run
@@ -83,6 +85,9 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 		return false, true // the page begins with the cursor itself
 	}
 	if f.old.n > 0 && tag < f.run[0] {
+		if _, known := slices.BinarySearch(f.head, tag); known && !f.repeat {
+			return false, true
+		}
 		return f.skip(tag)
 	}
 	if f.repeat && f.again != f.old && f.old.n > f.page.n {
@@ -105,6 +110,9 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 
 func (f *Filter) push(tag string) (fresh, ok bool) {
 	if len(f.run) == Keep+Keep/8 { // so that they are not moved for each tag
+		if f.old.n == 0 {
+			f.head = slices.Clone(f.run[:Keep/8])
+		}
 		for _, old := range f.run[:Keep/8] {
 			f.old.add(old)
 		}

@@ -58,15 +58,16 @@ func TestAnotherTry(t *testing.T) {
 
 func TestForgetting(t *testing.T) {
 	all := numbers(0, 5*Keep)
+	old := all[2*Keep]
 	var f Filter
 	f.Page(1)
 	admitted(t, &f, all...)
 	assert.LessOrEqual(t, len(f.run), 2*Keep)
 	assert.Equal(t, []string{all[len(all)-1] + "a"}, admitted(t, &f, all[len(all)-1], all[len(all)-1]+"a"), "what is remembered")
 	assert.Equal(t, []string{all[len(all)-9] + "a"}, admitted(t, &f, all[len(all)-9]+"a"), "a new one among it")
-	_, ok := f.Admit(all[7])
+	_, ok := f.Admit(old)
 	require.False(t, ok, "it cannot tell")
-	assert.True(t, f.Knows(all[7]))
+	assert.True(t, f.Knows(old))
 
 	known := append(slices.Clone(all[:len(all)-8]), all[len(all)-9]+"a")
 	known = append(append(known, all[len(all)-8:]...), all[len(all)-1]+"a")
@@ -84,7 +85,7 @@ func TestForgetting(t *testing.T) {
 	for _, added := range [][]string{nil, {"x"}, {"x", "y"}} {
 		g := f
 		require.True(t, g.Restore(append(slices.Clone(known), added...)))
-		assert.Equal(t, append(slices.Clone(added), "z"), admitted(t, &g, append(append([]string{all[7]}, added...), "z", all[9])...), "what was not there before is new")
+		assert.Equal(t, append(slices.Clone(added), "z"), admitted(t, &g, append(append([]string{old}, added...), "z", all[9])...), "what was not there before is new")
 	}
 	assert.False(t, f.Restore(append(slices.Clone(known), "x", "y", "z")), "too many to tell")
 }
@@ -148,4 +149,19 @@ func TestRandomTries(t *testing.T) {
 			require.True(t, seen[tag], "seed %d: %s never", seed, tag)
 		}
 	}
+}
+
+// The start of a long list is remembered: a list that is begun once more is not.
+func TestStartOfALongList(t *testing.T) {
+	var f Filter
+	f.Page(1)
+	all := numbers(0, 5*Keep)
+	admitted(t, &f, all...)
+	f.Page(1)
+	assert.Empty(t, admitted(t, &f, all[:1000]...))
+	assert.True(t, f.Forgets(), "and the rest is not")
+	_, ok := f.Admit("0000000001") // between two of them
+	assert.False(t, ok, "whether it is new takes all tags")
+	_, ok = f.Admit(all[2*Keep])
+	assert.False(t, ok)
 }

@@ -57,6 +57,9 @@ func (o Order) Compare(a, b string) int {
 	}
 }
 
+// IsBytes reports whether o is the order of bytes, in which no two tags are the same.
+func (o Order) IsBytes() bool { return o.weight == nil }
+
 // Key is what strings.Compare has to compare in place of tag.
 func (o Order) Key(tag string) string {
 	if o.weight == nil {

@@ -70,6 +70,39 @@ func New() Seen { return Seen{list: anyOrder, cut: knownOrders, open: knownOrder
 // whose cursor is no tag.
 func (s *Seen) Page(after string) { s.prev, s.after, s.tags, s.noted = after, after, 0, 0 }
 
+// Seek begins a page that was asked for after a string which is no tag of the list.
+func (s *Seen) Seek(after string) { s.prev, s.after, s.tags, s.noted = "", after, 0, 0 }
+
+// Orders returns the known orders that the list may be in.
+func (s *Seen) Orders() []Order { return s.list.known() }
+
+// Compares returns the orders by which the registry may compare; none: it looks for
+// the place of last.
+func (s *Seen) Compares() []Order { return s.cut.known() }
+
+func (o orders) known() (all []Order) {
+	for i, known := range Known {
+		if o&(1<<i) != 0 {
+			all = append(all, known)
+		}
+	}
+	return all
+}
+
+// ComparesBy records that the registry compares by one of some orders.
+func (s *Seen) ComparesBy(some []Order) {
+	var by orders
+	for i, known := range Known {
+		if slices.ContainsFunc(some, func(o Order) bool { return o.Name == known.Name }) {
+			by |= 1 << i
+		}
+	}
+	s.cut &= by
+}
+
+// NotByKeys records that the list is not in the order of object keys.
+func (s *Seen) NotByKeys() { s.list &^= keyOrder }
+
 // Add takes the next tag of a page.
 func (s *Seen) Add(tag string) {
 	if s.prev != "" && s.list != 0 && tag != s.prev {
@@ -164,6 +197,29 @@ func (s *Seen) ByKeys() bool { return s.list == keyOrder }
 // LooksUp reports whether the registry has answered tags that are greater than
 // last in no order: it looks for the place of last.
 func (s *Seen) LooksUp() bool { return s.cut == 0 }
+
+// MayAgree reports whether the list may be in an order by which the registry may
+// compare.
+func (s *Seen) MayAgree() bool { return s.list&s.cut != 0 }
+
+// MayDiffer reports whether the list may be in one order and the registry compare by
+// another one that sorts tags of the seen characters in another way.
+func (s *Seen) MayDiffer() bool {
+	all := byteSet{s.first[0] | s.inner[0], s.first[1] | s.inner[1]}
+	for l := range Known {
+		for c := range Known {
+			if l == c || s.list&(1<<l) == 0 || s.cut&(1<<c) == 0 {
+				continue
+			}
+			for i := range len(tagBytes) {
+				if a := tagBytes[i]; all.has(a) && between()[l][c][a].meets(all) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
 
 // Disagrees reports whether the list is in no order by which the registry may
 // compare.
@@ -360,6 +416,8 @@ type byteSet [2]uint64
 
 func (s *byteSet) add(c byte) { s[c>>6&1] |= 1 << (c & 63) }
 
+func (s byteSet) has(c byte) bool { return s[c>>6&1]&(1<<(c&63)) != 0 }
+
 func (s byteSet) meets(o byteSet) bool { return s[0]&o[0] != 0 || s[1]&o[1] != 0 }
 
 // bytesAt are the characters that stand at each place of the cursor, in tags that
@@ -458,12 +516,14 @@ func (s *Seen) mixesCases() bool {
 	return s.inner[1]&letters != 0 && s.inner[1]>>toLower&letters != 0
 }
 
+// tagBytes are the characters of tags.
+const tagBytes = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-."
+
 // between has, for two orders and a character, those with which a tag may come
 // after it in the one order and not in the other. Where one order takes two for
 // the same, the rest of the tag decides.
 var between = sync.OnceValue(func() *[4][4][128]byteSet {
 	table := new([4][4][128]byteSet)
-	const tagBytes = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-."
 	var tags [len(tagBytes)]string
 	for i := range tags {
 		tags[i] = "x" + tagBytes[i:i+1] + "0"

@@ -16,6 +16,7 @@ package split
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/ocitags/ocitags/internal/order"
 )
@@ -65,6 +66,7 @@ type Planner struct {
 	heads  map[string]*Range
 	edge   string // nothing comes after it; "": not known
 	size   int    // the most tags in one page
+	prefix string // of all tags that are wanted
 
 	samples []string // some of the tags that have come, the latest ones
 	sampled int
@@ -103,6 +105,23 @@ func New(tags []string) (*Planner, *Range) {
 	p.head = tags[0]
 	p.advance(c, tags)
 	return p, c
+}
+
+// Within says that only tags which begin with a prefix are wanted. What comes after
+// them is not read ahead.
+func (p *Planner) Within(prefix string) {
+	p.prefix = prefix
+	if p.compare(prefix, p.first.last) <= 0 {
+		p.first.within = p.orders[0].Key(prefix)
+	}
+}
+
+// isUnwanted reports whether a tag comes after all that are wanted.
+func (p *Planner) isUnwanted(tag string) bool {
+	if p.prefix == "" || p.compare(tag, p.prefix) <= 0 {
+		return false
+	}
+	return !strings.HasPrefix(p.orders[0].Key(tag), p.orders[0].Key(p.prefix))
 }
 
 // Off says why no more cuts are made, or None.
@@ -156,7 +175,7 @@ func (p *Planner) Page(c *Range, tags []string, more bool) (keep int, on bool) {
 // last is Page for a page without a seam.
 func (p *Planner) last(c *Range, tags []string, more bool) (int, bool) {
 	if more {
-		return len(tags), true
+		return len(tags), !p.isUnwanted(c.last)
 	}
 	for c.next != nil && c.next.state == asked {
 		p.remove(c.next)
@@ -248,6 +267,9 @@ func (p *Planner) accept(c *Range, tags []string) bool {
 		return false
 	case p.compare(head, c.before().last) <= 0: // has been passed meanwhile
 		p.reject(c)
+		return false
+	case p.isUnwanted(head):
+		p.rejectEmpty(c)
 		return false
 	}
 	for o := c.next; o != nil; o = o.next {

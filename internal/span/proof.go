@@ -1,0 +1,96 @@
+package span
+
+import (
+	"slices"
+
+	"github.com/ocitags/ocitags/internal/order"
+)
+
+// A Proof is a question that tells whether a registry compares with last, and in which
+// order. It asks what comes after a string that is no tag and belongs between the tags
+// of a page that is known, at another place in each order. A registry that compares
+// answers with the tag behind that place; one that looks for the place of a tag has
+// no such answer.
+type Proof struct {
+	After string
+	first []string // the first tag of the answer by each of order.Known; "": not known
+}
+
+// samples is how many tags of a page are tried, and pageTags how many are looked at.
+const (
+	samples  = 24
+	pageTags = 1000
+)
+
+// Prove returns the question that tells most of the orders apart which a list may be
+// in, of which tags are a page; ok is false where there is none.
+func Prove(tags []string, list []order.Order) (best Proof, ok bool) {
+	if len(tags) > pageTags {
+		tags = tags[len(tags)-pageTags:]
+	}
+	most := 0
+	for i := range samples {
+		at := 1 + i*(len(tags)-1)/samples
+		if at >= len(tags) {
+			break
+		}
+		tag := tags[at]
+		n := commonPrefix(tags[at-1], tag)
+		for k := max(1, n-1); k <= min(n+1, len(tag), maxTag-2); k++ {
+			for _, end := range []string{"_", "0", "Z0", "A0", "a0", "-", "z"} {
+				p := question(tags, tag[:k]+end)
+				if told := p.tells(list); told > most {
+					best, most = p, told
+				}
+			}
+		}
+	}
+	return best, most > 0
+}
+
+func commonPrefix(a, b string) (n int) {
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// question returns the proof that asks what comes after a string.
+func question(tags []string, after string) Proof {
+	p := Proof{After: after, first: make([]string, len(order.Known))}
+	for k, o := range order.Known {
+		i := slices.IndexFunc(tags, func(tag string) bool { return o.Compare(tag, after) > 0 })
+		if i > 0 && o.Compare(tags[i-1], after) < 0 {
+			p.first[k] = tags[i]
+		}
+	}
+	return p
+}
+
+// tells is the greater the more a proof tells of orders: it has to tell that the
+// registry compares by one of the list's, and better tells by which.
+func (p Proof) tells(list []order.Order) (most int) {
+	for k, o := range order.Known {
+		if p.first[k] == "" || !slices.ContainsFunc(list, func(of order.Order) bool { return of.Name == o.Name }) {
+			continue
+		}
+		most += 100
+		for _, other := range p.first {
+			if other != p.first[k] {
+				most++
+			}
+		}
+	}
+	return most
+}
+
+// Orders returns those by which a registry may compare that answers with first; none:
+// it does not compare.
+func (p Proof) Orders(first string) (orders []order.Order) {
+	for k, o := range order.Known {
+		if first != "" && p.first[k] == first {
+			orders = append(orders, o)
+		}
+	}
+	return orders
+}
