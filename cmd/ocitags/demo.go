@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -16,9 +20,9 @@ import (
 	"github.com/ocitags/ocitags/internal/regtest"
 )
 
-// demoTags is how many tags each repository of the demo holds: as many as make
-// a client that stops early look silly.
-const demoTags = 2345
+// demoTags is how many tags each repository of the demo holds: some pages, one of
+// which ends where distribution on S3 loses a tag.
+const demoTags = 2399
 
 // demos are the registries of the demo, each in the manner of the one that
 // stands at its host name.
@@ -38,12 +42,14 @@ var demos = []struct {
 	{"Nexus group", "nexus.example", "nexus-group", nil, "cut at n, and no Link"},
 	{"zot", "zot.example", "zot", nil, "Link"},
 	{"Gitea", "gitea.example", "gitea", &regtest.Auth{}, "Link on every page"},
+	{"Cloudflare", "cloudflare.example", "cloudflare", nil, "Link without brackets, which begins anew"},
+	{"go-containerregistry", "ggcr.example", "ggcr", nil, "cut at n, and no Link"},
 }
 
 // demo starts the registries on loopback and lists a repository from each.
 func demo(ctx context.Context, stdout io.Writer) error {
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "DIALECT\tREFERENCE\tTAGS\tREQUESTS\tTIME\tHOW")
+	_, _ = fmt.Fprintln(table, "DIALECT\tREFERENCE\tTAGS\tREQUESTS\tTIME\tONE PAGE\tONLY LINK\tHOW")
 	for _, d := range demos {
 		reference := d.host + "/demo/many"
 		r := regtest.New(regtest.ByName(d.profile)).Push("demo/many", demoList()...)
@@ -57,10 +63,61 @@ func demo(ctx context.Context, stdout io.Writer) error {
 		if !slices.Equal(tags, want) {
 			return fmt.Errorf("%s: %d tags listed of %d", reference, len(tags), len(want))
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%v\t%s\n", d.dialect, reference, len(tags), len(r.Requests()), time.Since(began).Round(time.Millisecond), d.remark)
+		took, requests := time.Since(began).Round(time.Millisecond), len(r.Requests())
+		page, links := readPlainly(r)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%v\t%s\t%s\t%s\n", d.dialect, reference, len(tags), requests, took, page, links, d.remark)
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(stdout, "\nONE PAGE: what a client gets that asks once. ONLY LINK: what one gets that asks for n=1000, follows\nLink headers as they are, and takes a page without one for the last.\n")
+	return err
 }
+
+// readPlainly is what two other clients would get from a registry: one that asks once,
+// and one that asks for n=1000 and follows Link headers to the end, or to where they
+// lead nowhere.
+func readPlainly(r *regtest.Registry) (page, links string) {
+	r.Auth = nil // which is not what they differ in
+	next := &url.URL{Scheme: "http", Host: "registry.example", Path: "/v2/demo/many/tags/list"}
+	tags, _, _ := readPage(r, next)
+	page = strconv.Itoa(len(tags))
+	next.RawQuery = "n=1000"
+	seen, asked := map[string]bool{}, map[string]bool{}
+	for !asked[next.String()] {
+		asked[next.String()] = true
+		tags, link, status := readPage(r, next)
+		for _, tag := range tags {
+			seen[tag] = true
+		}
+		if status != http.StatusOK {
+			return page, fmt.Sprintf("%d, then %d", len(seen), status)
+		}
+		if link == "" {
+			return page, strconv.Itoa(len(seen))
+		}
+		target, err := next.Parse(link)
+		if err != nil {
+			return page, fmt.Sprintf("%d, then a bad link", len(seen))
+		}
+		next = target
+	}
+	return page, fmt.Sprintf("%d, then a loop", len(seen))
+}
+
+// readPage asks for a page, and returns what it has and the next link; "": none.
+func readPage(r *regtest.Registry, at *url.URL) (tags []string, link string, status int) {
+	answer := httptest.NewRecorder()
+	r.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, at.String(), nil))
+	var list struct{ Tags []string }
+	_ = json.Unmarshal(answer.Body.Bytes(), &list)
+	if found := linkTarget.FindStringSubmatch(answer.Header().Get("Link")); found != nil {
+		link = found[1]
+	}
+	return list.Tags, link, answer.Code
+}
+
+var linkTarget = regexp.MustCompile(`<([^>]*)>; *rel="?next"?`)
 
 // demoList are tags as a binary cache has them, and some others.
 func demoList() (tags []string) {

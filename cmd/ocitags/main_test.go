@@ -50,7 +50,7 @@ func command(t *testing.T, args ...string) (stdout, stderr string, status int) {
 		t.Setenv(name, "")
 	}
 	var out, errs bytes.Buffer
-	status = run(t.Context(), args, &out, &errs)
+	status = run(t.Context(), args, strings.NewReader(""), &out, &errs)
 	return out.String(), errs.String(), status
 }
 
@@ -139,11 +139,15 @@ func TestFailures(t *testing.T) {
 		for _, flag := range []string{"-json", "-count", "-v=false"} {
 			stdout, stderr, status := command(t, flag, "-n", "100", host+"/a/b")
 			assert.Equal(t, 1, status)
-			assert.NotContains(t, stdout, "complete")
+			assert.NotContains(t, stdout, `"complete":true`)
 			assert.Contains(t, stderr, "page 2: ")
 			switch flag {
 			case "-count":
 				assert.Empty(t, stdout, "no number that could be taken for the count")
+			case "-json":
+				records := lines(stdout)
+				require.Len(t, records, 101)
+				assert.Contains(t, records[100], `{"complete":false,"error":"listing tags of `+host+`/a/b: page 2: `)
 			default:
 				assert.Len(t, lines(stdout), 100)
 			}
@@ -153,7 +157,7 @@ func TestFailures(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	for name, args := range map[string][]string{
-		"nothing": {}, "two": {"a", "b"}, "unknown flag": {"-x", "a"}, "bad number": {"-n", "x", "a"}, "bad time": {"-timeout", "-1s", "a"},
+		"nothing": {}, "unknown flag": {"-x", "a"}, "bad number": {"-n", "x", "a"}, "bad time": {"-timeout", "-1s", "a"},
 		"bad concurrency": {"-c", "-1", "a"}, "demo and a reference": {"-demo", "a"}, "version and a reference": {"-version", "a"}, "bad reference": {"a//b"},
 	} {
 		stdout, stderr, status := command(t, args...)
@@ -161,19 +165,20 @@ func TestUsage(t *testing.T) {
 		assert.Empty(t, stdout, name)
 		assert.NotEmpty(t, stderr, name)
 	}
-	_, stderr, status := command(t, "-h")
+	stdout, stderr, status := command(t, "-h")
 	assert.Equal(t, 0, status)
-	for _, flag := range []string{"-json", "-count", "-v", "-c int", "-n int", "-plain-http", "-anonymous", "-timeout", "-demo"} {
-		assert.Contains(t, stderr, "  "+flag)
-	}
+	assert.Empty(t, stderr, "it was asked for")
+	newFlags(new(options)).VisitAll(func(fl *flag.Flag) {
+		assert.Contains(t, stdout, "\n  "+synopsis(fl)+"\n")
+	})
 }
 
 var update = flag.Bool("update", false, "rewrite the README's part")
 
 // The README shows the usage.
 func TestReadmeUsage(t *testing.T) {
-	_, stderr, _ := command(t, "-h")
-	want := "```\n" + strings.ReplaceAll(stderr, "\t", "    ") + "```\n"
+	stdout, _, _ := command(t, "-h")
+	want := "```\n" + stdout + "```\n"
 	const file = readme.File("../../README.md")
 	if *update {
 		require.NoError(t, file.Replace("usage", want))
@@ -183,8 +188,8 @@ func TestReadmeUsage(t *testing.T) {
 	assert.Equal(t, part, want, "run go test -update, and read the difference")
 	text, err := os.ReadFile(string(file))
 	require.NoError(t, err)
-	require.Len(t, demos, 11)
-	assert.Contains(t, string(text), "-demo     # lists from eleven kinds of registries")
+	require.Len(t, demos, 13)
+	assert.Contains(t, string(text), "-demo     # lists from thirteen kinds of registries")
 }
 
 func TestPlainHTTP(t *testing.T) {
@@ -211,7 +216,7 @@ func TestCredentials(t *testing.T) {
 	with := func(args ...string) (string, string, int) {
 		var out, errs bytes.Buffer
 		t.Setenv("REGISTRY_AUTH_FILE", filepath.Join(config, "auth.json"))
-		status := run(t.Context(), args, &out, &errs)
+		status := run(t.Context(), args, strings.NewReader(""), &out, &errs)
 		return out.String(), errs.String(), status
 	}
 	stdout, stderr, status := with("-v", "-count", host+"/a/b")
@@ -281,7 +286,7 @@ func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, errs bytes.Buffer
-	assert.Equal(t, 1, run(ctx, []string{host + "/a/b"}, &out, &errs))
+	assert.Equal(t, 1, run(ctx, []string{host + "/a/b"}, nil, &out, &errs))
 	assert.Contains(t, errs.String(), "context canceled")
 }
 
@@ -301,7 +306,7 @@ func (broken) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 func TestClosedPipe(t *testing.T) {
 	_, host := serve(t, "gitlab-c")
 	var errs bytes.Buffer
-	assert.Equal(t, 1, run(t.Context(), []string{host + "/a/b"}, broken{}, &errs))
+	assert.Equal(t, 1, run(t.Context(), []string{host + "/a/b"}, nil, broken{}, &errs))
 	assert.Empty(t, errs.String())
 }
 
@@ -317,8 +322,8 @@ func TestDemo(t *testing.T) {
 	assert.Equal(t, 0, status)
 	assert.Empty(t, stderr)
 	rows := lines(stdout)
-	require.Len(t, rows, 1+len(demos))
-	assert.Equal(t, "DIALECT REFERENCE TAGS REQUESTS TIME HOW", strings.Join(strings.Fields(rows[0]), " "))
+	require.Len(t, rows, 1+len(demos)+3)
+	assert.Equal(t, "DIALECT REFERENCE TAGS REQUESTS TIME ONE PAGE ONLY LINK HOW", strings.Join(strings.Fields(rows[0]), " "))
 	for i, d := range demos {
 		assert.True(t, strings.HasPrefix(rows[i+1], d.dialect), rows[i+1])
 		assert.Contains(t, rows[i+1], fmt.Sprint(" ", demoTags, " "))

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 
@@ -14,13 +13,15 @@ import (
 // it lives. Elsewhere it is nothing.
 type progress struct {
 	w    io.Writer // nil: nowhere
+	part bool      // of the list is wanted
 	stop chan struct{}
 	done sync.WaitGroup
 
 	mu    sync.Mutex
 	began time.Time
-	pages int
-	tags  int
+	pages int // of this list
+	tags  int // of this list that were handed out
+	read  int // of this list
 	shown bool
 }
 
@@ -36,37 +37,19 @@ const (
 	clearLine = "\x1b[K"
 )
 
-// showsProgress says whether there is a terminal for progress, and no tags on
-// their way to the same one: stdout may be a file, but not a terminal, nor a
-// pipe, whose other end may well be this terminal. A count is printed last, and
-// in nobody's way.
+// showsProgress says whether there is a terminal for progress, which can write over a
+// line, and no tags on their way to the same one. A count is printed last, and in
+// nobody's way.
 func showsProgress(o options, stdout, stderr io.Writer) bool {
-	if o.verbose || mode(stderr)&os.ModeCharDevice == 0 {
+	if o.verbose || !isTerminal(stderr) || isDumb() {
 		return false
 	}
-	return o.count || mode(stdout)&(os.ModeCharDevice|os.ModeNamedPipe|os.ModeSocket) == 0
-}
-
-// mode is that of a file which is not the null device; of anything else it is a
-// pipe's.
-func mode(w io.Writer) os.FileMode {
-	file, ok := w.(*os.File)
-	if !ok {
-		return os.ModeNamedPipe
-	}
-	info, err := file.Stat()
-	if err != nil {
-		return os.ModeNamedPipe
-	}
-	if file.Name() == os.DevNull {
-		return 0
-	}
-	return info.Mode()
+	return o.count || o.output != "" || !isSameTerminal(stdout, stderr)
 }
 
 // newProgress draws on w, until clear.
-func newProgress(w io.Writer) *progress {
-	p := &progress{w: w, began: time.Now(), stop: make(chan struct{})}
+func newProgress(w io.Writer, part bool) *progress {
+	p := &progress{w: w, part: part, began: time.Now(), stop: make(chan struct{})}
 	p.done.Go(func() {
 		ticker := time.NewTicker(progressTick)
 		defer ticker.Stop()
@@ -86,7 +69,34 @@ func newProgress(w io.Writer) *progress {
 func (p *progress) page(page ocitags.Page) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pages, p.tags = page.Number, page.Total
+	p.pages, p.read = page.Number, page.Total
+}
+
+// begin begins another list.
+func (p *progress) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pages, p.tags, p.read = 0, 0, 0
+}
+
+// tag takes note of a tag that was handed out.
+func (p *progress) tag() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tags++
+}
+
+// line says how far it is: tags that were handed out, and what was read besides.
+func (p *progress) line(took time.Duration) string {
+	text := fmt.Sprintf("%d tags", p.tags)
+	switch {
+	case p.part:
+		text += fmt.Sprintf(" of %d read", max(p.read, p.tags))
+	case p.read > p.tags:
+		text += fmt.Sprintf(", %d read ahead", p.read-p.tags)
+	}
+	text += fmt.Sprintf(", page %d, %v", p.pages, took.Truncate(time.Second))
+	return text[:min(len(text), columns(p.w)-1)]
 }
 
 // draw writes over what is on the line, and then clears its rest: cleared first,
@@ -96,7 +106,7 @@ func (p *progress) draw() {
 	defer p.mu.Unlock()
 	if took := time.Since(p.began); took >= progressDelay {
 		p.shown = true
-		_, _ = fmt.Fprintf(p.w, "\r%d tags, page %d, %v"+clearLine, p.tags, p.pages, took.Truncate(time.Second))
+		_, _ = io.WriteString(p.w, "\r"+p.line(took)+clearLine)
 	}
 }
 

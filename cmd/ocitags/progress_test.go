@@ -47,7 +47,7 @@ func (s *screen) now() string {
 func TestProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{}
-		p := newProgress(s)
+		p := newProgress(s, false)
 		p.page(ocitags.Page{Number: 1, Total: 1000})
 		time.Sleep(progressDelay - time.Millisecond)
 		assert.Empty(t, s.now(), "what is over at once needs none")
@@ -96,7 +96,8 @@ func TestShowsProgress(t *testing.T) {
 		{"a count", options{count: true}, terminal, terminal, true},
 		{"a count into a pipe", options{count: true}, pipe, terminal, true},
 		{"tags on the terminal", options{}, terminal, terminal, false},
-		{"tags into a pipe", options{}, pipe, terminal, false},
+		{"tags into a pipe", options{}, pipe, terminal, true},
+		{"tags into a file of -o", options{output: "x"}, terminal, terminal, true},
 		{"with a story", options{verbose: true}, file, terminal, false},
 		{"errors into a file", options{}, file, file, false},
 		{"errors into a pipe", options{}, file, pipe, false},

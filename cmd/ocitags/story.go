@@ -14,11 +14,14 @@ import (
 // A story is a slog.Handler that writes for people: a line each, what happened,
 // why, and what else is known of it.
 type story struct {
-	w     io.Writer
-	level slog.Level
+	w       io.Writer
+	verbose bool // else only what is missing is told
+	colours
 }
 
-func (s story) Enabled(_ context.Context, level slog.Level) bool { return level >= s.level }
+func (s story) Enabled(_ context.Context, level slog.Level) bool {
+	return s.verbose || level >= slog.LevelWarn
+}
 
 // WithAttrs drops what every line would repeat: the repository.
 func (s story) WithAttrs([]slog.Attr) slog.Handler { return s }
@@ -39,7 +42,14 @@ func (s story) Handle(_ context.Context, r slog.Record) error {
 		}
 		return true
 	})
-	_, err := fmt.Fprintln(s.w, "ocitags: "+tell(r.Message, known, rest))
+	if !s.verbose && known["entry"] == "" {
+		return nil // a repair
+	}
+	text := tell(r.Message, known, rest)
+	if known["url"] != "" {
+		text = s.faint(text)
+	}
+	_, err := fmt.Fprintln(s.w, "ocitags: "+text)
 	return err
 }
 

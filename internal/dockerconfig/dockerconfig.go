@@ -72,6 +72,14 @@ func Find(ctx context.Context, host, repository string) (Credential, error) {
 	return Credential{}, missing
 }
 
+// FindIn is Find for one file, which has to exist.
+func FindIn(ctx context.Context, path, host, repository string) (Credential, error) {
+	if _, err := os.Stat(path); err != nil {
+		return Credential{}, fmt.Errorf("credential file %q: %w", path, errors.Unwrap(err))
+	}
+	return fileSource(path).credential(ctx, host, repository)
+}
+
 // A NotInstalledError says that a credential helper is not installed.
 type NotInstalledError struct{ error }
 

@@ -3,7 +3,18 @@ package main
 import (
 	"os"
 	"syscall"
+	"unsafe"
 )
+
+// terminalColumns is how wide a terminal is, or 0 (ioctl_tty(2), TIOCGWINSZ).
+func terminalColumns(f *os.File) int {
+	var size struct{ rows, columns, x, y uint16 }
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
+	if errno != 0 {
+		return 0
+	}
+	return int(size.columns)
+}
 
 // isClosed reports whether a standard stream was closed when the process began.
 // The runtime then puts /dev/null in its place, open for reading and writing, so
