@@ -16,7 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/go-json-experiment/json"
 
 	"github.com/ocitags/ocitags/internal/bound"
 	"github.com/ocitags/ocitags/internal/challenge"
@@ -555,7 +554,7 @@ func (a *authorizer) askOnce(req *http.Request, scope string, answer *token.Answ
 	case len(body) > maxTokenAnswer:
 		return 0, wire.Permanent{Err: fmt.Errorf("%w: the token server %s sent more than %d bytes", ErrTooLarge, req.URL.Host, maxTokenAnswer)}
 	}
-	if err := json.Unmarshal(body, answer); err != nil || answer.Token() == "" {
+	if *answer, err = token.Decode(body); err != nil || answer.Token() == "" {
 		return 0, wire.Permanent{Err: fmt.Errorf("%w: the token server %s sent no token", ErrInvalidResponse, req.URL.Host)}
 	}
 	return resp.StatusCode, nil

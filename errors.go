@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/go-json-experiment/json"
+	"encoding/json"
 
 	"github.com/ocitags/ocitags/internal/ocierr"
 	"github.com/ocitags/ocitags/internal/origin"

@@ -11,32 +11,17 @@ import (
 	"io"
 	"log"
 	"log/slog"
-	"net/http/httptest"
 	"os"
 	"strings"
 
 	"github.com/ocitags/ocitags"
-	"github.com/ocitags/ocitags/internal/regtest"
 	"golang.org/x/sync/errgroup"
 )
 
-// cache is a registry on loopback, as GitLab is one: 100 tags a page. It holds
-// a binary cache, one tag for each package, and its index.
-func cache() (host string, stop func()) {
-	r := regtest.New(regtest.ByName("gitlab-c"))
-	for i := range 250 {
-		r.Push("group/cache", fmt.Sprintf("zlib-1.3.1-%04d.spack", i))
-	}
-	r.Push("group/cache", "index").Push("group/empty")
-	server := httptest.NewServer(r)
-	return strings.TrimPrefix(server.URL, "http://"), server.Close
-}
+// The hosts of these examples are the mock registry: TestMain leads there.
 
 func ExampleListTags() {
-	host, stop := cache() // registry.gitlab.com, say
-	defer stop()
-
-	tags, err := ocitags.ListTags(context.Background(), host+"/group/cache")
+	tags, err := ocitags.ListTags(context.Background(), "registry.gitlab.com/group/cache")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -45,9 +30,9 @@ func ExampleListTags() {
 }
 
 // packages lists what an index builder wants of a cache.
-func packages(ctx context.Context, cache string) ([]string, error) {
+func packages(ctx context.Context) ([]string, error) {
 	var index []string
-	for tag, err := range ocitags.Tags(ctx, cache) {
+	for tag, err := range ocitags.Tags(ctx, "registry.gitlab.com/group/cache") {
 		if err != nil {
 			return nil, err // what is in index is not all
 		}
@@ -58,13 +43,33 @@ func packages(ctx context.Context, cache string) ([]string, error) {
 	return index, nil
 }
 
-func Example() {
-	host, stop := cache()
-	defer stop()
+// cached lists a cache that only some may read.
+func cached(ctx context.Context, user, token string) ([]string, error) {
+	client := &ocitags.Client{
+		Credentials: ocitags.StaticCredential("registry.gitlab.com", ocitags.Credential{Username: user, Password: token}),
+		OnPage:      func(p ocitags.Page) { log.Printf("%s: %d tags", p.Repository, p.Total) },
+	}
+	tags, err := client.ListTags(ctx, "registry.gitlab.com/group/cache")
+	switch {
+	case errors.Is(err, ocitags.ErrNotFound):
+		return nil, nil // a cache that nothing was pushed to
+	case err != nil:
+		return nil, err
+	}
+	return tags, nil
+}
 
-	index, err := packages(context.Background(), host+"/group/cache")
+func Example() {
+	log.SetOutput(io.Discard)
+	defer log.SetOutput(os.Stderr)
+
+	index, err := packages(context.Background())
 	fmt.Println(len(index), err)
-	// Output: 250 <nil>
+	tags, err := cached(context.Background(), "robot", "s3cret")
+	fmt.Println(len(tags), err)
+	// Output:
+	// 250 <nil>
+	// 251 <nil>
 }
 
 // The index of a binary cache: a tag for each package, and some that are none.
@@ -72,14 +77,11 @@ func Example() {
 // held. If the listing fails the index is not all, and must not replace the one
 // before it.
 func Example_buildCacheIndex() {
-	host, stop := cache() // registry.gitlab.com, say
-	defer stop()
-
 	client := &ocitags.Client{
 		OnPage: func(p ocitags.Page) { fmt.Fprintf(os.Stderr, "\r%s: %d tags", p.Repository, p.Total) },
 	}
 	build := func(w io.Writer) (packages int, err error) {
-		for tag, err := range client.Tags(context.Background(), host+"/group/cache") {
+		for tag, err := range client.Tags(context.Background(), "registry.gitlab.com/group/cache") {
 			if err != nil {
 				return 0, err
 			}
@@ -105,12 +107,40 @@ func Example_buildCacheIndex() {
 	// Output: 250 packages from zlib-1.3.1-0000
 }
 
+// An index that is kept: only the packages that are new since the last run are read,
+// and those that are gone are taken out. All tags are listed each time, as a tag may be
+// pushed anywhere in the list; what is saved is what follows.
+func Example_incrementalIndex() {
+	index := map[string]string{"zlib-1.3.1-0000.spack": "a spec", "gone-1.0.spack": "another one"} // from the last run
+
+	client := new(ocitags.Client)
+	tags, err := client.ListTags(context.Background(), "registry.gitlab.com/group/cache")
+	if err != nil {
+		log.Fatal(err) // and the index stays as it is
+	}
+	var added, removed int
+	there := make(map[string]bool, len(tags))
+	for _, tag := range tags {
+		there[tag] = true
+		if _, known := index[tag]; !known && strings.HasSuffix(tag, ".spack") {
+			index[tag] = "what its manifest says" // which is read now
+			added++
+		}
+	}
+	for tag := range index {
+		if !there[tag] {
+			delete(index, tag)
+			removed++
+		}
+	}
+	fmt.Println(added, "added,", removed, "removed,", len(index), "in the index")
+	// Output: 249 added, 1 removed, 250 in the index
+}
+
 // Many repositories are listed at once by one Client, which keeps what it learns
-// of a registry and the tokens.
+// of a registry and the tokens: to mirror them, say.
 func Example_manyRepositories() {
-	host, stop := cache()
-	defer stop()
-	repositories := []string{host + "/group/cache", host + "/group/empty"}
+	repositories := []string{"registry.gitlab.com/group/cache", "registry.gitlab.com/group/empty"}
 
 	client := new(ocitags.Client)
 	lists := make([][]string, len(repositories))
@@ -131,11 +161,8 @@ func Example_manyRepositories() {
 
 // Tags come as they are read. Breaking out of the loop ends the listing.
 func ExampleTags() {
-	host, stop := cache()
-	defer stop()
-
 	var index []string
-	for tag, err := range ocitags.Tags(context.Background(), host+"/group/cache") {
+	for tag, err := range ocitags.Tags(context.Background(), "registry.gitlab.com/group/cache") {
 		if err != nil {
 			log.Fatal(err) // what is in index is not all
 		}
@@ -150,54 +177,91 @@ func ExampleTags() {
 	// Output: [zlib-1.3.1-0000.spack zlib-1.3.1-0001.spack zlib-1.3.1-0002.spack]
 }
 
+// The tags of one version. Where the registry shows that it can begin a list anywhere,
+// only those are read.
+func ExampleClient_TagsIn() {
+	client := new(ocitags.Client)
+	var tags []string
+	for tag, err := range client.TagsIn(context.Background(), "registry.gitlab.com/group/cache", ocitags.Range{Prefix: "zlib-1.3.1-01"}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		tags = append(tags, tag)
+	}
+	fmt.Println(len(tags), tags[0])
+	// Output: 100 zlib-1.3.1-0100.spack
+}
+
+// A listing that broke is taken up again behind its last tag. That is right where the
+// tags came in ascending order: else some that are less may be missing, and the list has
+// to be read again.
+func ExampleClient_TagsIn_resume() {
+	client := new(ocitags.Client)
+	var tags []string
+	list := func(r ocitags.Range, most int) (ascending bool, err error) {
+		ascending = true
+		for tag, err := range client.TagsIn(context.Background(), "registry.gitlab.com/group/cache", r) {
+			if err != nil {
+				return ascending, err
+			}
+			ascending = ascending && (len(tags) == 0 || tags[len(tags)-1] < tag)
+			if tags = append(tags, tag); len(tags) == most {
+				return ascending, errors.New("the connection broke")
+			}
+		}
+		return ascending, nil
+	}
+
+	ascending, err := list(ocitags.Range{}, 120)
+	fmt.Println(len(tags), err)
+	if err != nil && ascending {
+		_, err = list(ocitags.Range{After: tags[len(tags)-1]}, 0)
+	}
+	fmt.Println(len(tags), err)
+	// Output:
+	// 120 the connection broke
+	// 251 <nil>
+}
+
 // A credential of the program's own, in place of those of docker login.
 func ExampleStaticCredential() {
-	r := regtest.New(regtest.ByName("gitlab-c")).Push("group/cache", "1.0", "1.1")
-	r.Auth = &regtest.Auth{Username: "robot", Password: "s3cret"}
-	server := httptest.NewServer(r)
-	defer server.Close()
-	host := strings.TrimPrefix(server.URL, "http://")
-
 	client := &ocitags.Client{
-		Credentials: ocitags.StaticCredential(host, ocitags.Credential{Username: "robot", Password: "s3cret"}),
+		Credentials: ocitags.StaticCredential("registry.example", ocitags.Credential{Username: "robot", Password: "s3cret"}),
 	}
-	tags, err := client.ListTags(context.Background(), host+"/group/cache")
+	tags, err := client.ListTags(context.Background(), "registry.example/private/app")
 	fmt.Println(tags, err)
 
 	client = &ocitags.Client{Credentials: ocitags.Anonymous}
-	_, err = client.ListTags(context.Background(), host+"/group/cache")
+	_, err = client.ListTags(context.Background(), "registry.example/private/app")
 	fmt.Println(errors.Is(err, ocitags.ErrUnauthorized))
 	// Output:
 	// [1.0 1.1] <nil>
 	// true
 }
 
-// A registry whose certificate is from an authority of one's own.
+// A registry whose certificate is from a private authority.
 func ExampleNewTransport() {
-	registry := httptest.NewTLSServer(regtest.New(regtest.ByName("harbor")).Push("group/cache", "1.0"))
-	defer registry.Close()
-	authority := registry.Certificate() // x509.ParseCertificate of a file, say
-
+	authority, err := os.ReadFile("ca.pem")
+	if err != nil {
+		log.Fatal(err)
+	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		log.Fatal(err)
 	}
-	roots.AddCert(authority)
+	if !roots.AppendCertsFromPEM(authority) {
+		log.Fatal("there is no certificate in ca.pem")
+	}
 	transport := ocitags.NewTransport()
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots}
-	defer transport.CloseIdleConnections()
 
 	client := &ocitags.Client{Transport: transport}
-	fmt.Println(client.ListTags(context.Background(), registry.URL+"/group/cache"))
-	// Output: [1.0] <nil>
+	fmt.Println(client.ListTags(context.Background(), "registry.corp.internal/group/cache"))
 }
 
 // OnPage is for metrics: how many pages and tags came, how often pages had to be
 // asked for again, what was skipped.
 func ExampleClient_metrics() {
-	host, stop := cache()
-	defer stop()
-
 	metrics := new(expvar.Map) // or expvar.NewMap("ocitags"), to be served
 	client := &ocitags.Client{
 		OnPage: func(p ocitags.Page) { // by several goroutines, if there are several listings
@@ -208,19 +272,16 @@ func ExampleClient_metrics() {
 			metrics.AddFloat("seconds", p.Duration.Seconds())
 		},
 	}
-	if _, err := client.ListTags(context.Background(), host+"/group/cache"); err != nil {
+	if _, err := client.ListTags(context.Background(), "registry.gitlab.com/group/cache"); err != nil {
 		log.Fatal(err)
 	}
 	metrics.Delete("seconds") // another in each run
 	fmt.Println(metrics)
-	// Output: {"pages": 2, "retries": 0, "skipped": 0, "tags": 251}
+	// Output: {"pages": 1, "retries": 0, "skipped": 0, "tags": 251}
 }
 
 // Progress is OnPage's, too. Pages come in no order where several are asked for at once.
 func ExampleClient_progress() {
-	host, stop := cache()
-	defer stop()
-
 	client := &ocitags.Client{
 		PageSize:    100,
 		Concurrency: 1, // for the sake of this output
@@ -228,7 +289,7 @@ func ExampleClient_progress() {
 			fmt.Printf("page %d: %d tags, %d so far\n", p.Number, p.Tags, p.Total)
 		},
 	}
-	if _, err := client.ListTags(context.Background(), host+"/group/cache"); err != nil {
+	if _, err := client.ListTags(context.Background(), "registry.gitlab.com/group/cache"); err != nil {
 		log.Fatal(err)
 	}
 	// Output:
@@ -240,40 +301,29 @@ func ExampleClient_progress() {
 // At level Warn a Logger is told what was repaired or skipped; at level Debug of
 // each request, too, of the dialect that was found, and why the list is complete.
 func ExampleClient_logging() {
-	host, stop := cache()
-	defer stop()
-
 	handler := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
 		Level: slog.LevelDebug,
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			switch a.Key {
-			case slog.TimeKey, "repository", "url", "duration":
-				return slog.Attr{} // another in each run
+			case slog.TimeKey, "duration": // another in each run
+				return slog.Attr{}
 			}
 			return a
 		},
 	})
-	client := &ocitags.Client{Logger: slog.New(handler), PageSize: 200}
-	if _, err := client.ListTags(context.Background(), host+"/group/cache"); err != nil {
+	client := &ocitags.Client{Logger: slog.New(handler)}
+	if _, err := client.ListTags(context.Background(), "registry.gitlab.com/group/cache"); err != nil {
 		log.Fatal(err)
 	}
 	// Output:
-	// level=DEBUG msg=request status=200 tags=200 skipped=0
-	// level=DEBUG msg=dialect dialect="Link, whose cursor is a tag" because="it names the last tag of the page"
-	// level=DEBUG msg="reading several parts of the list at once" because="its tags are sorted, and the cursor is one of them" order="by bytes"
-	// level=DEBUG msg=request status=200 tags=51 skipped=0
-	// level=DEBUG msg="asking for the list without n" because="the pages do not show whether they are continued in the order in which they are sorted"
-	// level=DEBUG msg=request status=200 tags=100 skipped=0
-	// level=DEBUG msg=complete tags=251 pages=2 because="the last page has no Link"
+	// level=DEBUG msg=request repository=registry.gitlab.com/group/cache url="https://registry.gitlab.com/v2/group/cache/tags/list?n=1000" status=200 tags=251 skipped=0
+	// level=DEBUG msg=complete repository=registry.gitlab.com/group/cache tags=251 pages=1 because="the only page has no Link, which this registry sends where there is more"
 }
 
 // What went wrong is matched by errors.Is, and the registry's own words are in
 // an *Error.
 func ExampleError() {
-	host, stop := cache()
-	defer stop()
-
-	_, err := ocitags.ListTags(context.Background(), host+"/group/nothing")
+	_, err := ocitags.ListTags(context.Background(), "registry.gitlab.com/group/nothing")
 	var refusal *ocitags.Error
 	if errors.Is(err, ocitags.ErrNotFound) && errors.As(err, &refusal) {
 		fmt.Println(refusal.StatusCode, refusal.Codes[0].Code, refusal.Codes[0].Message)

@@ -99,7 +99,7 @@ func TestRangeOfManyTags(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, in(want(r, "a/b"), Range{Prefix: prefix}), tags)
 			assert.LessOrEqual(t, len(requests(r))-before, 4+pages*12/10, "%s", prefix)
-			assert.LessOrEqual(t, time.Since(began), time.Duration(8+pages/4)*20*time.Millisecond, "%s", prefix)
+			assert.LessOrEqual(t, time.Since(began), time.Duration(4+pages/2)*20*time.Millisecond, "%s", prefix)
 		})
 	}
 }

@@ -22,10 +22,12 @@ import (
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
-// readmePart compares a generated part of the README, or writes it with -update.
-func readmePart(t *testing.T, name, got string) {
+// documents are what there is to read.
+var documents = []string{"README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/command.md", "docs/design.md", "docs/performance.md", "docs/recipes.md", "docs/registries.md"}
+
+// readmePart compares a generated part of a document, or writes it with -update.
+func readmePart(t *testing.T, file readme.File, name, got string) {
 	t.Helper()
-	const file = readme.File("README.md")
 	if *update {
 		require.NoError(t, file.Replace(name, got))
 		return
@@ -42,10 +44,9 @@ func TestReadmeCode(t *testing.T) {
 	examples, err := os.ReadFile("example_test.go")
 	require.NoError(t, err)
 	blocks := strings.Split(string(text), "```go\n")[1:]
-	require.Len(t, blocks, 2)
+	require.Len(t, blocks, 3)
 	for _, block := range blocks {
 		code, _, _ := strings.Cut(block, "```")
-		code = strings.ReplaceAll(code, `"registry.gitlab.com/group/cache"`, "cache") // a host that is there for all to see
 		for line := range strings.Lines(code) {
 			require.Contains(t, string(examples), strings.TrimPrefix(line, "import "))
 		}
@@ -68,7 +69,7 @@ func TestReadmeRegistries(t *testing.T) {
 		}
 		for folder, profile := range regtest.Transcripts {
 			if profile == p.Name {
-				tested = append(tested, "[recorded](testdata/transcripts/"+folder+")")
+				tested = append(tested, "[recorded](../testdata/transcripts/"+folder+")")
 			}
 		}
 		if p.Name == "ghcr" || tested == nil { // of which one answer is recorded
@@ -82,9 +83,9 @@ func TestReadmeRegistries(t *testing.T) {
 		if m := regexp.MustCompile(`msg=dialect dialect=("[^"]*")`).FindAllStringSubmatch(log.String(), -1); m != nil {
 			pages, _ = strconv.Unquote(m[len(m)-1][1])
 		}
-		fmt.Fprintf(&table, "| %s | %s | %s | [%d](testdata/conversations/%s.txt) |\n", p.Server, strings.Join(tested, ", "), pages, len(r.Requests()), p.Name)
+		fmt.Fprintf(&table, "| %s | %s | %s | [%d](../testdata/conversations/%s.txt) |\n", p.Server, strings.Join(tested, ", "), pages, len(r.Requests()), p.Name)
 	}
-	readmePart(t, "registries", table.String())
+	readmePart(t, "docs/registries.md", "registries", table.String())
 }
 
 // The README's table of bounds: the numbers are those of the code.
@@ -104,7 +105,7 @@ func TestReadmeLimits(t *testing.T) {
 	row("attempts of one request", "`Client.MaxAttempts`, %d; a `Retry-After` over %s is an error at once", defaultMaxAttempts, spanOf(wire.MaxRetryAfter))
 	row("pages in a row without a new tag", "%d", maxIdlePages)
 	row("a credential file, a helper's answer and time", "%s, %s, %s", size(dockerconfig.MaxFile), size(dockerconfig.MaxHelperOutput), spanOf(dockerconfig.HelperTimeout))
-	readmePart(t, "limits", table.String())
+	readmePart(t, "SECURITY.md", "limits", table.String())
 }
 
 func size(bytes int) string {
@@ -135,7 +136,7 @@ func TestReadmeModule(t *testing.T) {
 	for _, path := range slices.Compact(modules) {
 		fmt.Fprintf(&list, "    %s\n", path)
 	}
-	readmePart(t, "modules", list.String())
+	readmePart(t, "README.md", "modules", list.String())
 
 	text, err := os.ReadFile("go.mod")
 	require.NoError(t, err)
@@ -146,10 +147,8 @@ func TestReadmeModule(t *testing.T) {
 	assert.Contains(t, string(text), "Go "+version[1])
 }
 
-// Tests, files and fields that the README names are there.
+// Tests, files, headings and fields that the documents name are there.
 func TestReadmeNames(t *testing.T) {
-	text, err := os.ReadFile("README.md")
-	require.NoError(t, err)
 	var code strings.Builder
 	require.NoError(t, filepath.WalkDir(".", func(path string, _ os.DirEntry, err error) error {
 		if strings.HasSuffix(path, ".go") {
@@ -159,18 +158,48 @@ func TestReadmeNames(t *testing.T) {
 		}
 		return err
 	}))
-	names := regexp.MustCompile("`((?:Test|Benchmark)[A-Z]\\w+)`").FindAllStringSubmatch(string(text), -1)
-	require.NotEmpty(t, names)
-	for _, m := range names {
-		assert.True(t, strings.Contains(code.String(), "func "+m[1]+"("), m[1])
-	}
-	for _, m := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(string(text), -1) {
-		_, err := os.Stat(filepath.FromSlash(m[1]))
-		assert.NoError(t, err)
-	}
 	api, err := os.ReadFile("testdata/api.txt")
 	require.NoError(t, err)
-	for _, m := range regexp.MustCompile("`Client\\.(\\w+)").FindAllStringSubmatch(string(text), -1) {
-		assert.True(t, regexp.MustCompile(`(?m)^\t`+m[1]+`\t|\) `+m[1]+`\(`).Match(api), m[1])
+	tests := 0
+	for _, document := range documents {
+		text, err := os.ReadFile(document)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile("`((?:Test|Benchmark)[A-Z]\\w+)`").FindAllStringSubmatch(string(text), -1) {
+			assert.True(t, strings.Contains(code.String(), "func "+m[1]+"("), "%s: %s", document, m[1])
+			tests++
+		}
+		for _, m := range regexp.MustCompile(`\]\(([^):#]*)(#[^)]+)?\)`).FindAllStringSubmatch(string(text), -1) {
+			at := filepath.Join(filepath.Dir(document), filepath.FromSlash(m[1]))
+			if m[1] == "" {
+				at = document
+			}
+			_, err := os.Stat(at)
+			assert.NoError(t, err, document)
+			if m[2] != "" {
+				there, err := os.ReadFile(at)
+				require.NoError(t, err)
+				assert.Contains(t, anchors(string(there)), m[2], document)
+			}
+		}
+		for _, m := range regexp.MustCompile("`Client\\.(\\w+)").FindAllStringSubmatch(string(text), -1) {
+			assert.True(t, regexp.MustCompile(`(?m)^\t`+m[1]+`\t|\) `+m[1]+`\(`).Match(api), "%s: %s", document, m[1])
+		}
 	}
+	assert.Greater(t, tests, 15)
+}
+
+// anchors are those of the headings of a document.
+func anchors(text string) (all []string) {
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		name := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		all = append(all, "#"+strings.ReplaceAll(name, " ", "-"))
+	}
+	return all
+}
+
+// The README is read in a minute.
+func TestReadmeIsShort(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	assert.LessOrEqual(t, strings.Count(string(text), "\n"), 160)
 }

@@ -175,18 +175,18 @@ func TestUsage(t *testing.T) {
 
 var update = flag.Bool("update", false, "rewrite the README's part")
 
-// The README shows the usage.
+// docs/command.md shows the usage.
 func TestReadmeUsage(t *testing.T) {
 	stdout, _, _ := command(t, "-h")
 	want := "```\n" + stdout + "```\n"
-	const file = readme.File("../../README.md")
+	const file = readme.File("../../docs/command.md")
 	if *update {
 		require.NoError(t, file.Replace("usage", want))
 	}
 	part, err := file.Part("usage")
 	require.NoError(t, err)
 	assert.Equal(t, part, want, "run go test -update, and read the difference")
-	text, err := os.ReadFile(string(file))
+	text, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
 	require.Len(t, demos, 13)
 	assert.Contains(t, string(text), "-demo     # lists from thirteen kinds of registries")

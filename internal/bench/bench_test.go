@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
-	"os"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ocitags/ocitags/internal/readme"
 )
 
 // All clients build and list, and ours are complete.
@@ -26,20 +28,18 @@ func TestShort(t *testing.T) {
 	}
 }
 
-// The README shows tables of results.md, which were measured with the clients of
-// go.mod.
-func TestReadme(t *testing.T) {
-	text, err := os.ReadFile(results)
-	require.NoError(t, err)
-	part, err := root.Part("bench")
-	require.NoError(t, err)
-	for line := range strings.Lines(part) {
-		assert.Contains(t, string(text), strings.TrimRight(line, ":\n"))
-	}
+// docs/performance.md and the README show what was measured, with the clients of
+// go.mod and lists of this release.
+func TestPublished(t *testing.T) {
 	versions, err := versions(t.Context())
 	require.NoError(t, err)
-	assert.Contains(t, part, versions, "another version is measured anew: go run .")
-	for _, c := range append([]client{ours}, peers...) {
-		assert.Contains(t, part, "| "+c.name+" |")
+	for file, name := range map[readme.File]string{results: "bench", root: "clients"} {
+		part, err := file.Part(name)
+		require.NoError(t, err)
+		assert.Contains(t, part, versions, "another version is measured anew: go run .")
+		assert.Contains(t, part, fmt.Sprintf("lists of seed %d", seed))
+		for _, c := range append([]client{ours}, peers...) {
+			assert.Contains(t, part, "| "+c.name+" |")
+		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"image/color"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -12,13 +13,17 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// draw draws time against the number of tags, one line a client, for a registry
-// that sends 1000 a page.
-func (b *bench) draw(path string) error {
+// draw draws time against the number of tags, one line a client, for a registry that
+// sends most of them in a page, at most; 0: any number.
+func (b *bench) draw(name, pages string, most int) error {
 	clients := append([]client{ours, ours8}, peers...)
 	lines := make([]plotter.XYs, len(clients))
 	for _, tags := range []int{1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000} {
-		rows, err := b.measure(mock("dist312", 1000, packages(tags)), 20*time.Millisecond, tags, clients)
+		profile := "dist312"
+		if most == 0 {
+			profile = "gitlab"
+		}
+		rows, err := b.measure(mock(profile, most, packages(tags)), 20*time.Millisecond, tags, clients, b.runs)
 		if err != nil {
 			return err
 		}
@@ -31,7 +36,7 @@ func (b *bench) draw(path string) error {
 	}
 	p := plot.New()
 	p.BackgroundColor = color.White
-	p.Title.Text = "A list of so many tags, 1000 a page, 20 ms a request"
+	p.Title.Text = "A list of so many tags, " + pages + ", 20 ms a request"
 	p.X.Label.Text, p.Y.Label.Text = "tags", "seconds"
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.X.Tick.Marker = ticks{1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000}
@@ -52,7 +57,7 @@ func (b *bench) draw(path string) error {
 		p.Add(line, points)
 		p.Legend.Add(clients[i].name, line, points)
 	}
-	return p.Save(7*vg.Inch, 4.5*vg.Inch, path)
+	return p.Save(7*vg.Inch, 4.5*vg.Inch, filepath.Join(b.charts, name+".svg"))
 }
 
 // ticks are where an axis has numbers.

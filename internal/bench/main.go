@@ -2,9 +2,10 @@
 // and says what that took: each client is a program of its own, against
 // registries on loopback which this one starts.
 //
-//	go run .                  # five minutes; writes results.md, chart.svg and the README's part of both
-//	go run . -tables=false    # the chart alone
+//	go run .                  # ten minutes; writes docs/performance.md, its charts and the README's table of clients
+//	go run . -tables=false    # the charts alone
 //	go run . -short           # prints tables of small lists, to see that it works
+//	go run . -compare         # what each client returns of the tags of many servers, alone
 package main
 
 import (
@@ -22,6 +23,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,23 +56,29 @@ var (
 
 // A bench is what all cases need.
 type bench struct {
-	ctx   context.Context
-	out   io.Writer
-	bin   string // where the clients are
-	runs  int    // of each client; the median counts
-	chart string // where it goes; "": nowhere
-	quick bool   // without tables
-	scale int    // by which the lists are shorter
+	ctx    context.Context
+	out    io.Writer
+	bin    string // where the clients are
+	runs   int    // of each client; the median counts
+	charts string // where they go; "": nowhere
+	quick  bool   // without tables
+
+	compare bool // only what clients return
+	scale   int  // by which the lists are shorter
 }
 
 func main() {
 	short := flag.Bool("short", false, "a hundredth of the tags, one run, and nothing is written")
 	tables := flag.Bool("tables", true, "measure what the tables have")
+	compare := flag.Bool("compare", false, "print what each client returns, and nothing else")
 	flag.Parse()
 	var results bytes.Buffer
-	b := &bench{ctx: context.Background(), out: io.MultiWriter(os.Stdout, &results), runs: 5, scale: 1, chart: "chart.svg", quick: !*tables}
+	b := &bench{ctx: context.Background(), out: io.MultiWriter(os.Stdout, &results), runs: 5, scale: 1, charts: "../../docs", quick: !*tables}
 	if *short {
-		b.runs, b.scale, b.chart = 1, 100, ""
+		b.runs, b.scale, b.charts = 1, 100, ""
+	}
+	if b.compare = *compare; b.compare {
+		*tables, b.charts = false, ""
 	}
 	err := b.run()
 	if err == nil && *tables && !*short {
@@ -81,27 +89,24 @@ func main() {
 	}
 }
 
-// results is where the tables go, and root the README that shows some of them.
+// results is where the tables go, and root where what clients return.
 const (
-	results = "results.md"
+	results = readme.File("../../docs/performance.md")
 	root    = readme.File("../../README.md")
 )
 
-// publish writes the tables, and those that the README shows.
+// publish writes the tables, and what clients return.
 func publish(text string) error {
-	if err := os.WriteFile(results, []byte(text), 0o666); err != nil {
+	before, text, _ := strings.Cut(text, "\n## ")
+	compared, tables, _ := strings.Cut(text, "\n## ")
+	_, compared, _ = strings.Cut(compared, "\n\n")
+	if err := results.Replace("bench", before+"\n## "+tables); err != nil {
 		return err
 	}
-	sections := strings.Split(text, "\n## ")
-	shown := strings.TrimSpace(strings.Split(sections[0], "\n\n")[1]) + "\n"
-	for _, i := range []int{1, 3} {
-		title, table, _ := strings.Cut(sections[i], "\n")
-		shown += "\n" + title + ":\n" + table
-	}
-	return root.Replace("bench", shown)
+	return root.Replace("clients", before+"\n"+compared)
 }
 
-// run builds the clients, measures all cases and draws the chart.
+// run builds the clients, measures all cases and draws the charts.
 func (b *bench) run() error {
 	logrus.SetOutput(io.Discard) // the real server's
 	dir, err := os.MkdirTemp("", "ocitags-bench")
@@ -119,16 +124,24 @@ func (b *bench) run() error {
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(b.out, "# What a list costs\n\n%s, %d CPUs, each client in a process of its own, median of %d runs. %s\n", runtime.Version(), runtime.NumCPU(), b.runs, versions)
+	_, _ = fmt.Fprintf(b.out, "%s, %d CPUs, each client in a process of its own, median of %d runs, of 1,000,000 tags in pages one; lists of seed %d. %s\n", runtime.Version(), runtime.NumCPU(), b.runs, seed, versions)
+	if b.compare || !b.quick {
+		if err := b.compareClients(filepath.Join(dir, "compared")); err != nil || b.compare {
+			return err
+		}
+	}
 	if !b.quick {
 		if err := b.cases(filepath.Join(dir, "registry")); err != nil {
 			return err
 		}
 	}
-	if b.chart == "" {
+	if b.charts == "" {
 		return nil
 	}
-	return b.draw(b.chart)
+	if err := b.draw("capped", "1000 a page", 1000); err != nil {
+		return err
+	}
+	return b.draw("large", "pages of any size, as GitLab sends them", 0)
 }
 
 // versions are those of the clients.
@@ -150,6 +163,14 @@ func (b *bench) cases(dir string) error {
 	n := func(tags int) int { return tags / b.scale }
 	all := append([]client{ours, ours8, ours1}, peers...)
 	million, hundred := packages(n(1_000_000)), packages(n(100_000))
+	some := hundred[len(hundred)/2]
+	some = some[:strings.LastIndex(some, "-")] // the builds of a version
+	builds := 0
+	for _, tag := range hundred {
+		if strings.HasPrefix(tag, some) {
+			builds++
+		}
+	}
 	dist, err := real(b.ctx, dir, packages(n(20_000)))
 	if err != nil {
 		return err
@@ -162,16 +183,33 @@ func (b *bench) cases(dir string) error {
 		clients []client
 	}{
 		{"%s tags, 1000 a page, 20 ms a request", mock("dist312", 1000, hundred), delay, n(100_000), all},
+		{"%s tags, 1000 a page, 20 ms a request", mock("dist312", 1000, million), delay, n(1_000_000), append([]client{ours, ours8}, peers...)},
+		{"%s tags, 1000 a page, 20 ms a request", mock("dist312", 1000, packages(12_000)), delay, 12_000, append([]client{ours}, peers...)},
+		{"%s tags, 1000 a page, 20 ms a request", mock("dist312", 1000, packages(5000)), delay, 5000, append([]client{ours}, peers...)},
 		{"%s tags, one page, 20 ms a request", mock("dist312", 0, packages(251)), delay, 251, append([]client{ours}, peers...)},
 		{"%s tags in one answer", body(million), 0, n(1_000_000), append([]client{ours, streamed, raw}, peers...)},
 		{"%s tags in one answer", body(hundred), 0, n(100_000), []client{ours, streamed, raw}},
 		{"%s tags, 100 a page", mock("dist312", 100, packages(n(20_000))), 0, n(20_000), []client{ours1, ours, ours8}},
+		{"%s tags by age, as ghcr.io sends them, 20 ms a request", mock("ghcr", 0, packages(n(20_000))), delay, n(20_000), append([]client{ours}, peers...)},
 		{"%s tags of quay's JSON pages, 20 ms a request", mock("quayjson", 0, packages(n(20_000))), delay, n(20_000), []client{
 			{ours.name, append(ours.args, "-as", "quay.io")}, {ours1.name, append(ours1.args, "-as", "quay.io")},
 		}},
 		{"%s tags, distribution 3.1.2 on its file system", dist, 0, n(20_000), all},
+		{"%s tags in " + strconv.Itoa(500/b.scale) + " repositories of 300, each behind a token, one after the other, 20 ms a request", small(500/b.scale, 300), delay, 300 * (500 / b.scale), []client{
+			{ours.name, append(ours.args, "-many", strconv.Itoa(500/b.scale))},
+			{"go-containerregistry", []string{"ggcr", "-many", strconv.Itoa(500 / b.scale)}},
+			{"oras-go", []string{"oras", "-many", strconv.Itoa(500 / b.scale)}},
+		}},
+		{"The %s tags with a prefix, of " + readme.Thousands(n(100_000)) + ", 1000 a page, 20 ms a request", mock("dist312", 1000, hundred), delay, builds, []client{
+			{"ocitags, TagsIn", append(ours.args, "-prefix", some)},
+			{"ocitags, TagsIn again", append(ours.args, "-prefix", some, "-again")},
+		}},
 	} {
-		rows, err := b.measure(c.handler, c.delay, c.tags, c.clients)
+		runs := b.runs
+		if c.tags >= 1_000_000 && c.delay > 0 {
+			runs = 1 // as one takes twenty seconds
+		}
+		rows, err := b.measure(c.handler, c.delay, c.tags, c.clients, runs)
 		if err != nil {
 			return err
 		}
@@ -190,11 +228,11 @@ type row struct {
 
 // measure lets each client list from a server, one after the other and some
 // times, and keeps of each the run of median time.
-func (b *bench) measure(h http.Handler, delay time.Duration, tags int, clients []client) ([]row, error) {
+func (b *bench) measure(h http.Handler, delay time.Duration, tags int, clients []client, times int) ([]row, error) {
 	s := serve(h, delay)
 	defer s.Close()
 	runs := make([][]row, len(clients))
-	for range b.runs {
+	for range times {
 		for i, c := range clients {
 			s.counts()
 			var stdout, stderr bytes.Buffer

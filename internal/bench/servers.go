@@ -21,6 +21,7 @@ import (
 
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 
+	"github.com/ocitags/ocitags/internal/bench/clients/measure"
 	"github.com/ocitags/ocitags/internal/regtest"
 )
 
@@ -40,13 +41,21 @@ type server struct {
 func serve(h http.Handler, delay time.Duration) *server {
 	s := &server{}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == measure.Forget {
+			s.counts()
+			return
+		}
 		s.mu.Lock()
 		s.requests++
 		s.mu.Unlock()
 		time.Sleep(delay)
-		if req.URL.Path != "/v2/" { // some ask for that first, and an empty answer does
-			h.ServeHTTP(w, req)
+		if req.URL.Path == "/v2/" { // some ask for that first
+			if r, ok := h.(*regtest.Registry); !ok || r.Auth == nil {
+				return // an empty answer does
+			}
+			req.URL.Path = "/v2/" + repository + "/0/tags/list" // which has the challenge
 		}
+		h.ServeHTTP(w, req)
 	}))
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		s.mu.Lock()
@@ -69,9 +78,15 @@ func (s *server) counts() (requests, connections int) {
 	return requests, connections
 }
 
-// packages are n tags of a binary cache, ascending: 20 builds of each version.
+// seed is that of the lists. It is another one in each release, so that they are none
+// that the library was tuned on.
+const seed = 20261126
+
+// packages are n tags of a binary cache, ascending. How many packages it has, of how
+// many versions and builds, how long names and hashes are and what stands in front of
+// them is drawn.
 func packages(n int) []string {
-	rnd := rand.New(rand.NewPCG(1, 1))
+	rnd := rand.New(rand.NewPCG(seed, uint64(n)))
 	const letters, digits = "abcdefghijklmnopqrstuvwxyz", "abcdefghijklmnopqrstuvwxyz234567"
 	word := func(alphabet string, n int) string {
 		b := make([]byte, n)
@@ -80,18 +95,38 @@ func packages(n int) []string {
 		}
 		return string(b)
 	}
+	front := []string{"", "", "py-", "r-", "linux-x86_64_v3-", "perl-"}
+	hash := []int{7, 16, 32}[rnd.IntN(3)]
+	builds := 2 + rnd.IntN(40)
+	names := make([]string, 20+rnd.IntN(400))
+	for i := range names {
+		names[i] = front[rnd.IntN(len(front))] + word(letters, 3+rnd.IntN(10))
+	}
+	many := rand.NewZipf(rnd, 1.1+rnd.Float64(), 4, uint64(len(names)-1)) // some have most of the builds
+	seen := make(map[string]bool, n)
 	tags := make([]string, 0, n)
 	for len(tags) < n {
-		version := fmt.Sprintf("%s-%d.%d.%d", word(letters, 3+rnd.IntN(10)), rnd.IntN(10), rnd.IntN(20), rnd.IntN(10))
-		if rnd.IntN(4) == 0 {
-			version = "py-" + version
-		}
-		for range min(20, n-len(tags)) {
-			tags = append(tags, version+"-"+word(digits, 32)+".spack")
+		version := fmt.Sprintf("%s-%d.%d.%d", names[many.Uint64()], rnd.IntN(10), rnd.IntN(20), rnd.IntN(10))
+		for range min(builds, n-len(tags)) {
+			if tag := version + "-" + word(digits, hash) + ".spack"; !seen[tag] {
+				seen[tag] = true
+				tags = append(tags, tag)
+			}
 		}
 	}
 	slices.Sort(tags)
 	return tags
+}
+
+// small are many repositories, behind anonymous tokens.
+func small(repositories, tags int) http.Handler {
+	r := regtest.New(regtest.ByName("gitlab"))
+	r.Auth = &regtest.Auth{}
+	list := packages(tags)
+	for i := range repositories {
+		r.Push(fmt.Sprintf("%s/%d", repository, i), list...)
+	}
+	return r
 }
 
 // mock is the mock registry in the manner of distribution 3.1.2, which caps its

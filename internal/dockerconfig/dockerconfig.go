@@ -19,8 +19,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"encoding/json"
+
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
 	"github.com/ocitags/ocitags/internal/bound"
@@ -133,9 +133,9 @@ var runContainers = "/run/containers"
 // A file is what is read of a file to choose the entry, or the helper,
 // that is then asked for a credential.
 type file struct {
-	Auths       map[string]jsontext.Value `json:"auths"`
-	CredHelpers map[string]string         `json:"credHelpers"`
-	CredsStore  string                    `json:"credsStore"`
+	Auths       map[string]json.RawMessage `json:"auths"`
+	CredHelpers map[string]string          `json:"credHelpers"`
+	CredsStore  string                     `json:"credsStore"`
 }
 
 // hubKeys are the names of Docker Hub in such files. The one that docker login
@@ -183,7 +183,7 @@ func (s source) credential(ctx context.Context, host, repository string) (Creden
 }
 
 // decodeEntry decodes one entry of auths.
-func decodeEntry(ctx context.Context, text jsontext.Value) (Credential, error) {
+func decodeEntry(ctx context.Context, text json.RawMessage) (Credential, error) {
 	const key = "x"
 	store, err := credentials.NewMemoryStoreFromDockerConfig(fmt.Appendf(nil, `{"auths":{%q:%s}}`, key, text))
 	if err != nil {

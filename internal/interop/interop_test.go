@@ -1,9 +1,7 @@
 package interop
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"log"
@@ -75,46 +73,10 @@ func serve(t *testing.T, h http.Handler, user *url.Userinfo) server {
 	return srv
 }
 
-func (s server) send(t *testing.T, method, path, contentType string, body []byte, want int) *http.Response {
-	t.Helper()
-	if !strings.HasPrefix(path, "http://") {
-		path = "http://" + s.host + path
-	}
-	req, err := http.NewRequestWithContext(t.Context(), method, path, bytes.NewReader(body))
-	require.NoError(t, err)
-	req.Header.Set("Content-Type", contentType)
-	if s.user != nil {
-		password, _ := s.user.Password()
-		req.SetBasicAuth(s.user.Username(), password)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	text, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
-	require.Equal(t, want, resp.StatusCode, "%s %s: %s", method, path, text)
-	return resp
-}
-
-// push tags one empty image again and again (distribution-spec v1.1.1, "Push").
+// push tags one empty image again and again.
 func (s server) push(t *testing.T, tags []string) {
 	t.Helper()
-	config := []byte("{}")
-	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(config))
-	started := s.send(t, http.MethodPost, "/v2/"+repo+"/blobs/uploads/", "application/octet-stream", nil, http.StatusAccepted)
-	at, err := started.Location()
-	require.NoError(t, err)
-	query := at.Query()
-	query.Set("digest", digest)
-	at.RawQuery = query.Encode()
-	s.send(t, http.MethodPut, at.String(), "application/octet-stream", config, http.StatusCreated)
-
-	const manifestType = "application/vnd.oci.image.manifest.v1+json"
-	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":%d},"layers":[]}`,
-		manifestType, digest, len(config))
-	for _, tag := range tags {
-		s.send(t, http.MethodPut, "/v2/"+repo+"/manifests/"+tag, manifestType, manifest, http.StatusCreated)
-	}
+	require.NoError(t, regtest.PushTo(t.Context(), &url.URL{Scheme: "http", Host: s.host, User: s.user}, repo, tags))
 }
 
 // The versions that are told are those of go.mod, or of the package.

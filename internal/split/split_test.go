@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "rewrite the README's part")
+var update = flag.Bool("update", false, "rewrite the part of docs/performance.md")
 
 // bars are what a scan of 100,000 tags, 1000 a page, may cost: its time in round
 // trips by pages/k, and its requests by pages.
@@ -47,7 +47,7 @@ func repositories(s shape, some, n int) (lists [][]string) {
 	return lists
 }
 
-// TestCost holds the costs to their bars, and to the README's table of them.
+// TestCost holds the costs to their bars, and to the table of them in docs/performance.md.
 func TestCost(t *testing.T) {
 	costs := make([]map[int]cost, len(shapes))
 	t.Run("shapes", func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestCost(t *testing.T) {
 		fmt.Fprintf(&table, "| %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f |\n", shape.name,
 			c[2].time, c[4].time, c[8].time, c[2].requests, c[4].requests, c[8].requests)
 	}
-	const file = readme.File("../../README.md")
+	const file = readme.File("../../docs/performance.md")
 	if *update {
 		require.NoError(t, file.Replace("scan", table.String()))
 	}

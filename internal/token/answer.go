@@ -1,6 +1,10 @@
 package token
 
 import (
+	"bytes"
+	"cmp"
+	"errors"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -21,11 +25,55 @@ const (
 // An Answer is what a token server sends. Some send only one of the two tokens,
 // and Harbor sends an empty access_token beside the token.
 type Answer struct {
-	Plain       string         `json:"token"`
-	AccessToken string         `json:"access_token"`
-	ExpiresIn   jsontext.Value `json:"expires_in"` // a number of seconds; some send a string
+	Plain        string // token
+	AccessToken  string // access_token
+	RefreshToken string // refresh_token
+	ExpiresIn    string // expires_in as it was written: a number of seconds; some send a string
+}
 
-	RefreshToken string `json:"refresh_token"`
+var (
+	errNoObject = errors.New("the answer is not one JSON object")
+	errNoText   = errors.New("a token is no text")
+)
+
+// Decode reads an answer. A name that comes twice is an error: two readers of it would
+// see two tokens.
+func Decode(body []byte) (a Answer, err error) {
+	d := jsontext.NewDecoder(bytes.NewReader(body))
+	if begin, err := d.ReadToken(); err != nil || begin.Kind() != '{' {
+		return a, cmp.Or(err, errNoObject)
+	}
+	texts := map[string]*string{"token": &a.Plain, "access_token": &a.AccessToken, "refresh_token": &a.RefreshToken}
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return a, err
+		}
+		text, expires := texts[name.String()], name.String() == "expires_in" // name is valid up to here
+		value, err := d.ReadValue()
+		switch {
+		case err != nil:
+			return a, err
+		case expires:
+			a.ExpiresIn = string(value)
+		case text == nil || value.Kind() == 'n':
+		case value.Kind() != '"':
+			return a, errNoText
+		default:
+			unquoted, err := jsontext.AppendUnquote(nil, value)
+			if err != nil {
+				return a, err
+			}
+			*text = string(unquoted)
+		}
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return a, err
+	}
+	if _, err := d.ReadToken(); err != io.EOF {
+		return a, cmp.Or(err, errNoObject)
+	}
+	return a, nil
 }
 
 // Token returns the token; "": there is none.
@@ -41,7 +89,7 @@ func (a Answer) Token() string {
 // than Margin is used for twice as long as that: it may serve, and a 401 tells if
 // it does not.
 func (a Answer) Life() time.Duration {
-	seconds, err := strconv.ParseFloat(strings.Trim(string(a.ExpiresIn), `"`), 64)
+	seconds, err := strconv.ParseFloat(strings.Trim(a.ExpiresIn, `"`), 64)
 	switch {
 	case err != nil || !(seconds > 0):
 		return defaultExpiry

@@ -10,18 +10,18 @@ import (
 )
 
 func main() {
-	measure.Main(func(ctx context.Context, host, repository string) (int, error) {
+	measure.Main(func(ctx context.Context, host, repository string) ([]string, int, error) {
 		r, err := ociclient.New(host, &ociclient.Options{Insecure: true})
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 		var all []string
 		for tag, err := range r.Tags(ctx, repository, "") {
 			if err != nil {
-				return len(all), err
+				return all, len(all), err
 			}
 			all = append(all, tag)
 		}
-		return len(all), nil
+		return all, len(all), nil
 	})
 }

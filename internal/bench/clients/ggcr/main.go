@@ -12,12 +12,12 @@ import (
 )
 
 func main() {
-	measure.Main(func(ctx context.Context, host, repository string) (int, error) {
+	measure.Main(func(ctx context.Context, host, repository string) ([]string, int, error) {
 		repo, err := name.NewRepository(host+"/"+repository, name.Insecure)
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 		tags, err := remote.List(repo, remote.WithContext(ctx), remote.WithAuth(authn.Anonymous))
-		return len(tags), err
+		return tags, len(tags), err
 	})
 }

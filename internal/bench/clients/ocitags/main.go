@@ -16,9 +16,10 @@ func main() {
 	n := flag.Int("n", 0, "Client.PageSize")
 	stream := flag.Bool("stream", false, "count the tags of Tags, and keep none")
 	as := flag.String("as", "", "the name of the registry, which is then found at the host of the arguments, by plain HTTP")
-	flag.Parse()
-	measure.Main(func(ctx context.Context, host, repository string) (tags int, err error) {
-		c := &ocitags.Client{Concurrency: *concurrency, PageSize: *n, Credentials: ocitags.Anonymous}
+	prefix := flag.String("prefix", "", "list the tags with this prefix only")
+	c := &ocitags.Client{Credentials: ocitags.Anonymous}
+	list := func(ctx context.Context, host, repository string) (list []string, tags int, err error) {
+		c.Concurrency, c.PageSize = *concurrency, *n
 		if *as != "" {
 			at := host
 			host = *as
@@ -27,16 +28,17 @@ func main() {
 				return new(net.Dialer).DialContext(ctx, network, at)
 			}}
 		}
-		if !*stream {
-			list, err := c.ListTags(ctx, host+"/"+repository)
-			return len(list), err
+		if !*stream && *prefix == "" {
+			list, err = c.ListTags(ctx, host+"/"+repository)
+			return list, len(list), err
 		}
-		for _, err := range c.Tags(ctx, host+"/"+repository) {
+		for _, err := range c.TagsIn(ctx, host+"/"+repository, ocitags.Range{Prefix: *prefix}) {
 			if err != nil {
-				return tags, err
+				return nil, tags, err
 			}
 			tags++
 		}
-		return tags, nil
-	})
+		return nil, tags, nil
+	}
+	measure.Main(list)
 }

@@ -10,10 +10,10 @@ import (
 )
 
 func main() {
-	measure.Main(func(ctx context.Context, host, repository string) (int, error) {
+	measure.Main(func(ctx context.Context, host, repository string) ([]string, int, error) {
 		repo, err := remote.NewRepository(host + "/" + repository)
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 		repo.PlainHTTP = true
 		var all []string
@@ -21,6 +21,6 @@ func main() {
 			all = append(all, tags...)
 			return nil
 		})
-		return len(all), err
+		return all, len(all), err
 	})
 }

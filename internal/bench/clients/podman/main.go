@@ -14,15 +14,15 @@ import (
 )
 
 func main() {
-	measure.Main(func(ctx context.Context, host, repository string) (int, error) {
+	measure.Main(func(ctx context.Context, host, repository string) ([]string, int, error) {
 		ref, err := docker.ParseReference("//" + host + "/" + repository)
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 		tags, err := docker.GetRepositoryTags(ctx, &types.SystemContext{
 			DockerInsecureSkipTLSVerify: types.OptionalBoolTrue,
 			DockerAuthConfig:            &types.DockerAuthConfig{},
 		}, ref)
-		return len(tags), err
+		return tags, len(tags), err
 	})
 }

@@ -12,14 +12,14 @@ import (
 )
 
 func main() {
-	measure.Main(func(ctx context.Context, host, repository string) (int, error) {
+	measure.Main(func(ctx context.Context, host, repository string) ([]string, int, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+"/v2/"+repository+"/tags/list", nil)
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 		defer func() { _ = resp.Body.Close() }()
 		quotes := 0
@@ -27,10 +27,10 @@ func main() {
 			n, err := resp.Body.Read(buf)
 			quotes += bytes.Count(buf[:n], []byte{'"'})
 			if err == io.EOF {
-				return (quotes - 6) / 2, nil // those of "name", its value and "tags"
+				return nil, (quotes - 6) / 2, nil // those of "name", its value and "tags"
 			}
 			if err != nil {
-				return 0, err
+				return nil, 0, err
 			}
 		}
 	})

@@ -12,18 +12,18 @@ import (
 )
 
 func main() {
-	measure.Main(func(ctx context.Context, host, repository string) (int, error) {
+	measure.Main(func(ctx context.Context, host, repository string) ([]string, int, error) {
 		r, err := ref.New(host + "/" + repository)
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 		at := config.HostNewName(host)
 		at.TLS = config.TLSDisabled
 		list, err := regclient.New(regclient.WithConfigHost(*at)).TagList(ctx, r)
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 		tags, err := list.GetTags()
-		return len(tags), err
+		return tags, len(tags), err
 	})
 }
