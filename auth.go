@@ -143,6 +143,13 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := a.carrier.RoundTrip(withAuthorization(req, header))
+	if err == nil && resp.StatusCode == http.StatusForbidden && v.foreseen {
+		// Nobody has asked for it here: a stranger may be let in.
+		wire.Release(resp)
+		v.all.Forget(v.at)
+		header = ""
+		resp, err = a.carrier.RoundTrip(withAuthorization(req, header))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -184,10 +191,12 @@ type visit struct {
 	home bool // it goes to the registry
 	at   token.Place
 	all  *token.Store
+
+	foreseen bool // the first header was not asked for
 }
 
 func (a *authorizer) visit(req *http.Request) *visit {
-	v := &visit{a, req, a.toRegistry(req), token.Place{Origin: origin.Of(req.URL), Repository: a.repo.Name}, &a.client.auth}
+	v := &visit{authorizer: a, req: req, home: a.toRegistry(req), at: token.Place{Origin: origin.Of(req.URL), Repository: a.repo.Name}, all: &a.client.auth}
 	if !v.home {
 		// What a foreign origin is told must not be what the registry is told,
 		// even if a redirect leads back: it gets its own.
@@ -210,7 +219,7 @@ func (v *visit) authorization() (*token.Authorization, error) {
 // header is the Authorization to send at first; "": none.
 func (v *visit) header() (string, error) {
 	if !v.all.Asks(v.at) {
-		return "", nil
+		return v.foresee()
 	}
 	auth, err := v.authorization()
 	if err != nil {
@@ -221,6 +230,28 @@ func (v *visit) header() (string, error) {
 		return v.renew(v.req.Context(), auth, "", asked, v.token)
 	}
 	return header, nil
+}
+
+// foresee returns the Authorization for a repository that was not asked for before, at a
+// registry that has asked for one for another repository; "": there is none. It saves a
+// request that is refused. What goes wrong is met again when it is.
+func (v *visit) foresee() (string, error) {
+	asked, ok := v.all.Asking(v.at.Origin)
+	if !ok || !v.home {
+		return "", nil
+	}
+	auth, err := v.authorization()
+	if err != nil {
+		return "", err
+	}
+	header, err := v.renew(v.req.Context(), auth, "", asked, v.token)
+	if err != nil && v.req.Context().Err() == nil {
+		v.log().DebugContext(v.req.Context(), "asking without a token", "because", err.Error())
+		v.all.Forget(v.at)
+		return "", nil
+	}
+	v.foreseen = header != ""
+	return header, err
 }
 
 // meet returns the Authorization that challenges ask for, after header was refused;
@@ -238,7 +269,11 @@ func (v *visit) meet(challenges []string, header string) (string, error) {
 	case asked.Scheme == "":
 		return "", nil
 	}
-	return v.renew(v.req.Context(), auth, header, asked, v.token)
+	renewed, err := v.renew(v.req.Context(), auth, header, asked, v.token)
+	if err == nil && renewed != "" && v.home {
+		v.all.Asked(v.at.Origin, asked)
+	}
+	return renewed, err
 }
 
 func (v *visit) token(ctx context.Context, asked challenge.Challenge) (string, time.Time, error) {

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags/internal/challenge"
 	"github.com/ocitags/ocitags/internal/regtest"
 	"github.com/ocitags/ocitags/internal/token"
 	"github.com/ocitags/ocitags/internal/wire"
@@ -842,4 +843,48 @@ func TestTokenServerIsBlamed(t *testing.T) {
 			assert.Equal(t, []string{"401 GET " + list, "500 GET /token", "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}, methods(r))
 		})
 	})
+}
+
+// At a registry that has asked for a token for one repository, another one is asked for
+// with its own token at once: two requests for a small list, and not three.
+func TestChallengesAreForeseen(t *testing.T) {
+	r := regtest.New(regtest.ByName("gitlab-c")).Push("a/b", "1.0").Push("a/c", "1.0", "1.1").Push("a/d", "1.0", "1.1")
+	r.Auth = &regtest.Auth{Username: "bob", Password: secret}
+	network := testNetwork(t).Handle("registry.example", r)
+	c := withCredentials(network, StaticCredential("registry.example", Credential{Username: "bob", Password: secret}))
+	_, err := c.ListTags(t.Context(), "registry.example/a/b")
+	require.NoError(t, err)
+
+	r.Forget()
+	_, err = c.ListTags(t.Context(), "registry.example/a/c")
+	require.NoError(t, err)
+	var asked []string
+	for _, req := range r.Requests() {
+		asked = append(asked, fmt.Sprint(req.Status, " ", strings.Split(req.URL, "?")[0]))
+	}
+	assert.Equal(t, []string{"200 /token", "200 /v2/a/c/tags/list", "200 /v2/a/c/tags/list"}, asked)
+
+	// A token that is not wanted there is left out, and one that cannot be had is done without.
+	r.Auth = nil // the list is for all
+	for tokens, sent := range map[int]bool{http.StatusOK: true, http.StatusUnauthorized: false} {
+		refused := false
+		r.Fault = func(_ int, req *http.Request) regtest.Fault {
+			switch with := req.Header.Get("Authorization") != ""; {
+			case req.URL.Path == "/token" && tokens == http.StatusOK:
+				return regtest.Fault{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"token":"t"}`) })}
+			case req.URL.Path == "/token":
+				return regtest.Fault{Status: tokens}
+			case with:
+				refused = true
+				return regtest.Fault{Status: http.StatusForbidden}
+			}
+			return regtest.Fault{}
+		}
+		c := withCredentials(network, StaticCredential("registry.example", Credential{Username: "bob", Password: secret}))
+		c.auth.Asked("https://registry.example:443", challenge.Challenge{Scheme: "bearer", Params: map[string]string{"realm": "https://registry.example/token"}})
+		tags, err := c.ListTags(t.Context(), "registry.example/a/d")
+		require.NoError(t, err, tokens)
+		assert.Len(t, tags, 2)
+		assert.Equal(t, sent, refused)
+	}
 }

@@ -61,6 +61,37 @@ type Store struct {
 	known   map[Place]map[Holder]*Authorization
 	n       int
 	rotated map[Holder]secret // the newest refresh token of a credential
+
+	asked map[string]challenge.Challenge // by each origin, the last time
+}
+
+// Asked remembers how an origin has asked for authorization. It is likely to ask so
+// for its other repositories, too.
+func (s *Store) Asked(origin string, asked challenge.Challenge) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asked == nil || len(s.asked) >= Max {
+		s.asked = make(map[string]challenge.Challenge)
+	}
+	s.asked[origin] = asked
+}
+
+// Asking returns how an origin has asked for authorization; ok is false where it has
+// not, or where that was of no use.
+func (s *Store) Asking(origin string) (asked challenge.Challenge, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked, ok = s.asked[origin]
+	return asked, ok
+}
+
+// Forget is told that what the origin of a place has asked for is not wanted there.
+func (s *Store) Forget(at Place) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.asked, at.Origin)
+	s.n -= len(s.known[at])
+	delete(s.known, at)
 }
 
 // Asks reports whether the registry has asked for authorization before.
