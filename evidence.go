@@ -122,7 +122,7 @@ func (s *tagsList) mayComeWhole(place string) bool { return s.n > 0 && s.maySend
 func (l *listing) maySendAll(place string) bool {
 	host := l.repo.Host
 	return !l.client.habits(l.home.Host).slow && l.client.habits(place).without != pagesOnly &&
-		host != "ghcr.io" && host != "quay.io" && host != "public.ecr.aws" && !strings.HasSuffix(host, ".amazonaws.com") &&
+		host != "ghcr.io" && host != "quay.io" && host != "registry.gitlab.com" && host != "public.ecr.aws" && !strings.HasSuffix(host, ".amazonaws.com") &&
 		!strings.HasSuffix(host, "gcr.io") && !strings.HasSuffix(host, ".pkg.dev")
 }
 

@@ -1,222 +1,475 @@
 package split
 
 import (
-	"math"
-	"math/big"
+	"slices"
+	"sort"
 )
 
-// The numbers of Cut were found by trying many over the simulations of
-// TestCost. Around them the time at k=4 changes little, that at k=8 by up to
-// a fifth.
+// Where a list is cut. For each range it is counted how many of the tags that it has
+// read share how many of their first bytes with the last one, and what words at that
+// place are made of. A level is what shares so much with the last tag and no more. What
+// is left of a level is what was seen of it, times the part of its alphabet that is
+// left, by the part that was passed. A level counts where it was seen to hold more than
+// one word, and the others not, as all of a list may begin alike: but for the outermost
+// of them, which may hide everything, and is given as much as all levels within. At
+// first, when there is no end in sight, each slot is thought to have a page: so the
+// second round is spread over the whole alphabet, and tells whether all tags begin alike.
+//
+// The largest gap between what is read and what was asked for is cut in its middle, by
+// the shortest string there.
 const (
-	// freeWaste and wasteRate bound what cuts may cost: so many requests, and so
-	// many more for each page that brought something.
-	freeWaste = 6
-	wasteRate = 0.16
+	// wasteRate and freeSlots bound what cuts may cost: a request for each slot, up to
+	// freeSlots, and so many more for each page. Without the first nothing is learnt of
+	// a short list, and without the second a long one is read in a row where a few cuts
+	// were in vain.
+	wasteRate = 0.2
+	freeSlots = 8
 
-	// worthwhile is how many pages have to be left behind a range for a cut when
-	// all slots are busy; with fewer busy ones it is less. againWorthwhile is
-	// for another cut behind a range before the first one is answered.
-	worthwhile      = 2.5
-	againWorthwhile = 3
+	// risk is the part of that which may be asked for before an answer has come. All of
+	// it would be spent on what the first page suggests.
+	risk = 0.35
 
-	// manySlots is above how many requests at once cuts are spared as their budget
-	// goes: so many of them would spend it on small gaps, and leave nothing for a
-	// large one that is not known yet.
-	manySlots = 8
+	// worth is how many pages have to be left behind the one that is being read. With
+	// less, the answer mostly overlaps what is read meanwhile.
+	worth = 1.2
 
-	// glimpse is how many pages are thought to be left where there is little
-	// that says so, and further how much further than what was read the end of
-	// the list is looked for.
-	glimpse = 24
-	further = 3
+	// about is how far from the middle a cut may be if that makes it shorter, by the
+	// gap. Long strings tell nothing of what lies beside them.
+	about = 0.25
+
+	// doubt is added to the part that was passed, which may be none.
+	doubt = 0.05
+
+	// few is from how many tags on a density can be told.
+	few = 10
+
+	// hexadecimal is how many letters have to end at f for a word to be taken for a
+	// hexadecimal number. Otherwise half of each cut in a list of hashes is lost.
+	hexadecimal = 20
+
+	// rare is the weight of punctuation, by that of a letter. With none, what stands
+	// behind "gcc-" would hide "gcc.", and with more each word is cut at its end.
+	rare = 0.05
+
+	// surely is by how much less a byte is thought to come at a place for each time that a
+	// number ended there with a smaller digit: months have two tens, and minutes six.
+	surely = 4
+
+	// maxPlaces is how far into tags numbers are looked for.
+	maxPlaces = 48
+
+	// words is how many of the tags of a page are looked at for each level.
+	words = 64
 )
+
+// kinds counts the bytes of words.
+type kinds struct {
+	digits, lower, upper float64
+	beyond               bool // letters behind f were seen
+}
+
+func (k *kinds) add(b byte) {
+	switch {
+	case isDigit(b):
+		k.digits++
+	case isLower(b):
+		k.lower++
+		k.beyond = k.beyond || b > 'f'
+	case isUpper(b):
+		k.upper++
+	}
+}
+
+func isDigit(b byte) bool { return '0' <= b && b <= '9' }
+func isLower(b byte) bool { return 'a' <= b && b <= 'z' }
+func isUpper(b byte) bool { return 'A' <= b && b <= 'Z' }
+func isWord(b byte) bool  { return isDigit(b) || isLower(b) || isUpper(b) }
+
+func (p *Planner) keys(tags []string) []string {
+	keys := make([]string, len(tags))
+	for i, tag := range tags {
+		keys[i] = p.orders[0].Key(tag)
+	}
+	return keys
+}
+
+// learn counts a page.
+func (p *Planner) learn(c *Range, tags []string) {
+	keys := p.keys(tags)
+	last := keys[len(keys)-1]
+	shared := commonPrefix(keys[max(0, len(keys)-few)], last) // no deeper level can be told
+	if c.counts == nil {
+		c.since = p.orders[0].Key(c.start)
+	} else {
+		before := commonPrefix(p.orders[0].Key(c.last), last) + 1
+		c.counts, c.kinds = c.counts[:min(len(c.counts), before)], c.kinds[:min(len(c.kinds), before)]
+	}
+	p.close(keys)
+	for l := range shared + 1 {
+		i := sort.Search(len(keys), func(i int) bool { return commonPrefix(keys[i], last) >= l })
+		if l == len(c.counts) {
+			c.counts, c.kinds = append(c.counts, 0), append(c.kinds, kinds{})
+		}
+		c.counts[l] += len(keys) - i
+		before := ""
+		for j := len(keys) - 1; j >= i; j -= max(1, (len(keys)-i)/words) {
+			end := l
+			for end < len(keys[j]) && isWord(keys[j][end]) {
+				end++
+			}
+			if word := keys[j][l:end]; word != before {
+				for b := range len(word) {
+					c.kinds[l].add(word[b])
+				}
+				before = word
+			}
+		}
+	}
+}
+
+// A spot is a place in keys, and what kind of byte stands before it.
+type spot struct{ place, before int }
+
+func (p *Planner) spot(key string, place int) spot {
+	if place == 0 {
+		return spot{}
+	}
+	s := spot{min(place, maxPlaces-1), 0}
+	switch c := p.byteOf(key[place-1]); {
+	case isDigit(c):
+		s.before = 1
+	case c == '-':
+		s.before = 2
+	case c == '.':
+		s.before = 3
+	case c == '_':
+		s.before = 4
+	}
+	return s
+}
+
+// A closing is what was seen of a spot where what begins alike came to its end.
+type closing struct {
+	n   int  // how often
+	max byte // the greatest byte that stood there, of a key
+}
+
+// close looks for the digits at which numbers end, whatever stands before them.
+func (p *Planner) close(keys []string) {
+	for i, key := range keys[1:] {
+		for l := commonPrefix(keys[i], key) + 1; l < min(maxPlaces, len(keys[i])); l++ {
+			at := p.spot(keys[i], l)
+			c := &p.closed[at.place][at.before]
+			c.n++
+			c.max = max(c.max, keys[i][l])
+		}
+	}
+}
+
+// inherit tells the range that goes on where c ended what c has counted.
+func (p *Planner) inherit(c, o *Range) {
+	for o.state == ended && o.next != nil {
+		o = o.next
+	}
+	if o.state != reading {
+		return
+	}
+	shared := commonPrefix(p.orders[0].Key(c.last), p.orders[0].Key(o.last)) + 1
+	for l := range min(shared, len(c.counts), len(o.counts)) {
+		o.counts[l] += c.counts[l]
+	}
+	o.since = c.since
+}
+
+// A table has, for each byte of a key, what part of the alphabet stands before it.
+type table [129]float64
+
+// table is that of words of some kinds, at a place in a key.
+func (p *Planner) table(k kinds, key string, place int) *table {
+	at := p.spot(key, place)
+	end := p.closed[at.place][at.before]
+	letters := 26.0
+	if k.lower >= hexadecimal && !k.beyond {
+		letters = 6
+	}
+	t := new(table)
+	for b := range 128 {
+		weight := 0.0
+		// Capitals that were not seen, and "_", stand elsewhere in each order.
+		switch c := p.byteOf(byte(b)); {
+		case isDigit(c):
+			weight = (k.digits + 1) / 10
+		case isLower(c) && float64(c-'a') < letters:
+			weight = (k.lower + 1) / letters
+		case isUpper(c):
+			weight = k.upper / 26
+		case place > 0 && (c == '-' || c == '.'):
+			weight = rare
+		}
+		if k.lower == 0 && isDigit(end.max) && byte(b) > end.max {
+			weight /= 1 + surely*float64(end.n)
+		}
+		t[b+1] = t[b] + weight
+	}
+	for b := range t {
+		t[b] /= t[128]
+	}
+	return t
+}
+
+// byteOf is the byte of tags that has a byte of keys; 0: none.
+func (p *Planner) byteOf(key byte) byte {
+	if p.bytes == nil || p.bytesOf != p.orders[0].Name {
+		p.bytes, p.bytesOf = new([128]byte), p.orders[0].Name
+		for b := range byte(128) {
+			key := p.orders[0].Key(string([]byte{b}))
+			if len(key) == 1 && (p.bytes[key[0]&127] == 0 || isLower(b)) {
+				p.bytes[key[0]&127] = b
+			}
+		}
+	}
+	return p.bytes[key&127]
+}
+
+// place is where a string stands in the alphabet, from 0 to 1.
+func (t *table) place(s string) float64 {
+	at, width := 0.0, 1.0
+	for n := range min(3, len(s)) {
+		b := s[n] & 127
+		at += width * t[b]
+		width *= t[b+1] - t[b]
+	}
+	return at
+}
+
+// A gap is what is left to read behind a range, from the deepest level outwards.
+type gap struct {
+	key    string // of its last tag
+	levels []level
+	left   float64 // tags
+}
+
+// A level is what shares so many bytes with the last tag, and stands behind it.
+type level struct {
+	shared int
+	left   float64 // tags
+	lo, hi float64 // the part of the alphabet
+	hides  bool    // it never changed, and may hide what comes after
+	t      *table
+}
+
+// gap guesses what is left behind c.
+func (p *Planner) gap(c *Range, slots int) *gap {
+	key := p.orders[0].Key
+	g := &gap{key: key(c.last)}
+	end, first, before := p.ends(c)
+	low := commonPrefix(g.key, end)
+	if prefix := key(p.prefix); commonPrefix(g.key, prefix) == len(prefix) {
+		low = max(low, len(prefix))
+	}
+	tried := map[int]bool{}
+	for o := c.next; o != nil && o.state == asked; o = o.next {
+		tried[commonPrefix(g.key, key(o.start))] = true
+	}
+	deepest := min(len(g.key), len(c.counts)) - 1
+	for deepest > 0 && c.counts[deepest] < few {
+		deepest--
+	}
+	seen, hidden := 0.0, false
+	for l := deepest; l >= low; l-- {
+		open, touches := l == 0 && end == "", first != "" && commonPrefix(first, g.key) == l
+		deeper := 0
+		if l+1 < len(c.counts) {
+			deeper = c.counts[l+1]
+		}
+		changed := c.counts[l] > deeper || touches || before != "" && commonPrefix(before, g.key) == l || open
+		if !changed && (hidden || tried[l] || seen <= float64(p.size) || !isWord(p.byteOf(g.key[l]))) {
+			continue
+		}
+		v := p.level(c, g.key, l, low, end, first, seen)
+		switch {
+		case open && v.hi > v.lo:
+			v.left = max(v.left, float64(slots*p.size))
+			fallthrough
+		case changed:
+			seen += v.left
+		case v.hi > v.lo:
+			v.left, v.hides, hidden = seen, true, true
+		default:
+			continue
+		}
+		g.levels = append(g.levels, v)
+		g.left += v.left
+	}
+	return g
+}
+
+// ends are the keys of where the gap behind c is known to end, of the first tag there,
+// and of the last tag before c; "": not known.
+func (p *Planner) ends(c *Range) (end, first, before string) {
+	key := p.orders[0].Key
+	if c.prev != nil {
+		before = key(c.before().last)
+	}
+	for o := c.next; o != nil; o = o.next {
+		if o.state != asked {
+			return key(o.start), key(o.opening[0]), before
+		}
+	}
+	return key(p.edge), "", before
+}
+
+// level guesses what is left at a level, of which seen tags are thought to be deeper.
+func (p *Planner) level(c *Range, key string, shared, low int, end, first string, seen float64) level {
+	t := p.table(c.kinds[shared], key, shared)
+	here, next := t[key[shared]&127], t[key[shared]&127+1]
+	lo, hi, empty := 0.0, 1.0, 0.0
+	if commonPrefix(c.since, key) >= shared {
+		lo = t.place(c.since[shared:])
+	}
+	if shared == low && end != "" && commonPrefix(end, key) == shared {
+		hi = t.place(end[shared:])
+		until := 1.0
+		if first != "" && commonPrefix(first, key) >= shared {
+			until = t.place(first[shared:])
+		}
+		empty = max(0, until-hi) // as was found out
+	}
+	passed := max(0, here-lo) + next - here + empty + doubt
+	left := (float64(c.counts[shared]) + seen) * max(0, hi-next) / passed
+	return level{shared: shared, left: left, lo: next, hi: hi, t: t}
+}
+
+// until is how many tags are thought to be left before a key.
+func (g *gap) until(key string) (sum float64) {
+	shared := commonPrefix(g.key, key)
+	for _, v := range g.levels {
+		switch {
+		case v.shared < shared, v.shared == shared && v.hides:
+			return sum
+		case v.shared == shared && v.hi > v.lo:
+			return sum + v.left*min(1, max(0, (v.t.place(key[shared:])-v.lo)/(v.hi-v.lo)))
+		}
+		sum += v.left
+	}
+	return sum
+}
+
+// at is the shortest key before which about so many tags are thought to be left, with
+// so many more or less; "": there is none.
+func (g *gap) at(tags, within float64) string {
+	for _, v := range g.levels {
+		if tags > v.left {
+			tags -= v.left
+			continue
+		}
+		if v.hides {
+			tags = 0
+		}
+		place := v.lo + tags/v.left*(v.hi-v.lo)
+		key, width := g.key[:v.shared], v.left/(v.hi-v.lo)
+		for range 4 {
+			b := sort.Search(128, func(b int) bool { return v.t[b+1] > place })
+			if b > 127 {
+				return ""
+			}
+			rest := (place - v.t[b]) / (v.t[b+1] - v.t[b])
+			width *= v.t[b+1] - v.t[b]
+			if next := v.after(b); next < 128 && width*rest > within && width*(1-rest) < within {
+				return key + string(rune(next))
+			}
+			key += string(rune(b))
+			if width*rest <= within {
+				break
+			}
+			place = rest
+		}
+		return key
+	}
+	return ""
+}
+
+// after is the next byte of the alphabet.
+func (v *level) after(b int) int {
+	for b++; b < 128 && v.t[b+1] == v.t[b]; b++ {
+	}
+	return b
+}
+
+// A stretch is a part of a gap between two ranges, of which the first may not be
+// answered yet.
+type stretch struct {
+	c        *Range
+	g        *gap
+	from, to float64
+}
 
 // Split begins another range where most seems to be left to read, slots being how
 // many requests there may be at once. It returns nil where that would not be
 // worth a request.
 func (p *Planner) Split(slots int) *Range {
-	if p.off != None {
-		return nil
-	}
-	unanswered, active := 0, 0
+	unanswered := 0
 	for c := p.front; c != nil; c = c.next {
-		switch c.state {
-		case asked:
+		if c.state == asked {
 			unanswered++
-			active++
-		case reading:
-			active++
 		}
 	}
-	spent, budget := float64(p.wasted)+float64(p.joined)/2, freeWaste+wasteRate*float64(p.read)
-	if unanswered > p.read || spent >= budget {
+	budget := float64(min(slots, freeSlots)) + wasteRate*float64(p.read) - float64(p.wasted) - float64(p.joined)/2
+	if p.off != None || float64(unanswered) >= budget*risk {
 		return nil
 	}
-	r := p.ruler()
-	average := p.average(r)
-	var best *Range
-	found := gap{left: worthwhile * float64(active) / float64(slots)}
-	if slots > manySlots {
-		found.left /= math.Pow(1-spent/budget, 2)
+	for _, v := range p.stretches(slots) {
+		left := v.to - v.from - float64(p.size)
+		if left < worth*float64(p.size) {
+			return nil
+		}
+		at := p.orders[0].Tag(v.g.at(v.from+float64(p.size)+left/2, left*about))
+		behind := v.c.last
+		if v.c.state == asked {
+			behind = v.c.start
+		}
+		if at == "" || p.compare(at, behind) <= 0 || v.c.next != nil && p.compare(at, v.c.next.start) >= 0 {
+			continue
+		}
+		c := &Range{start: at, prev: v.c, next: v.c.next}
+		if c.next != nil {
+			c.next.prev = c
+		}
+		v.c.next = c
+		return c
 	}
+	return nil
+}
+
+// stretches are all of them, the longest first.
+func (p *Planner) stretches(slots int) (all []stretch) {
 	for c := p.front; c != nil; c = c.next {
 		if c.state != reading {
 			continue
 		}
-		g := p.gap(r, c, average)
-		if c.next != nil && c.next.state == asked && p.read >= slots && g.left < againWorthwhile {
-			continue
-		}
-		if g.left > found.left {
-			best, found = c, g
-		}
-	}
-	if best == nil {
-		return nil
-	}
-	at, ok := found.nearest(r.o.Key(best.last))
-	if !ok || p.compare(at, best.last) <= 0 {
-		return nil
-	}
-	c := &Range{start: at, within: best.within, prev: best, next: best.next}
-	if c.next != nil {
-		c.next.prev = c
-	}
-	best.next = c
-	return c
-}
-
-// A gap is what is left to read behind a range.
-type gap struct {
-	left float64  // pages, apart from the one that is being read; a guess
-	cut  *big.Int // the middle of them
-	end  *big.Int
-	by   *ruler // that cut and end are measured on
-	path *ruler // of the range's last tag
-}
-
-// gap guesses what is left behind a range, whose last page has shown how dense
-// the tags are where it is. What begins like all tags of that page is taken to be
-// as dense, and the rest of the gap as dense as the list is on average. A range
-// that has just come into a denser part is seen by neither, so what begins
-// almost like the page is taken to be something between both.
-func (p *Planner) gap(r *ruler, c *Range, average *big.Int) gap {
-	key := r.o.Key(c.last)
-	path := r.along(key)
-	page := path.page(c.from, c.last, c.count, p.size)
-	lo, wideLo := path.place(key), r.place(key)
-	end, open := p.end(path, c)
-	wideEnd, _ := p.end(r, c)
-	upTo := func(n int) (near, wide *big.Int) { // the end of what begins with so much of key
-		return least(path.after(key[:n]), end), least(r.after(key[:n]), wideEnd)
-	}
-	n := commonPrefix(r.o.Key(c.from), key)
-	near, wide := upTo(n)
-	alike := min(ratio(sub(near, lo), page)-1, max(glimpse, float64(p.read)))
-	other := ratio(sub(wideEnd, wide), average)
-	if open {
-		other = min(other, 2*max(glimpse, further*float64(p.read)))
-	}
-	alike, other = max(0, alike), max(0, other)
-
-	g := gap{left: alike + other, end: end, by: path, path: path}
-	if level, ok := path.above(key, n); ok {
-		nearly, wide := upTo(level)
-		left := min(math.Sqrt(max(0, ratio(sub(nearly, lo), page)*ratio(sub(wide, wideLo), average)))-1, glimpse)
-		if left > g.left {
-			g.left = left
-			g.cut = new(big.Int).Add(lo, nearly)
-			g.cut.Rsh(g.cut, 1)
-			return g
-		}
-	}
-	if other > alike {
-		g.by, g.end, g.cut = r, wideEnd, times(average, other/2)
-		g.cut.Add(g.cut, wide)
-	} else {
-		g.cut = times(page, alike/2+1)
-		g.cut.Add(g.cut, lo)
-	}
-	return g
-}
-
-// end is where the gap behind c ends, as far as that is known; open says that it
-// is but the end of the ruler.
-func (p *Planner) end(r *ruler, c *Range) (end *big.Int, open bool) {
-	switch {
-	case c.next != nil:
-		end = r.place(r.o.Key(c.next.start))
-	case p.edge != "":
-		end = r.place(r.o.Key(p.edge))
-	default:
-		end, open = r.after(""), true
-	}
-	if n := len(c.within); n > 0 && commonPrefix(r.o.Key(c.last), c.within) == n {
-		if within := r.after(c.within); within.Cmp(end) < 0 {
-			return within, false
-		}
-	}
-	return end, open
-}
-
-// nearest is the tag nearest to the cut whose key differs from key in its last
-// byte only: short, and at the start of something.
-func (g gap) nearest(key string) (tag string, ok bool) {
-	var off *big.Int
-	for i := range min(len(key), len(g.path.alphabets)) {
-		for _, b := range g.path.alphabets[i] {
-			if b <= key[i] {
-				continue
+		g := p.gap(c, slots)
+		from := 0.0
+		for o := c; ; o = o.next {
+			to, open := g.left, o.next != nil && o.next.state == asked
+			if open {
+				to = g.until(p.orders[0].Key(o.next.start))
 			}
-			k := key[:i] + string(rune(b))
-			at := g.by.place(k)
-			if at.Cmp(g.end) >= 0 {
+			all = append(all, stretch{o, g, from, to})
+			if from = to; !open {
 				break
 			}
-			if at.Sub(at, g.cut).Abs(at); off == nil || at.Cmp(off) < 0 {
-				tag, off = g.by.o.Tag(k), at
-			}
 		}
 	}
-	return tag, off != nil
-}
-
-// average is how much of the ruler a page takes, over the latest ones.
-func (p *Planner) average(r *ruler) *big.Int {
-	sum, n := new(big.Int), 0
-	for _, s := range p.spans {
-		sum.Add(sum, sub(r.place(r.o.Key(s.last)), r.place(r.o.Key(s.from))))
-		n += s.count
-	}
-	return atLeastOne(sum.Mul(sum, big.NewInt(int64(p.size))).Div(sum, big.NewInt(int64(n))))
-}
-
-func sub(a, b *big.Int) *big.Int { return new(big.Int).Sub(a, b) }
-
-func least(a, b *big.Int) *big.Int {
-	if a.Cmp(b) < 0 {
-		return a
-	}
-	return b
-}
-
-func atLeastOne(v *big.Int) *big.Int {
-	if v.Sign() <= 0 {
-		v.SetInt64(1)
-	}
-	return v
-}
-
-func ratio(a, b *big.Int) float64 {
-	f, _ := new(big.Float).Quo(new(big.Float).SetInt(a), new(big.Float).SetInt(b)).Float64()
-	return f
-}
-
-func times(v *big.Int, f float64) *big.Int {
-	const shift = 20
-	v = new(big.Int).Mul(v, big.NewInt(int64(min(f, 1<<40)*(1<<shift))))
-	return v.Rsh(v, shift)
+	slices.SortStableFunc(all, func(a, b stretch) int {
+		switch left, right := a.to-a.from, b.to-b.from; {
+		case left > right:
+			return -1
+		case left < right:
+			return 1
+		}
+		return 0
+	})
+	return all
 }
 
 func commonPrefix(a, b string) (n int) {

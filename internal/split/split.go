@@ -27,11 +27,13 @@ type Range struct {
 
 	prev, next *Range
 	opening    []string // its first page
-	from, last string   // the first and the last tag of its latest page
-	count      int      // tags in its latest page
+	last       string   // the last tag of its latest page
 	pages      int      // that it has read
-	within     string   // the start of the keys of all that is left to read, as far as can be told
 	state      state
+
+	since  string  // the key from which on it was counted
+	counts []int   // of the tags since then, how many share so many bytes with the last
+	kinds  []kinds // what words there are made of
 }
 
 type state int
@@ -68,9 +70,9 @@ type Planner struct {
 	size   int    // the most tags in one page
 	prefix string // of all tags that are wanted
 
-	samples []string // some of the tags that have come, the latest ones
-	sampled int
-	spans   []span // the latest pages
+	closed  [maxPlaces][5]closing // of each spot
+	bytes   *[128]byte            // of tags, by the byte of their keys
+	bytesOf string                // the order of these
 
 	read   int // pages that brought something
 	wasted int // pages that did not
@@ -111,9 +113,6 @@ func New(tags []string) (*Planner, *Range) {
 // them is not read ahead.
 func (p *Planner) Within(prefix string) {
 	p.prefix = prefix
-	if p.compare(prefix, p.first.last) <= 0 {
-		p.first.within = p.orders[0].Key(prefix)
-	}
 }
 
 // isUnwanted reports whether a tag comes after all that are wanted.
@@ -141,7 +140,8 @@ func (p *Planner) Page(c *Range, tags []string, more bool) (keep int, on bool) {
 		p.wasted++
 		return 0, false
 	}
-	if !p.sorted(c.last, tags) {
+	// A part goes on from its start in the order of the list.
+	if !(c.state == asked && p.sorted(c.start, tags)) && !p.sorted(c.last, tags) {
 		p.Stop(Disorder)
 		if c.state == gone {
 			return 0, false
@@ -164,6 +164,7 @@ func (p *Planner) Page(c *Range, tags []string, more bool) (keep int, on bool) {
 				p.remove(o)
 				continue
 			}
+			p.close(p.keys(tags))
 			p.join(c, o)
 			return i, false
 		}
@@ -254,7 +255,7 @@ func (p *Planner) accept(c *Range, tags []string) bool {
 		if !c.beforeOther() && (p.edge == "" || p.compare(c.start, p.edge) < 0) {
 			p.edge = c.start
 		}
-		p.rejectEmpty(c)
+		p.reject(c)
 		return false
 	}
 	head := tags[0]
@@ -269,7 +270,7 @@ func (p *Planner) accept(c *Range, tags []string) bool {
 		p.reject(c)
 		return false
 	case p.isUnwanted(head):
-		p.rejectEmpty(c)
+		p.reject(c)
 		return false
 	}
 	for o := c.next; o != nil; o = o.next {
@@ -277,8 +278,8 @@ func (p *Planner) accept(c *Range, tags []string) bool {
 			continue
 		}
 		if head == o.opening[0] { // nothing stands between both
-			c.next.start = c.start
-			p.rejectEmpty(c)
+			o.start = c.start
+			p.reject(c)
 			return false
 		}
 		if p.compare(head, o.opening[0]) > 0 {
@@ -327,6 +328,7 @@ func (p *Planner) join(c, o *Range) {
 	}
 	delete(p.heads, o.opening[0])
 	p.joined++
+	p.inherit(c, o)
 	p.finish(c)
 }
 
@@ -344,13 +346,9 @@ func (p *Planner) advance(c *Range, tags []string) {
 	}
 	p.read++
 	p.size = max(p.size, len(tags))
-	p.sample(tags)
-	p.spans = append(p.spans, span{tags[0], tags[len(tags)-1], len(tags)})
-	if len(p.spans) > maxSpans {
-		p.spans = p.spans[1:]
-	}
+	p.learn(c, tags)
 	c.pages++
-	c.from, c.last, c.count = tags[0], tags[len(tags)-1], len(tags)
+	c.last = tags[len(tags)-1]
 	// What was passed without a seam has been deleted since, or was never right.
 	for o := c.next; o != nil; o = o.next {
 		if o.state != asked && p.compare(o.opening[0], c.last) <= 0 {
@@ -359,47 +357,10 @@ func (p *Planner) advance(c *Range, tags []string) {
 	}
 }
 
-// A span is where a page was.
-type span struct {
-	from, last string
-	count      int
-}
-
-const (
-	maxSpans   = 64
-	maxSamples = 512
-	perPage    = 16
-)
-
-// sample keeps some tags of a page, instead of the oldest ones.
-func (p *Planner) sample(tags []string) {
-	for i := range perPage {
-		tag := tags[i*len(tags)/perPage]
-		if len(p.samples) < maxSamples {
-			p.samples = append(p.samples, tag)
-		} else {
-			p.samples[p.sampled%maxSamples] = tag
-		}
-		p.sampled++
-	}
-}
-
 // reject removes a range that was asked for and brought nothing of use.
 func (p *Planner) reject(c *Range) {
 	p.wasted++
 	p.remove(c)
-}
-
-// rejectEmpty is reject where nothing was found behind a cut. Then there is likely to be
-// nothing either where the keys begin to differ, and the next cut is made behind
-// that: "perl-" has many, but "perl9" has none.
-func (p *Planner) rejectEmpty(c *Range) {
-	left := c.before()
-	key := p.orders[0].Key(left.last)
-	if n := commonPrefix(key, p.orders[0].Key(c.start)); n < len(key) {
-		left.within = key[:n+1]
-	}
-	p.reject(c)
 }
 
 // remove takes a range out, and what it has read is wasted.
