@@ -2,7 +2,9 @@ package ocitags
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ocitags/ocitags/internal/bound"
@@ -27,15 +29,82 @@ const maxAside = 1024
 
 func (s *tagsList) readAside(ctx context.Context) *aside {
 	s.compared = true
+	return s.readBeside(ctx, wire.Request{URL: s.query(0, ""), Once: true})
+}
+
+// readBeside reads a page beside another one.
+func (l *listing) readBeside(ctx context.Context, req wire.Request) *aside {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &aside{stop: cancel, full: make(chan struct{}), done: make(chan struct{}), batches: make(chan []string, maxAside)}
-	u := s.query(0, "")
-	s.wg.Go(func() {
+	l.wg.Go(func() {
 		defer close(a.batches)
 		defer close(a.done)
-		a.rep, a.err = s.read(ctx, wire.Request{URL: u, Once: true}, a)
+		a.rep, a.err = l.read(ctx, req, a)
 	})
 	return a
+}
+
+// An early is the next page, asked for when the header of the page before it has named
+// its place, while the body of that one was still to come.
+type early struct {
+	*aside
+	at     string // its URL
+	header chan wire.Response
+}
+
+// askEarly returns what is told of the header of a page: it asks for the page after it.
+// nil: that one's place is not known by a header alone.
+func (s *tagsList) askEarly(ctx context.Context) func(wire.Response) {
+	if !s.inARow || s.slots < 2 {
+		return nil
+	}
+	return func(rep wire.Response) {
+		s.early.leave() // of a try before
+		s.early = nil
+		link, _, err := nextLink(rep.Links, rep.URL)
+		if err != nil || link == nil || link.Query().Get("n") == "0" {
+			return
+		}
+		if last, ok := link.Query()["last"]; ok && (last[0] == "" || strings.Trim(last[0], "0123456789") == "") {
+			return // the start of the list, or an offset, which is asked for with an overlap
+		}
+		e := &early{at: link.String(), header: make(chan wire.Response, 1)}
+		e.aside = s.readBeside(ctx, wire.Request{URL: link, Once: true, Header: func(rep wire.Response) { e.header <- rep }})
+		s.early = e
+	}
+}
+
+// leave gives up what is not needed.
+func (e *early) leave() {
+	if e != nil {
+		e.stop()
+	}
+}
+
+// takeEarly hands on the page at cur, if it was asked for early. ok is false where it
+// was not, or did not come: then it has to be asked for again, as the try made after
+// tries others.
+func (s *tagsList) takeEarly(ctx context.Context, cur *cursor, to sink) (rep wire.Response, tries int, ok bool, err error) {
+	e := s.early
+	s.early = nil
+	if e == nil || cur.aside != nil || e.at != cur.url.String() {
+		e.leave()
+		return rep, 0, false, nil
+	}
+	select {
+	case rep := <-e.header:
+		if next := s.askEarly(ctx); next != nil {
+			next(rep)
+		}
+	case <-e.done:
+	}
+	rep, err = e.drain(ctx, to)
+	if err == nil || errors.Is(err, errStopped) || errors.Is(err, ErrTooLarge) && !isBound(err) {
+		return rep, 1, true, err
+	}
+	s.early.leave()
+	s.early = nil
+	return rep, 1, false, nil
 }
 
 func (a *aside) begin(int)   {}

@@ -22,6 +22,10 @@ type source interface {
 	// take is page for one that was read ahead: those are its tags.
 	take(ctx context.Context, cur *cursor, rep wire.Response, t *pageTags) (answer, error)
 
+	// meets is told of the last page of a part that was read ahead: those of its tags
+	// that are the part's own, and the one at which the next part begins.
+	meets(cur *cursor, tags []string)
+
 	// newPage is what a page that was read ahead is handed to.
 	newPage(cur *cursor, to sink) *pageTags
 
@@ -356,6 +360,7 @@ func (f *foreground) takePart(ctx context.Context) (next *cursor, met bool, err 
 			return nil, false, err
 		}
 		if page.keep < len(page.tags) {
+			f.src.meets(page.cur, page.tags)
 			break // the rest is the next part's
 		}
 		ans, err := f.src.take(ctx, page.cur, page.rep, t)

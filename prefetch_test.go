@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -477,3 +478,92 @@ func TestScanMeetsLargePages(t *testing.T) {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// A slow registry thinks before an answer, and sends its body slowly.
+type slowBodies struct {
+	http.RoundTripper
+	think, send time.Duration
+	asked       int
+	most, now   atomic.Int32 // answers at once
+}
+
+func (s *slowBodies) RoundTrip(req *http.Request) (*http.Response, error) {
+	s.most.Store(max(s.most.Load(), s.now.Add(1)))
+	time.Sleep(s.think)
+	resp, err := s.RoundTripper.RoundTrip(req)
+	if err == nil {
+		resp.Body = &slowBody{ReadCloser: resp.Body, of: s}
+	}
+	return resp, err
+}
+
+type slowBody struct {
+	io.ReadCloser
+	of   *slowBodies
+	sent bool
+	end  sync.Once
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if !b.sent {
+		b.sent = true
+		time.Sleep(b.of.send)
+	}
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.end.Do(func() { b.of.now.Add(-1) })
+	}
+	return n, err
+}
+
+// Where the cursors are the registry's own, the next page is asked for when the header
+// has named its place: so the time of a body is gained.
+func TestNextPageIsAskedForEarly(t *testing.T) {
+	for _, profile := range []string{"ecr", "quay311", "artifactory-old"} {
+		synctest.Test(t, func(t *testing.T) {
+			ref, r, network := mock(t, profile, "a/b", 10_000)
+			list := func(concurrency int) (took time.Duration, requests int, most int32) {
+				r.Forget()
+				slow := &slowBodies{RoundTripper: network, think: 20 * time.Millisecond, send: 20 * time.Millisecond}
+				c := &Client{Transport: slow, Credentials: Anonymous, Concurrency: concurrency}
+				began := time.Now()
+				mustList(t, c, ref, r, "a/b")
+				return time.Since(began), len(r.Requests()), slow.most.Load()
+			}
+			inARow, requests, most := list(1)
+			assert.EqualValues(t, 1, most, profile)
+			early, requestsEarly, most := list(0)
+			assert.Equal(t, requests, requestsEarly, profile)
+			if profile == "artifactory-old" { // whose pages overlap, as its cursors are numbers
+				assert.Equal(t, inARow, early)
+				return
+			}
+			assert.EqualValues(t, 2, most, profile)
+			assert.Less(t, early, inARow*65/100, profile)
+		})
+	}
+}
+
+// A page that was asked for early, and does not come or is cut short, is asked for again.
+func TestEarlyPagesFail(t *testing.T) {
+	for name, fault := range map[string]regtest.Fault{"refused": {Status: 503}, "dropped": {Drop: true}, "cut": {Cut: 500}, "not found": {Status: 404}} {
+		for at := 2; at < 9; at++ {
+			synctest.Test(t, func(t *testing.T) {
+				ref, r, network := mock(t, "ecr", "a/b", 5000)
+				r.Fault = func(k int, _ *http.Request) regtest.Fault {
+					if k == at {
+						return fault
+					}
+					return regtest.Fault{}
+				}
+				c := &Client{Transport: network, Credentials: Anonymous}
+				tags, err := c.ListTags(t.Context(), ref)
+				if fault.Status == 404 && err != nil {
+					return // an error is right
+				}
+				require.NoError(t, err, "%s at %d", name, at)
+				assert.Equal(t, want(r, "a/b"), tags, "%s at %d", name, at)
+			})
+		}
+	}
+}

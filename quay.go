@@ -99,6 +99,8 @@ func (q *quay) newPage(cur *cursor, to sink) *pageTags { return q.ordinary.newPa
 
 func (q *quay) unfinished(ctx context.Context) *cursor { return q.ordinary.unfinished(ctx) }
 
+func (q *quay) meets(cur *cursor, tags []string) { q.ordinary.meets(cur, tags) }
+
 func (q *quay) otherwise() (next *cursor, why string) { return q.ordinary.otherwise() }
 
 func (q *quay) first() *cursor {

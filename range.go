@@ -248,12 +248,26 @@ func (s *partSource) newPage(cur *cursor, to sink) *pageTags {
 	return &pageTags{sink: to, before: s.seen, after: cur.after, sought: cur.kind == sought}
 }
 
+// meets implements source.
+func (s *partSource) meets(cur *cursor, tags []string) {
+	s.crossed = true
+	if cur.after != "" {
+		s.seen.Boundary(cur.after, s.recent, tags)
+	} else {
+		s.seen.Seam(s.recent, tags)
+	}
+}
+
 // take implements source.
 func (s *partSource) take(ctx context.Context, cur *cursor, rep wire.Response, t *pageTags) (answer, error) {
 	ans := answer{Response: rep, held: true}
 	ends := t.number <= cur.step && cur.kind != begin
 	if s.seen = t.seen; cur.kind != sought && cur.after != "" && !(ends && s.short) {
 		s.seen.Boundary(cur.after, s.recent, t.top)
+		s.crossed = true
+	}
+	if cur.kind == sought && cur.after == "" { // it was read ahead
+		s.seen.Seam(s.recent, t.top)
 		s.crossed = true
 	}
 	s.short = s.linked && len(rep.Links) == 0 && rep.Entries < nOf(rep.Asked)

@@ -2,8 +2,8 @@
 //
 //	tags, err := ocitags.ListTags(ctx, "ghcr.io/org/name")
 //
-// [ListTags] returns the list, [Tags] streams it, and a [Client] holds what can
-// be set about them. They need only a reference.
+// [ListTags] returns the list, [Tags] streams it, and [Client.TagsIn] streams a part of
+// it. A [Client] holds what can be set about them. They need only a reference.
 //
 // # All
 //
@@ -184,7 +184,8 @@ type Client struct {
 	// which some registries always send. None holds a secret. Messages are for
 	// people and may change; these attributes stay: repository; because; of a
 	// request, url, status, tags, skipped, duration, error, and method unless it is
-	// GET; dialect, which names the registry's way of paging. nil: silent.
+	// GET; of an entry that was skipped, entry; dialect, which names the registry's way
+	// of paging. nil: silent.
 	Logger *slog.Logger
 
 	auth   token.Store

@@ -41,6 +41,8 @@ type tagsList struct {
 	compared bool     // the list without n was asked for, to compare
 	owing    bool     // what other parts had behind the end was asked for
 	aside    *aside   // the list without n, read beside the pages; nil: it is not
+	inARow   bool     // the latest Link is followed as it is, and its cursor is no tag
+	early    *early   // the next page, asked for when its place was known; nil: it was not
 
 	sizes
 	latestPage
@@ -151,15 +153,15 @@ func (s *tagsList) page(ctx context.Context, cur *cursor, to sink) (answer, erro
 		s.tried = append(s.tried, nOf(cur.url))
 	}
 	t := s.newPage(cur, to)
-	var rep wire.Response
-	var err error
 	if cur.beside {
 		s.aside = s.readAside(ctx)
 	}
-	if cur.aside != nil {
+	rep, tries, early, err := s.takeEarly(ctx, cur, t)
+	switch {
+	case cur.aside != nil:
 		rep, err = cur.aside.drain(ctx, t)
-	} else {
-		rep, err = s.fetch(ctx, cur, t)
+	case !early:
+		rep, err = s.fetch(ctx, cur, t, tries)
 	}
 	if err == nil && len(t.start) > 0 && s.isRepeat(t, len(t.start)) {
 		err = errRepeat
@@ -194,7 +196,7 @@ func (s *tagsList) newPass() {
 }
 
 // fetch asks for a page, in smaller pieces where that is needed.
-func (s *tagsList) fetch(ctx context.Context, cur *cursor, t *pageTags) (wire.Response, error) {
+func (s *tagsList) fetch(ctx context.Context, cur *cursor, t *pageTags, tries int) (wire.Response, error) {
 	var slow int // tries that took the registry too long
 	read := func(u *url.URL) (wire.Response, error) {
 		again := func(u *url.URL, failed error) *url.URL {
@@ -206,7 +208,7 @@ func (s *tagsList) fetch(ctx context.Context, cur *cursor, t *pageTags) (wire.Re
 			}
 			return s.lighter(ctx, u, slow)
 		}
-		return s.read(ctx, wire.Request{URL: u, Again: again, Once: cur.kind == compare && cur.back != nil}, t)
+		return s.read(ctx, wire.Request{URL: u, Tries: tries, Again: again, Header: s.askEarly(ctx), Once: cur.kind == compare && cur.back != nil}, t)
 	}
 	rep, err := read(cur.url)
 	for !s.begun && s.stepDown(ctx, err) {
@@ -422,6 +424,9 @@ func (s *tagsList) observe(ctx context.Context, cur *cursor, rep wire.Response, 
 			}
 		}
 	}
+	if cur.kind == sought {
+		t.seen.Seam(s.recent, t.top)
+	}
 	switch {
 	case s.pages == 0:
 		s.lengths = append(s.lengths, rep.Entries)
@@ -440,6 +445,18 @@ func (s *tagsList) observe(ctx context.Context, cur *cursor, rep wire.Response, 
 		s.further = true // though the page may have had none of them
 	case !s.covers || t.news > 0:
 		s.further = s.further || t.number > 1 || t.number == 1 && t.first != cur.must
+	}
+}
+
+// meets implements source.
+func (s *tagsList) meets(cur *cursor, tags []string) {
+	if cur.after != "" {
+		s.seen.Boundary(cur.after, s.recent, tags)
+	} else {
+		s.seen.Seam(s.recent, tags)
+	}
+	if own := cur.beyond(tags[:len(tags)-1]); len(own) > 0 {
+		s.recent = keep(s.recent, own...)
 	}
 }
 
@@ -678,6 +695,7 @@ func (s *tagsList) latest(i int) string {
 func (s *tagsList) announce(ctx context.Context, cur *cursor, ans answer, link *url.URL, t *pageTags) answer {
 	next := &cursor{url: link, announced: link, kind: announced}
 	ans.next = next
+	named := link
 	last, q := t.last(), link.Query()
 	byTag := namesLast(link, t)
 	if byTag {
@@ -726,6 +744,7 @@ func (s *tagsList) announce(ctx context.Context, cur *cursor, ans answer, link *
 		s.aside.stop()
 		s.aside = nil
 	}
+	s.inARow = s.opaque && ans.next == next && next.url == named
 	return ans
 }
 

@@ -300,6 +300,16 @@ func (s *Seen) Boundary(cursor string, before, after []string) {
 	}
 }
 
+// Seam says that a part of the list, which was asked for after a string of our own, goes
+// on where another part ends. before and after are tags of both sides. In the order of
+// object keys a tag may come after both that is less than the string.
+func (s *Seen) Seam(before, after []string) {
+	const byKeys = 4 // the bit of keyOrder
+	if s.list&keyOrder != 0 && len(after) > 0 && mayHidePrefix(after[0], slices.Concat(before, after)) {
+		s.lost[byKeys] = knownOrders
+	}
+}
+
 // Unproven reports whether tags may be missing in a way that the pages cannot
 // show: the list may be in one order and the registry compare by another, and
 // tags such as have been seen would be lost between two pages.

@@ -5,18 +5,23 @@ import (
 	"sort"
 )
 
-// Where a list is cut. For each range it is counted how many of the tags that it has
-// read share how many of their first bytes with the last one, and what words at that
-// place are made of. A level is what shares so much with the last tag and no more. What
-// is left of a level is what was seen of it, times the part of its alphabet that is
-// left, by the part that was passed. A level counts where it was seen to hold more than
-// one word, and the others not, as all of a list may begin alike: but for the outermost
-// of them, which may hide everything, and is given as much as all levels within. At
-// first, when there is no end in sight, each slot is thought to have a page: so the
-// second round is spread over the whole alphabet, and tells whether all tags begin alike.
+// How cuts are chosen.
 //
-// The largest gap between what is read and what was asked for is cut in its middle, by
-// the shortest string there.
+// For each range the planner counts, for each length l, how many of the tags that were
+// read share their first l bytes with the last one: that is level l. For each level it
+// also counts what words at that place are made of: digits, lower case, upper case. That
+// gives each byte its share of the alphabet there. What is left of a level is what was
+// seen of it, times the share of the alphabet that is still to come, divided by the share
+// that was passed.
+//
+// A level counts only where more than one word was seen in it, because all tags of a list
+// may begin alike. One of the others, the outermost, may hide everything else, and is
+// given as much as all levels inside it. Where no end of the list is known, at least a
+// page for each slot is expected: so the second round spreads over the whole alphabet,
+// and tells whether all tags begin alike.
+//
+// The largest gap between places that are read or were asked for is cut in its middle, at
+// the shortest string that lies about there.
 const (
 	// wasteRate and freeSlots bound what cuts may cost: a request for each slot, up to
 	// freeSlots, and so many more for each page. Without the first nothing is learnt of

@@ -74,6 +74,7 @@ type Request struct {
 	Once      bool                                    // without retries
 	Tries     int                                     // that were made before
 	Ahead     func() bool                             // reports whether it is not its turn yet; then a 429 is not waited for
+	Header    func(Response)                          // called when the header of a page has come, in each try; nil: nobody waits for it
 	Again     func(u *url.URL, failed error) *url.URL // called before each further try, says where that goes; nil: to the same
 }
 
@@ -174,6 +175,9 @@ func (c *Client) attempt(ctx context.Context, req Request, to Sink) (rep Respons
 		return rep, fmt.Errorf("%w: GET %s: found Content-Encoding %s, which was not asked for", ocierr.ErrInvalidResponse, origin.WithoutSecrets(req.URL), taglist.Quote(encoding))
 	}
 
+	if req.Header != nil {
+		req.Header(rep)
+	}
 	err = c.decode(ctx, &rep, resp.Header, body, to)
 	rep.Took = time.Since(began)
 	return rep, err
