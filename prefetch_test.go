@@ -483,7 +483,6 @@ func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { ret
 type slowBodies struct {
 	http.RoundTripper
 	think, send time.Duration
-	asked       int
 	most, now   atomic.Int32 // answers at once
 }
 

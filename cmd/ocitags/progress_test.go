@@ -48,6 +48,12 @@ func TestProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{}
 		p := newProgress(s, false)
+		take := func(tags int) {
+			for range tags {
+				p.tag()
+			}
+		}
+		take(1000)
 		p.page(ocitags.Page{Number: 1, Total: 1000})
 		time.Sleep(progressDelay - time.Millisecond)
 		assert.Empty(t, s.now(), "what is over at once needs none")
@@ -59,6 +65,7 @@ func TestProgress(t *testing.T) {
 		_, _ = io.WriteString(p.under(s), "a line\n")
 		assert.Empty(t, s.now())
 		assert.Contains(t, s.all.String(), "\r"+clearLine+"a line\n", "which stands alone")
+		take(19_000)
 		p.page(ocitags.Page{Number: 20, Total: 20000})
 		time.Sleep(progressTick)
 		assert.Equal(t, "20000 tags, page 20, 30s", s.now())
@@ -106,4 +113,22 @@ func TestShowsProgress(t *testing.T) {
 	} {
 		assert.Equal(t, test.want, showsProgress(test.o, test.stdout, test.stderr), test.name)
 	}
+}
+
+// The line says what was handed out, and what was read besides. It is no longer than
+// the terminal is wide.
+func TestProgressLine(t *testing.T) {
+	t.Setenv("COLUMNS", "80")
+	for want, p := range map[string]*progress{
+		"1000 tags, page 2, 3s":                  {tags: 1000, read: 1000, pages: 2},
+		"1000 tags, 3000 read ahead, page 4, 3s": {tags: 1000, read: 4000, pages: 4},
+		"10 tags of 4000 read, page 4, 3s":       {tags: 10, read: 4000, pages: 4, part: true},
+		"1500 tags, page 1, 3s":                  {tags: 1500, read: 1000, pages: 1},
+	} {
+		p.w = &strings.Builder{}
+		assert.Equal(t, want, p.line(3*time.Second))
+	}
+	t.Setenv("COLUMNS", "12")
+	p := &progress{w: &strings.Builder{}, tags: 1000, read: 1000, pages: 2}
+	assert.Equal(t, "1000 tags, ", p.line(time.Second))
 }

@@ -79,3 +79,20 @@ func TestProgressOnATerminal(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, r.Tags("a/b"), lines(string(tags)))
 }
+
+// What is wrong is red on a terminal, unless the user wants no colours or the terminal
+// has none.
+func TestColours(t *testing.T) {
+	for env, want := range map[string]string{"TERM=xterm": "\x1b[31mocitags:\x1b[0m ", "TERM=dumb": "ocitags: ", "NO_COLOR=1": "ocitags: "} {
+		master, terminal := openTerminal(t)
+		t.Setenv("TERM", "xterm")
+		t.Setenv("NO_COLOR", "")
+		name, value, _ := strings.Cut(env, "=")
+		t.Setenv(name, value)
+		assert.Equal(t, 2, run(t.Context(), []string{"a//b"}, nil, terminal, terminal))
+		buf := make([]byte, 1024)
+		n, err := master.Read(buf)
+		require.NoError(t, err)
+		assert.True(t, strings.HasPrefix(string(buf[:n]), want+`"a//b" is no reference`), "%s: %q", env, buf[:n])
+	}
+}

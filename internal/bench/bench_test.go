@@ -16,7 +16,7 @@ import (
 func TestShort(t *testing.T) {
 	var out bytes.Buffer
 	b := &bench{ctx: t.Context(), out: &out, runs: 1, scale: 100}
-	require.NoError(t, b.run())
+	require.NoError(t, b.run(t.TempDir()))
 	t.Log(out.String())
 	for line := range strings.Lines(out.String()) {
 		if strings.HasPrefix(line, "| ocitags") {

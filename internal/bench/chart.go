@@ -15,15 +15,15 @@ import (
 
 // draw draws time against the number of tags, one line a client, for a registry that
 // sends most of them in a page, at most; 0: any number.
-func (b *bench) draw(name, pages string, most int) error {
+func (b *bench) draw(name, pages string, most int, sizes []int, runs int) error {
 	clients := append([]client{ours, ours8}, peers...)
 	lines := make([]plotter.XYs, len(clients))
-	for _, tags := range []int{1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000} {
+	for _, tags := range sizes {
 		profile := "dist312"
 		if most == 0 {
 			profile = "gitlab"
 		}
-		rows, err := b.measure(mock(profile, most, packages(tags)), 20*time.Millisecond, tags, clients, b.runs)
+		rows, err := b.measure(mock(profile, most, packages(tags)), 20*time.Millisecond, tags, clients, runs)
 		if err != nil {
 			return err
 		}
@@ -34,14 +34,18 @@ func (b *bench) draw(name, pages string, most int) error {
 			lines[i] = append(lines[i], plotter.XY{X: float64(tags), Y: r.Wall.Seconds()})
 		}
 	}
+	var at ticks
 	p := plot.New()
 	p.BackgroundColor = color.White
 	p.Title.Text = "A list of so many tags, " + pages + ", 20 ms a request"
 	p.X.Label.Text, p.Y.Label.Text = "tags", "seconds"
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
-	p.X.Tick.Marker = ticks{1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000}
+	for _, tags := range sizes {
+		at = append(at, float64(tags))
+	}
+	p.X.Tick.Marker = at
 	p.Y.Tick.Marker = ticks{0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5}
-	p.X.Max = 120_000 // room for the last number
+	p.X.Max = 1.2 * at[len(at)-1] // room for the last number
 	p.Legend.Top, p.Legend.Left = true, true
 	p.Legend.Padding = vg.Points(2)
 	p.Add(plotter.NewGrid())

@@ -80,10 +80,18 @@ func main() {
 	if b.compare = *compare; b.compare {
 		*tables, b.charts = false, ""
 	}
-	err := b.run()
+	dir, err := os.MkdirTemp("", "ocitags-bench")
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = b.run(dir)
 	if err == nil && *tables && !*short {
 		err = publish(results.String())
 	}
+	if err == nil && b.charts != "" {
+		err = b.drawAll()
+	}
+	_ = os.RemoveAll(dir)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -106,14 +114,9 @@ func publish(text string) error {
 	return root.Replace("clients", before+"\n"+compared)
 }
 
-// run builds the clients, measures all cases and draws the charts.
-func (b *bench) run() error {
+// run builds the clients in a directory, and measures all cases.
+func (b *bench) run(dir string) error {
 	logrus.SetOutput(io.Discard) // the real server's
-	dir, err := os.MkdirTemp("", "ocitags-bench")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
 	b.bin = dir
 	build := exec.CommandContext(b.ctx, "go", "build", "-tags", "containers_image_openpgp", "-o", dir+string(os.PathSeparator), "./clients/...")
 	build.Stderr = os.Stderr
@@ -135,13 +138,16 @@ func (b *bench) run() error {
 			return err
 		}
 	}
-	if b.charts == "" {
-		return nil
-	}
-	if err := b.draw("capped", "1000 a page", 1000); err != nil {
+	return nil
+}
+
+// drawAll draws the charts.
+func (b *bench) drawAll() error {
+	if err := b.draw("capped", "1000 a page", 1000, []int{1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000}, b.runs); err != nil {
 		return err
 	}
-	return b.draw("large", "pages of any size, as GitLab sends them", 0)
+	// Of a list without n this registry sends 100 tags a page.
+	return b.draw("large", "pages as large as is asked for, or of 100", 0, []int{1000, 2000, 5000, 10_000, 20_000}, 1)
 }
 
 // versions are those of the clients.
