@@ -150,6 +150,7 @@ func (a *aside) drain(ctx context.Context, to sink) (wire.Response, error) {
 	for batch := range a.batches {
 		if _, err := to.tags(ctx, batch); err != nil {
 			a.stop()
+			<-a.done
 			return a.rep, err
 		}
 	}

@@ -297,14 +297,12 @@ func (s *partSource) take(ctx context.Context, cur *cursor, rep wire.Response, t
 		s.recent = slices.Clone(t.latest)
 	}
 	if ans.next != nil && !s.client.habits(s.home.Host).linear {
-		ans.seek = s.seek
+		as := s.plainPages // as it is now: parts begin later
+		ans.seek = func(last string) *prefetch {
+			return &prefetch{pages: as, next: &cursor{url: as.question(last), kind: sought}}
+		}
 	}
 	return ans, err
-}
-
-// seek is that of an answer.
-func (s *partSource) seek(last string) *prefetch {
-	return &prefetch{pages: s.plainPages, next: &cursor{url: s.question(last), kind: sought}}
 }
 
 // settle returns errContradicted where tags of the part may be missing without a sign

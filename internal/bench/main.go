@@ -146,8 +146,8 @@ func (b *bench) drawAll() error {
 	if err := b.draw("capped", "1000 a page", 1000, []int{1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000}, b.runs); err != nil {
 		return err
 	}
-	// Of a list without n this registry sends 100 tags a page.
-	return b.draw("large", "pages as large as is asked for, or of 100", 0, []int{1000, 2000, 5000, 10_000, 20_000}, 1)
+	// Who asks for no number gets 100 tags a page.
+	return b.draw("large", "pages of any size", 0, []int{1000, 2000, 5000, 10_000, 20_000}, 1)
 }
 
 // versions are those of the clients.
