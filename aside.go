@@ -52,8 +52,8 @@ type early struct {
 	header chan wire.Response
 }
 
-// askEarly returns what is told of the header of a page: it asks for the page after it.
-// nil: that one's place is not known by a header alone.
+// askEarly returns a function that asks for the next page when the header of a page has
+// come; nil where the header alone does not tell the place of the next page.
 func (s *tagsList) askEarly(ctx context.Context) func(wire.Response) {
 	if !s.inARow || s.slots < 2 {
 		return nil
@@ -74,16 +74,15 @@ func (s *tagsList) askEarly(ctx context.Context) func(wire.Response) {
 	}
 }
 
-// leave gives up what is not needed.
+// leave cancels a page that is not needed.
 func (e *early) leave() {
 	if e != nil {
 		e.stop()
 	}
 }
 
-// takeEarly hands on the page at cur, if it was asked for early. ok is false where it
-// was not, or did not come: then it has to be asked for again, as the try made after
-// tries others.
+// takeEarly hands on the page at cur, if it was asked for early. ok is false where it was
+// not, or where it failed: then it must be asked for, after so many tries.
 func (s *tagsList) takeEarly(ctx context.Context, cur *cursor, to sink) (rep wire.Response, tries int, ok bool, err error) {
 	e := s.early
 	s.early = nil

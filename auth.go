@@ -231,9 +231,10 @@ func (v *visit) header() (string, error) {
 	return header, nil
 }
 
-// foresee returns the Authorization for a repository that was not asked for before, at a
-// registry that has asked for one for another repository; "": there is none. It saves a
-// request that is refused. What goes wrong is met again when it is.
+// foresee returns the Authorization for the first request of a repository, where the
+// registry has sent a challenge for another repository; "": none. It saves a request that
+// would be refused. An error is not returned: the request is then sent without, and the
+// registry's own challenge decides.
 func (v *visit) foresee() (string, error) {
 	asked, ok := v.all.Asking(v.at.Origin)
 	if !ok || !v.home {

@@ -65,7 +65,7 @@ func (p *part) only(yield func(string) bool) func(string) bool {
 	}
 }
 
-// isOpen reports whether it is not known yet which part of the list is read.
+// isOpen reports whether a part of the list may still be read alone.
 func (p *part) isOpen() bool { return p != nil && !p.whole }
 
 // A partProof is the question that has shown how a registry compares, and where its

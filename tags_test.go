@@ -27,18 +27,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // pushed are n tags in an order of their own, as a cache of packages would
 // have pushed them: versions, hashes, pairs in which one is the start of the
 // other, upper case.
-func pushed(n int) []string {
-	tags := make([]string, 0, n)
-	for i := 0; len(tags) < n; i++ {
-		v := (i*7919 + 13) % 100003
-		for _, format := range []string{"zlib-1.%d-x.spack", "v1.%d", "v1.%d-alpine", "Build_%d", "%d"} {
-			if len(tags) < n {
-				tags = append(tags, fmt.Sprintf(format, v))
-			}
-		}
-	}
-	return tags
-}
+func pushed(n int) []string { return regtest.MixedTags(n) }
 
 // want is what ListTags has to return where those tags were pushed.
 func want(r *regtest.Registry, name string) []string {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -96,5 +97,23 @@ func TestStandardOutputThatIsClosed(t *testing.T) {
 		assert.Equal(t, 1, cmd.ProcessState.ExitCode(), "%v", args)
 		assert.Len(t, lines(stderr.String()), 1, "%v", args)
 		assert.Contains(t, stderr.String(), "ocitags: ", "%v", args)
+	}
+}
+
+// The process itself: references on standard input, the list in a file, and nothing on
+// standard output.
+func TestFiles(t *testing.T) {
+	r, host := serve(t, "gitlab-c")
+	path := t.TempDir() + "/tags"
+	cmd, stderr := process(t, "-", "-anonymous", "-o", path)
+	cmd.Stdin = strings.NewReader(host + "/a/b\n")
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	assert.Empty(t, string(out)+stderr.String())
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Len(t, lines(string(text)), 250)
+	for i, line := range lines(string(text)) {
+		assert.Equal(t, host+"/a/b:"+r.Tags("a/b")[i], line)
 	}
 }

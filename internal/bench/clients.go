@@ -107,7 +107,7 @@ func (b *bench) startServers(dir string) (all []listed, stop func(), err error) 
 			stop()
 		}
 	}
-	tags := mixed(listTags)
+	tags := regtest.MixedTags(listTags)
 	start := func(name string, real bool, h http.Handler) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			if real || req.URL.Path != "/v2/" { // some ask for that first, and an empty answer does
@@ -185,17 +185,4 @@ func (b *bench) debian(binary, dir string) (host string, end func(), err error) 
 	}
 	end()
 	return "", nil, errors.New("docker-registry does not answer: " + told.String())
-}
-
-// mixed are n tags of several kinds, in no order.
-func mixed(n int) (tags []string) {
-	for i := 0; len(tags) < n; i++ {
-		v := (i*7919 + 13) % 100003
-		for _, format := range []string{"zlib-1.%d-x.spack", "v1.%d", "v1.%d-alpine", "Build_%d", "%d"} {
-			if len(tags) < n {
-				tags = append(tags, fmt.Sprintf(format, v))
-			}
-		}
-	}
-	return tags
 }

@@ -106,12 +106,13 @@ const (
 // publish writes the tables, and what clients return.
 func publish(text string) error {
 	before, text, _ := strings.Cut(text, "\n## ")
+	_, versions, _ := strings.Cut(before, "Versions: ")
 	compared, tables, _ := strings.Cut(text, "\n## ")
 	_, compared, _ = strings.Cut(compared, "\n\n")
 	if err := results.Replace("bench", before+"\n## "+tables); err != nil {
 		return err
 	}
-	return root.Replace("clients", before+"\n"+compared)
+	return root.Replace("clients", "Versions: "+versions+"\n"+compared)
 }
 
 // run builds the clients in a directory, and measures all cases.

@@ -10,6 +10,21 @@ import (
 	"net/url"
 )
 
+// MixedTags are n tags in an order of their own: versions, hashes, pairs in which one is
+// the start of the other, upper case.
+func MixedTags(n int) (tags []string) {
+	tags = make([]string, 0, n)
+	for i := 0; len(tags) < n; i++ {
+		v := (i*7919 + 13) % 100003
+		for _, format := range []string{"zlib-1.%d-x.spack", "v1.%d", "v1.%d-alpine", "Build_%d", "%d"} {
+			if len(tags) < n {
+				tags = append(tags, fmt.Sprintf(format, v))
+			}
+		}
+	}
+	return tags
+}
+
 // PushTo tags one empty image again and again in a repository of a real registry
 // (distribution-spec v1.1.1, "Push"). base may have the user's name and password.
 func PushTo(ctx context.Context, base *url.URL, repository string, tags []string) error {

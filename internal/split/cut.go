@@ -23,23 +23,22 @@ import (
 // The largest gap between places that are read or were asked for is cut in its middle, at
 // the shortest string that lies about there.
 const (
-	// wasteRate and freeSlots bound what cuts may cost: a request for each slot, up to
-	// freeSlots, and so many more for each page. Without the first nothing is learnt of
-	// a short list, and without the second a long one is read in a row where a few cuts
-	// were in vain.
+	// wasteRate and freeSlots bound how many requests may be wasted: one for each slot, up
+	// to freeSlots, and wasteRate of one for each page. Without the former nothing is learnt
+	// at the start; without the latter a list is read in a row once some cuts have failed.
 	wasteRate = 0.2
 	freeSlots = 8
 
-	// risk is the part of that which may be asked for before an answer has come. All of
-	// it would be spent on what the first page suggests.
+	// risk is the part of that budget that unanswered cuts may use. With more, all of it
+	// is spent on what the first page suggests.
 	risk = 0.35
 
-	// worth is how many pages have to be left behind the one that is being read. With
-	// less, the answer mostly overlaps what is read meanwhile.
+	// worth is how many pages must be left behind the one that is being read. A cut into
+	// less costs a request and gains no time.
 	worth = 1.2
 
-	// about is how far from the middle a cut may be if that makes it shorter, by the
-	// gap. Long strings tell nothing of what lies beside them.
+	// about is how far from the middle a cut may be if that makes it shorter, as a part of
+	// the gap. A short cut falls at the start of something; a long one falls inside it.
 	about = 0.25
 
 	// doubt is added to the part that was passed, which may be none.
@@ -48,16 +47,16 @@ const (
 	// few is from how many tags on a density can be told.
 	few = 10
 
-	// hexadecimal is how many letters have to end at f for a word to be taken for a
-	// hexadecimal number. Otherwise half of each cut in a list of hashes is lost.
+	// hexadecimal is how many letters must be seen, none of them beyond f, for a word to be
+	// taken for a hexadecimal number. Else cuts are made beyond f, where nothing is.
 	hexadecimal = 20
 
-	// rare is the weight of punctuation, by that of a letter. With none, what stands
-	// behind "gcc-" would hide "gcc.", and with more each word is cut at its end.
+	// rare is the weight of a punctuation character. With the weight of a letter, cuts
+	// would be made at the ends of words, where little is.
 	rare = 0.05
 
-	// surely is by how much less a byte is thought to come at a place for each time that a
-	// number ended there with a smaller digit: months have two tens, and minutes six.
+	// surely is how fast a byte loses weight at a place, each time that a number ends there
+	// with a smaller digit: a month begins with 0 or 1, and a minute with 0 to 5.
 	surely = 4
 
 	// maxPlaces is how far into tags numbers are looked for.
