@@ -92,15 +92,19 @@ func TestRangeOfManyTags(t *testing.T) {
 	r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Delay: 20 * time.Millisecond} }
 	network := testNetwork(t).Handle("registry.example", r)
 	for prefix, pages := range map[string]int{"gcc-": 50, "llvm-": 50, "g": 50, "llvm-m": 2} {
-		synctest.Test(t, func(t *testing.T) {
-			c := &Client{Transport: network, Credentials: Anonymous}
-			began, before := time.Now(), len(requests(r))
-			tags, err := tagsIn(t, c, t.Context(), "registry.example/a/b", Range{Prefix: prefix})
-			require.NoError(t, err)
-			assert.Equal(t, in(want(r, "a/b"), Range{Prefix: prefix}), tags)
-			assert.LessOrEqual(t, len(requests(r))-before, 4+pages*13/10, "%s", prefix)
-			assert.LessOrEqual(t, time.Since(began), time.Duration(4+pages/2)*20*time.Millisecond, "%s", prefix)
-		})
+		const times = 4 // what comes first is not always the same
+		before := len(requests(r))
+		for range times {
+			synctest.Test(t, func(t *testing.T) {
+				c := &Client{Transport: network, Credentials: Anonymous}
+				began := time.Now()
+				tags, err := tagsIn(t, c, t.Context(), "registry.example/a/b", Range{Prefix: prefix})
+				require.NoError(t, err)
+				assert.Equal(t, in(want(r, "a/b"), Range{Prefix: prefix}), tags)
+				assert.LessOrEqual(t, time.Since(began), time.Duration(4+pages/2)*20*time.Millisecond, "%s", prefix)
+			})
+		}
+		assert.LessOrEqual(t, len(requests(r))-before, times*(4+pages*13/10), "%s", prefix)
 	}
 }
 

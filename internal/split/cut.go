@@ -103,7 +103,7 @@ func (p *Planner) learn(c *Range, tags []string) {
 	last := keys[len(keys)-1]
 	shared := commonPrefix(keys[max(0, len(keys)-few)], last) // no deeper level can be told
 	if c.counts == nil {
-		c.since = p.orders[0].Key(c.start)
+		c.since = c.start
 	} else {
 		before := commonPrefix(p.orders[0].Key(c.last), last) + 1
 		c.counts, c.kinds = c.counts[:min(len(c.counts), before)], c.kinds[:min(len(c.kinds), before)]
@@ -317,10 +317,19 @@ func (p *Planner) ends(c *Range) (end, first, before string) {
 	}
 	for o := c.next; o != nil; o = o.next {
 		if o.state != asked {
-			return key(o.start), key(o.opening[0]), before
+			return key(p.end(c, o)), key(o.opening[0]), before
 		}
 	}
 	return key(p.edge), "", before
+}
+
+// end is where the gap between two ranges ends. That is the second one's start, as what
+// it was told comes after that; but not in a list that has changed since.
+func (p *Planner) end(c, o *Range) string {
+	if o.state != asked && p.compare(o.start, c.last) < 0 {
+		return o.opening[0]
+	}
+	return o.start
 }
 
 // level guesses what is left at a level, of which seen tags are thought to be deeper.
@@ -328,8 +337,8 @@ func (p *Planner) level(c *Range, key string, shared, low int, end, first string
 	t := p.table(c.kinds[shared], key, shared)
 	here, next := t[key[shared]&127], t[key[shared]&127+1]
 	lo, hi, empty := 0.0, 1.0, 0.0
-	if commonPrefix(c.since, key) >= shared {
-		lo = t.place(c.since[shared:])
+	if since := p.orders[0].Key(c.since); commonPrefix(since, key) >= shared {
+		lo = t.place(since[shared:])
 	}
 	if shared == low && end != "" && commonPrefix(end, key) == shared {
 		hi = t.place(end[shared:])
@@ -432,7 +441,7 @@ func (p *Planner) Split(slots int) *Range {
 		if v.c.state == asked {
 			behind = v.c.start
 		}
-		if at == "" || p.compare(at, behind) <= 0 || v.c.next != nil && p.compare(at, v.c.next.start) >= 0 {
+		if at == "" || p.compare(at, behind) <= 0 || v.c.next != nil && p.compare(at, p.end(v.c, v.c.next)) >= 0 {
 			continue
 		}
 		c := &Range{start: at, prev: v.c, next: v.c.next}

@@ -31,7 +31,7 @@ type Range struct {
 	pages      int      // that it has read
 	state      state
 
-	since  string  // the key from which on it was counted
+	since  string  // what it has counted comes after this
 	counts []int   // of the tags since then, how many share so many bytes with the last
 	kinds  []kinds // what words there are made of
 }
@@ -260,6 +260,9 @@ func (p *Planner) accept(c *Range, tags []string) bool {
 	}
 	head := tags[0]
 	switch {
+	case head == p.head && p.compare(c.start, head) < 0: // the order was thought to be another
+		p.reject(c)
+		return false
 	case head == p.head:
 		p.Stop(Restarts)
 		return false
@@ -355,6 +358,33 @@ func (p *Planner) advance(c *Range, tags []string) {
 			p.remove(o)
 		}
 	}
+	p.reorder()
+}
+
+// reorder takes the next order in which all answers may be right, where they can't be
+// in the one that the list was thought to have: a range has read what comes after the
+// start of the one behind it, and that one was not told of it.
+func (p *Planner) reorder() {
+	for i, o := range p.orders {
+		if p.allows(o) {
+			p.orders = p.orders[i:]
+			return
+		}
+	}
+}
+
+func (p *Planner) allows(o order.Order) bool {
+	last := ""
+	for c := p.first; c != nil; c = c.next {
+		if c.state == asked {
+			continue
+		}
+		if last != "" && (o.Compare(c.start, last) < 0 || o.Compare(c.opening[0], last) < 0) {
+			return false
+		}
+		last = c.last
+	}
+	return true
 }
 
 // reject removes a range that was asked for and brought nothing of use.

@@ -125,6 +125,60 @@ func TestCostInOtherOrders(t *testing.T) {
 	}
 }
 
+// Before anything in lower case has been seen, a list may be in each order. Whichever
+// part is answered first, cuts that were made for another order neither end the cutting
+// nor keep a part from being cut.
+func TestCostWhateverIsAnsweredFirst(t *testing.T) {
+	t.Parallel()
+	cased := shape{make: func(rnd *rand.Rand, n int) []string {
+		name := vocabulary(rnd, 100)
+		return distinct(n, func(int) string {
+			w := name()
+			if len(w)%3 == 0 {
+				w = strings.ToUpper(w[:1]) + w[1:]
+			}
+			return fmt.Sprintf("%s-%d.%d", w, rnd.IntN(5), rnd.IntN(10_000))
+		})
+	}}
+	for _, m := range models[:4] {
+		for seed := range uint64(60) {
+			rnd := rand.New(rand.NewPCG(seed, 2))
+			s := &simulation{m: m, n: 50, list: m.list(cased.make(rnd, 4000)), rnd: rnd}
+			tags, off := s.scan(8)
+			assert.Len(t, tags, len(s.list), "%s: %d", m.name, seed)
+			assert.Equal(t, None, off, "%s: %d", m.name, seed)
+			assert.Less(t, s.now, 80.0*3/8, "%s: %d", m.name, seed)
+		}
+	}
+}
+
+// What a part was not told of shows that the list is in another order, or that it has
+// changed. Either way cuts are made up to the first tag of that part.
+func TestWhatAPartWasNotToldOf(t *testing.T) {
+	page := func(format string, from int) (tags []string) {
+		for i := range 50 {
+			tags = append(tags, fmt.Sprintf(format, from+i))
+		}
+		return tags
+	}
+	for want, format := range map[string]string{"folded": "v%d", "by bytes": "Y%d"} {
+		p, a := New(page("%d", 100))
+		c := &Range{start: "X", prev: a}
+		a.next = c
+		p.Page(c, page("zlib-%d", 100), true)
+		assert.Equal(t, "by bytes", p.Order())
+		p.Page(a, page(format, 100), true)
+		p.Page(a, page(format, 160), true)
+		p.Page(a, page(format, 210), true)
+		assert.Equal(t, want, p.Order())
+		b := p.Split(4)
+		if assert.NotNil(t, b, want) {
+			assert.Greater(t, b.Start(), a.Last())
+			assert.Less(t, b.Start(), "zlib-100")
+		}
+	}
+}
+
 // A short list is read sooner, and costs few requests more.
 func TestCostOfShortLists(t *testing.T) {
 	for pages, bar := range map[int]cost{5: {0.95, 1.9}, 10: {0.75, 1.6}, 20: {0.6, 1.4}} {
