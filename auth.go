@@ -1,12 +1,17 @@
+// Credentials, the challenges of registries, and which token server may be asked for
+// what. The authorizer is the RoundTripper of one listing.
+
 package ocitags
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
+	"log/slog"
+	"mime"
 	"net/http"
 	"net/url"
 	"path"
@@ -16,24 +21,119 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ocitags/ocitags/internal/bound"
 	"github.com/ocitags/ocitags/internal/challenge"
 	"github.com/ocitags/ocitags/internal/dockerconfig"
+	"github.com/ocitags/ocitags/internal/ocierr"
 	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/reference"
+	"github.com/ocitags/ocitags/internal/retry"
 	"github.com/ocitags/ocitags/internal/taglist"
 	"github.com/ocitags/ocitags/internal/token"
+	"github.com/ocitags/ocitags/internal/tokenserver"
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
-const (
-	// maxTokenAnswer bounds a token server's answer. Tokens have some KiB,
-	// those of registries that list each permission up to 64.
-	maxTokenAnswer = 128 << 10
+// A Credential is what a registry knows a user by. The zero value is nobody.
+// Where more than one is set, an AccessToken goes before a RefreshToken, and
+// that before Username and Password. It prints without its secrets.
+type Credential struct {
+	Username, Password string
+	RefreshToken       string // an identity token, for the token server: OAuth2's grant_type=refresh_token
+	AccessToken        string // a registry token, sent to the registry itself as it is
+}
 
-	// maxRealm bounds the URL of a token server.
-	maxRealm = 8 << 10
-)
+// String names the parts that are set, and shows none of them: the user name may
+// be a secret too (DigitalOcean has a token there).
+func (c Credential) String() string {
+	var parts []string
+	if c.Username != "" {
+		parts = append(parts, "user name")
+	}
+	if c.Password != "" {
+		parts = append(parts, "password")
+	}
+	if c.RefreshToken != "" {
+		parts = append(parts, "refresh token")
+	}
+	if c.AccessToken != "" {
+		parts = append(parts, "access token")
+	}
+	if parts == nil {
+		return "anonymous"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Format prints String for each verb, and so for a value that holds a Credential
+// in an exported field, a slice or a map. It is not asked about unexported fields,
+// nor for %p and %w, which go vet finds.
+func (c Credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// GoString is String, for %#v of what is no fmt.Formatter's.
+func (c Credential) GoString() string { return c.String() }
+
+// MarshalText is String, so that JSON and the like hide the secrets too.
+func (c Credential) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// LogValue is String, so that a log record hides the secrets too.
+func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// A CredentialFunc finds the credential for a repository. host is the registry
+// as in the reference, with its port if one was given (docker.io for Docker
+// Hub), repository the name there. The zero Credential stands for none; an
+// error ends the listing. It is called at most once for each listing, when the
+// registry asks, and must be safe for concurrent use.
+//
+// The key chains of other libraries make one in ten lines: those of
+// go-containerregistry and oras-go are examples in internal/interop.
+type CredentialFunc func(ctx context.Context, host, repository string) (Credential, error)
+
+// Anonymous is the CredentialFunc that knows no credential.
+func Anonymous(ctx context.Context, host, repository string) (Credential, error) {
+	return Credential{}, nil
+}
+
+// StaticCredential gives cred for the registry host, and none for any other.
+// The case of host does not matter, its port does: a credential for
+// registry.example is not one for registry.example:5000. For Docker Hub host is
+// docker.io.
+func StaticCredential(host string, cred Credential) CredentialFunc {
+	return func(_ context.Context, h, _ string) (Credential, error) {
+		if strings.EqualFold(h, host) {
+			return cred, nil
+		}
+		return Credential{}, nil
+	}
+}
+
+// DefaultCredentials reads the files that docker login and podman login write
+// and runs the credential helpers that they name, by the first of these that
+// has an entry:
+//
+//   - $REGISTRY_AUTH_FILE
+//   - $DOCKER_AUTH_CONFIG, which is the content of such a file
+//   - $DOCKER_CONFIG/config.json, or ~/.docker/config.json
+//   - $XDG_RUNTIME_DIR/containers/auth.json, or without that variable
+//     /run/containers/<uid>/auth.json
+//   - $XDG_CONFIG_HOME/containers/auth.json, or ~/.config/containers/auth.json
+//
+// In each a helper for the host (credHelpers) comes first, then an entry
+// (auths), of which the longest key wins, host/org/name, host/org or host, then
+// the helper for all hosts (credsStore). A helper whose name is empty stands for
+// the file. The entry for Docker Hub may be called docker.io, index.docker.io,
+// registry-1.docker.io or, as docker login does, https://index.docker.io/v1/.
+// Files that do not exist, are empty or are directories are passed over, those
+// that cannot be read are errors. A helper is given 30 seconds. One that is not
+// installed is an error where nothing else has an entry; a listing goes on as a
+// stranger then, and tells of it if that is refused. Errors hold nothing of what
+// a file or a helper said.
+func DefaultCredentials(ctx context.Context, host, repository string) (Credential, error) {
+	cred, err := dockerconfig.Find(ctx, host, repository)
+	return Credential(cred), err
+}
+
+// maxRealm bounds the URL of a token server.
+const maxRealm = 8 << 10
 
 // readActions are the actions that reading a tag list can need: pull, and what
 // Azure asks for instead.
@@ -69,7 +169,7 @@ func readScope(scope, name string) string {
 // Without a credential nothing can leak, and some registries do have their
 // token server elsewhere (lscr.io sends one to ghcr.io); but a registry must
 // not make us knock at doors inside the user's network.
-func (l *listing) checkRealm(text string, from *url.URL, cred Credential) (realm *url.URL, allowed bool, err error) {
+func (a *authorizer) checkRealm(text string, from *url.URL, cred Credential) (realm *url.URL, allowed bool, err error) {
 	refuse := func(why string) error {
 		return fmt.Errorf("%w: the token server %s that %s names %s", ErrUnsafeLink, taglist.Quote(withoutQuery(text)), from.Host, why)
 	}
@@ -90,7 +190,7 @@ func (l *listing) checkRealm(text string, from *url.URL, cred Credential) (realm
 	case realm.User != nil || strings.Contains(text, "#"):
 		return nil, false, refuse("has user-info or a fragment")
 	}
-	secret, allow := cred != (Credential{}), l.client.AllowRealm
+	secret, allow := cred != (Credential{}), a.client.AllowRealm
 	here, there := from.Hostname(), realm.Hostname()
 	ours := origin.SameSite(here, there) || origin.SamePrivateSite(here, there)
 	var why string
@@ -104,7 +204,7 @@ func (l *listing) checkRealm(text string, from *url.URL, cred Credential) (realm
 		why = "is neither at the registry nor at a public name; set Client.AllowRealm to ask it"
 	}
 	if allow != nil && (secret || why != "") {
-		if why = ""; !allow(l.repo.Host, realm) {
+		if why = ""; !allow(a.repo.Host, realm) {
 			why = "is refused by Client.AllowRealm"
 		}
 		allowed = true
@@ -118,7 +218,13 @@ func (l *listing) checkRealm(text string, from *url.URL, cred Credential) (realm
 // An authorizer is the RoundTripper of one listing: it answers the registry's
 // challenges, and keeps what belongs to the registry at the registry.
 type authorizer struct {
-	*listing
+	client  *Client
+	repo    reference.Repository
+	home    *url.URL // of the repository's tag list
+	wire    *wire.Client
+	carrier *wire.Carrier
+	foreign token.Store // of hosts that redirects led to
+	log     *slog.Logger
 
 	once   sync.Once
 	cred   Credential
@@ -246,7 +352,7 @@ func (v *visit) foresee() (string, error) {
 	}
 	header, err := v.renew(v.req.Context(), auth, "", asked, v.token)
 	if err != nil && v.req.Context().Err() == nil {
-		v.log().DebugContext(v.req.Context(), "asking without a token", "because", err.Error())
+		v.log.DebugContext(v.req.Context(), "asking without a token", "because", err.Error())
 		v.all.Forget(v.at)
 		return "", nil
 	}
@@ -294,7 +400,7 @@ func (a *authorizer) probe(req *http.Request, hidden *http.Response) (challenges
 	ask.URL = &url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: "/v2/"}
 	ask.Response = nil
 	ask.Header.Del("Authorization")
-	a.log().DebugContext(ctx, "asking for a challenge", "because", "the list is hidden, and a credential is known", "status", hidden.StatusCode)
+	a.log.DebugContext(ctx, "asking for a challenge", "because", "the list is hidden, and a credential is known", "status", hidden.StatusCode)
 	resp, err := a.carrier.RoundTrip(ask)
 	if err != nil {
 		return nil, nil // the answer that there is tells more
@@ -404,7 +510,7 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 		a.sent.Store(!useless)
 		a.unfit.Store(useless)
 	}
-	a.log().DebugContext(ctx, "authorization is asked for", "scheme", asked.Scheme, "as", cred.String())
+	a.log.DebugContext(ctx, "authorization is asked for", "scheme", asked.Scheme, "as", cred.String())
 	switch {
 	case useless:
 		return "", time.Time{}, nil
@@ -421,12 +527,9 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 	if allowed {
 		ctx = wire.Allow(ctx, realm.Hostname())
 	}
-	form := url.Values{"scope": {readScope(asked.Params["scope"], repositoryOf(req.URL, a.repo.Name))}}
-	if service := asked.Params["service"]; service != "" {
-		form.Set("service", service)
-	}
-	a.log().DebugContext(ctx, "asking for a token", "scope", form.Get("scope"))
-	return a.askToken(ctx, realm, form, cred)
+	scope := readScope(asked.Params["scope"], repositoryOf(req.URL, a.repo.Name))
+	a.log.DebugContext(ctx, "asking for a token", "scope", scope)
+	return a.askToken(ctx, tokenserver.Request{Realm: realm, Scope: scope, Service: asked.Params["service"]}, cred)
 }
 
 // repositoryOf is the repository that u lists. Within a registry a redirect may
@@ -455,142 +558,133 @@ func bearer(text string) (string, error) {
 	return "Bearer " + text, nil
 }
 
-// clientID is what token servers know this library by.
-const clientID = "ocitags"
-
-// askToken asks a token server: by GET with the password if there is one
-// (distribution's "Token Authentication Specification"), by POST with a refresh
-// token ("OAuth2 Token Authentication"). A server that does not know the POST
-// (404, 405) is asked by GET. A refresh token of its answer replaces the one that
-// was sent; where that is refused then, the user's own is.
-func (a *authorizer) askToken(ctx context.Context, realm *url.URL, form url.Values, cred Credential) (string, time.Time, error) {
-	form.Set("client_id", clientID)
-	u := *realm
-	query := u.Query()
-	query.Del("scope") // the registry's, which might be more than ours
-	method, body := http.MethodGet, ""
-	refresh := a.client.auth.RefreshToken(holderOf(cred), cred.RefreshToken)
-	if refresh != "" {
-		post := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}
-		maps.Copy(post, form)
-		method, body = http.MethodPost, post.Encode()
-	} else {
-		maps.Copy(query, form)
-		if query.Del("account"); cred.Username != "" {
-			query.Set("account", cred.Username)
-		}
+// askToken asks a token server, with a refresh token if there is one. A server that does
+// not know how (404, 405) is asked with the password. A refresh token of its answer
+// replaces the one that was sent; where that is refused then, the user's own is.
+func (a *authorizer) askToken(ctx context.Context, r tokenserver.Request, cred Credential) (string, time.Time, error) {
+	server := tokenserver.Client{Wire: a.wire, Log: a.log, Refuse: a.refusalOfToken}
+	r.RefreshToken = a.client.auth.RefreshToken(holderOf(cred), cred.RefreshToken)
+	if cred.Username != "" || cred.Password != "" {
+		r.User = url.UserPassword(cred.Username, cred.Password)
 	}
-	u.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), strings.NewReader(body))
-	if err != nil {
-		return "", time.Time{}, fmt.Errorf("%w: the token server's URL cannot be asked", ErrUnsafeLink)
-	}
+	answer, status, err := server.Ask(ctx, r)
 	switch {
-	case method == http.MethodPost:
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	case cred.Username != "" || cred.Password != "":
-		req.Header.Set("Authorization", basic(cred))
-	}
-	req.Header.Set("User-Agent", a.client.userAgent())
-
-	var answer token.Answer
-	status, err := a.ask(req, form.Get("scope"), &answer)
-	switch {
-	case err != nil && refresh != cred.RefreshToken && status/100 == 4:
+	case err != nil && r.RefreshToken != cred.RefreshToken && status/100 == 4:
 		a.client.auth.Rotate(holderOf(cred), "")
-		return a.askToken(ctx, realm, form, cred)
-	case refresh != "" && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed):
+		return a.askToken(ctx, r, cred)
+	case r.RefreshToken != "" && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed):
 		cred.RefreshToken = ""
-		return a.askToken(ctx, realm, form, cred)
+		return a.askToken(ctx, r, cred)
 	case err != nil:
 		return "", time.Time{}, err
 	}
-	if refresh != "" && answer.RefreshToken != "" && answer.RefreshToken != refresh {
+	if r.RefreshToken != "" && answer.RefreshToken != "" && answer.RefreshToken != r.RefreshToken {
 		a.client.auth.Rotate(holderOf(cred), answer.RefreshToken)
 	}
 	header, err := bearer(answer.Token())
 	return header, time.Now().Add(answer.Life()), err
 }
 
-// ask sends a request to a token server and reads its answer, with the retries
-// and the bounds of a page.
-func (a *authorizer) ask(req *http.Request, scope string, answer *token.Answer) (status int, err error) {
-	ctx := req.Context()
-	host := taglist.Quote(req.URL.Host)
-	for attempts := a.wire.Attempts(); ; {
-		status, err = a.askOnce(req, scope, answer)
-		if err == nil {
-			return status, nil
+// newError makes an Error of an answer with another status than 200. The
+// authorizer knows what must not be told.
+func (a *authorizer) newError(resp *http.Response, body []byte) *Error {
+	e := &Error{StatusCode: resp.StatusCode, URL: origin.WithoutSecrets(resp.Request.URL), method: resp.Request.Method}
+	for _, c := range ocierr.Reasons(body) {
+		if a.repeatsSecret(resp.Request, c.Code+" "+c.Message) {
+			c = ocierr.Reason{Message: "(not told: it repeats a credential)"}
 		}
-		if ctx.Err() != nil {
-			return status, fmt.Errorf("asking the token server %s: %w", host, bound.Ended(ctx))
+		e.Codes = append(e.Codes, ErrorCode(c))
+	}
+	e.RetryAfter = retry.After(resp.Header.Get("Retry-After"), time.Now())
+	for _, c := range e.Codes {
+		e.RetryAfter = max(e.RetryAfter, retry.InMessage(c.Message))
+	}
+	return e
+}
+
+// repeatsSecret reports whether a server's text has something in it that it was
+// sent and that nobody else should see.
+func (a *authorizer) repeatsSecret(req *http.Request, text string) bool {
+	_, header, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	secrets := []string{header}
+	if a.known.Load() {
+		secrets = append(secrets, a.cred.Password, a.cred.RefreshToken, a.cred.AccessToken, a.client.auth.RefreshToken(holderOf(a.cred), a.cred.RefreshToken))
+		if len(a.cred.Username) > 2 {
+			secrets = append(secrets, a.cred.Username)
 		}
-		if again, err := attempts.Next(ctx, err); !again {
-			return status, err
-		}
-		if req.GetBody != nil {
-			if req.Body, err = req.GetBody(); err != nil {
-				return 0, err
-			}
-		}
+	}
+	return slices.ContainsFunc(secrets, func(secret string) bool { return secret != "" && strings.Contains(text, secret) })
+}
+
+// refusal makes an error of an answer with another status than 200.
+func (a *authorizer) refusal(resp *http.Response, body []byte, anonymous bool) wire.Refused {
+	e := a.newError(resp, body)
+	a.explain(e, resp, body, anonymous)
+	return wire.Refused{
+		Err: e, Status: e.StatusCode, RetryAfter: e.RetryAfter,
+		NotTheList: e.plainHTTPToTLS || slices.ContainsFunc(e.Codes, func(c ErrorCode) bool { return strings.HasPrefix(c.Code, "NAME_") }),
+		NotFound:   func() { e.kind = ErrNotFound },
 	}
 }
 
-// askOnce is ask without retries. Redirects are followed within the origin only,
-// as they would carry the credential on, and ask for no other scope.
-func (a *authorizer) askOnce(req *http.Request, scope string, answer *token.Answer) (status int, err error) {
-	client := &http.Client{
-		Transport: a.carrier,
-		CheckRedirect: func(to *http.Request, via []*http.Request) error {
-			if !origin.Same(to.URL, via[0].URL) || to.URL.User != nil || to.Method != via[0].Method || len(via) > wire.MaxRedirects {
-				return http.ErrUseLastResponse
-			}
-			query := to.URL.Query()
-			if query.Del("scope"); to.Method == http.MethodGet {
-				query.Set("scope", scope)
-			}
-			to.URL.RawQuery = query.Encode()
-			to.Header.Del("Referer")
-			return nil
-		},
+// refusalOfToken is refusal for an answer of a token server.
+func (a *authorizer) refusalOfToken(resp *http.Response, body []byte) wire.Refused {
+	e := a.newError(resp, body)
+	e.token = true
+	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+		e.kind, e.hint = ErrUnauthorized, a.credentialHint()
 	}
-	ctx, cancel := context.WithCancelCause(req.Context())
-	defer cancel(nil)
-	watch := &bound.Watch{Idle: wire.MaxIdle, Total: wire.MaxAnswerTime, Cancel: cancel}
-	failed := func(err error) error {
-		if b, ok := errors.AsType[*bound.Error](context.Cause(ctx)); ok {
-			err = b
+	return wire.Refused{Err: e, Status: e.StatusCode, RetryAfter: e.RetryAfter, TokenServer: true}
+}
+
+// explain adds what is known of a refusal to its error.
+func (a *authorizer) explain(e *Error, resp *http.Response, body []byte, anonymous bool) {
+	switch e.StatusCode {
+	case http.StatusTooManyRequests:
+		e.kind = ErrRateLimited
+	case http.StatusNotFound:
+		if !anonymous && a.known.Load() {
+			e.hint = a.credentialHint()
 		}
-		return fmt.Errorf("asking the token server %s: %w", taglist.Quote(req.URL.Host), wire.StripURL(err))
+	case http.StatusUnauthorized, http.StatusForbidden:
+		e.kind = ErrUnauthorized
+		if anonymous {
+			return
+		}
+		e.hint = a.credentialHint()
+		// The Hub gives a token for any name, and then turns it down.
+		if a.repo.Host == "docker.io" && strings.Contains(strings.Join(resp.Header.Values("WWW-Authenticate"), ","), "insufficient_scope") {
+			e.hint += "; at Docker Hub this means that the repository does not exist, is private, or is an official image without library/ in front"
+		}
+	case http.StatusBadRequest:
+		// In the words of Go, nginx and Apache.
+		if resp.Request.URL.Scheme == "http" && (bytes.Contains(body, []byte("HTTPS")) || bytes.Contains(body, []byte("SSL-enabled"))) {
+			e.hint, e.plainHTTPToTLS = "this port speaks TLS", true
+		}
 	}
-	began := time.Now()
-	var resp *http.Response
-	werr := watch.Wait(func() { resp, err = client.Do(req.WithContext(ctx)) })
-	if err == nil && werr != nil {
-		_ = resp.Body.Close()
-		err = werr
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "text/html" && e.Codes == nil && e.hint == "" {
+		e.hint = "the answer is a web page"
 	}
-	if err != nil {
-		return 0, failed(err)
-	}
-	defer wire.Discard(resp)
-	a.log().DebugContext(ctx, "token request", "method", req.Method, "url", origin.WithoutSecrets(req.URL), "status", resp.StatusCode, "duration", time.Since(began))
-	body, err := io.ReadAll(&bound.Body{R: io.LimitReader(resp.Body, maxTokenAnswer+1), Watch: watch, Max: maxTokenAnswer + 1})
+}
+
+// credentialHint says whether a credential was sent.
+func (a *authorizer) credentialHint() string {
 	switch {
-	case err != nil:
-		return resp.StatusCode, failed(err)
-	case resp.StatusCode != http.StatusOK:
-		e := a.newError(resp, body)
-		e.token = true
-		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
-			e.kind, e.hint = ErrUnauthorized, a.credentialHint()
-		}
-		return resp.StatusCode, wire.NewRefused(e, e.StatusCode, e.RetryAfter)
-	case len(body) > maxTokenAnswer:
-		return 0, wire.Permanent{Err: fmt.Errorf("%w: the token server %s sent more than %d bytes", ErrTooLarge, req.URL.Host, maxTokenAnswer)}
+	case a.away.Load() != nil:
+		return "the credential for " + a.repo.Host + " was not sent to " + taglist.Quote(*a.away.Load()) + ", where a redirect led"
+	case a.sent.Load():
+		return "the credential for " + a.repo.Host + " was sent"
+	case a.unfit.Load():
+		return "the credential for " + a.repo.Host + " was not sent: it has no password, and Basic authentication is asked for"
+	case a.known.Load():
+		return "the credential for " + a.repo.Host + " was not sent: the registry did not ask for one"
+	case !a.looked.Load():
+		return "no credential was sent: the registry did not ask for one"
+	case a.missing.Load() != nil:
+		return "no credential was sent: " + a.missing.Load().Error()
+	case a.client.Credentials == nil:
+		return "no credential was sent: none is known for " + a.repo.Host
+	default:
+		return "no credential was sent: none was given for " + a.repo.Host
 	}
-	if *answer, err = token.Decode(body); err != nil || answer.Token() == "" {
-		return 0, wire.Permanent{Err: fmt.Errorf("%w: the token server %s sent no token", ErrInvalidResponse, req.URL.Host)}
-	}
-	return resp.StatusCode, nil
 }

@@ -1,9 +1,15 @@
+// What registries say about the next page: their Link headers, the repairs that these
+// need, and what is known of a registry by its name.
+
 package ocitags
 
 import (
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
+
+	"github.com/ocitags/ocitags/internal/listing"
 
 	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/taglist"
@@ -73,7 +79,7 @@ func queryOf(u, at *url.URL) *url.URL {
 }
 
 // hasCursor reports whether a query says more than how many tags are wanted.
-func hasCursor(q url.Values) bool { return q.Get("last") != "" || hasOther(q) }
+func hasCursor(q url.Values) bool { return q.Get("last") != "" || listing.HasOther(q) }
 
 // resolveNext reads the target of a next link, which must be a tag list.
 func resolveNext(target string, at *url.URL) (*url.URL, error) {
@@ -101,4 +107,47 @@ func resolveNext(target string, at *url.URL) (*url.URL, error) {
 func withoutQuery(s string) string {
 	s, _, _ = strings.Cut(s, "?")
 	return s
+}
+
+// repairLink mends the query of a next link. asked is the n of the page that has it, and
+// wrong what was wrong with it; "": nothing. It returns nil for one that leads to the
+// start of the list.
+func repairLink(link *url.URL, asked int) (mended *url.URL, wrong string) {
+	q := link.Query()
+	if last, ok := q["last"]; ok && strings.Join(last, "") == "" && !listing.HasOther(q) {
+		// Cloudflare's serverless-registry: after the end it names the start.
+		return nil, "ignored a next link with an empty last"
+	}
+	if q.Get("n") == "0" && asked > 0 {
+		// ghcr.io: n=0 stands for its default there, and for an empty page in
+		// the specification.
+		return listing.WithParam(link, "n", strconv.Itoa(asked)), "replaced n=0 in a next link by the n that was asked for"
+	}
+	return link, ""
+}
+
+// quaySlots is how many requests quay.io takes at once for ordinary lists:
+// one, and a burst of 2 (quay conf/nginx/rate-limiting.conf.jnj).
+const quaySlots = 3
+
+// registryOf is what is known of a registry by its host.
+func registryOf(host string) listing.Registry {
+	r := listing.Registry{NextLink: nextLink, Repair: repairLink}
+	switch {
+	case host == "docker.io":
+		r.Announces = true
+	case host == "ghcr.io":
+		// It lists by age, which a first page in alphabetical order would hide, and
+		// nothing is known of what it makes of a last that is no tag.
+		r.ByAge, r.Announces, r.PagesOnly = true, true, true
+	case host == "registry.gitlab.com", host == "public.ecr.aws":
+		r.Announces, r.PagesOnly = true, true
+	case host == "quay.io":
+		r.PagesOnly, r.Slots = true, quaySlots
+	case strings.HasSuffix(host, ".amazonaws.com"):
+		r.Announces, r.PagesOnly = strings.Contains(host, ".dkr.ecr."), true
+	case strings.HasSuffix(host, "gcr.io"), strings.HasSuffix(host, ".pkg.dev"):
+		r.PagesOnly = true
+	}
+	return r
 }

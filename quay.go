@@ -1,3 +1,5 @@
+// The dialect of quay's own API: JSON pages, which are numbered.
+
 package ocitags
 
 import (
@@ -10,6 +12,8 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+
+	"github.com/ocitags/ocitags/internal/listing"
 
 	"github.com/ocitags/ocitags/internal/bound"
 	"github.com/ocitags/ocitags/internal/wire"
@@ -39,17 +43,17 @@ const (
 //
 // Elsewhere it is asked only where an ordinary answer carries its
 // has_additional, as self-hosted registries built like quay do.
-func jsonPages(ctx context.Context, l *listing, ordinary source) (source, error) {
-	q := &quay{listing: l, ordinary: ordinary, back: ordinary.first(), most: maxJSONPage, slots: l.slots}
-	if l.repo.Host == "quay.io" {
-		cred, err := l.auth.credential(ctx)
+func jsonPages(ctx context.Context, l *listing.Listing, ordinary listing.Source, auth *authorizer) (listing.Source, error) {
+	q := &quay{Listing: l, Source: ordinary, back: ordinary.First(), most: maxJSONPage, slots: l.Slots}
+	if l.Repository.Host == "quay.io" {
+		cred, err := auth.credential(ctx)
 		if err != nil {
 			return nil, err
 		}
-		q.begin = cred == (Credential{})
+		q.leads = cred == (Credential{})
 	}
-	if q.begin {
-		l.tellDialect(ctx, jsonDialect, "the host is quay.io, and no credential is known for it")
+	if q.leads {
+		l.TellDialect(ctx, jsonDialect, "the host is quay.io, and no credential is known for it")
 	}
 	return q, nil
 }
@@ -67,11 +71,13 @@ const jsonDialect = "JSON pages of quay's own API"
 // has to hold the tag that stood first: what jumped there stands before it.
 // Where one of both fails, another pass begins.
 type quay struct {
-	*listing
-	ordinary source
-	begin    bool    // begin with the API
-	refused  bool    // it does not serve us
-	back     *cursor // where the ordinary way goes on if it does not
+	*listing.Listing
+	listing.Source                 // the ordinary one, to which all that was read ahead belongs
+	leads          bool            // begin with the API
+	refused        bool            // it does not serve us
+	back           *listing.Cursor // where the ordinary way goes on if it does not
+	asked          *listing.Cursor // the place of page, the latest that was asked for
+	page           jsonPage
 
 	owed   map[string]bool // tags of the ordinary answer that it has not sent yet
 	passes int             // how many did not hold
@@ -90,46 +96,46 @@ type quay struct {
 	former  uint64       // what that was in the pass before
 }
 
-// What was read ahead is of the ordinary way.
-func (q *quay) take(ctx context.Context, cur *cursor, rep wire.Response, t *pageTags) (answer, error) {
-	return q.ordinary.take(ctx, cur, rep, t)
+// A jsonPage is the part of the list from (number-1)*limit on.
+type jsonPage struct {
+	number, limit int
+	recheck       bool // it is the first one, read once more at the end
 }
 
-func (q *quay) newPage(cur *cursor, to sink) *pageTags { return q.ordinary.newPage(cur, to) }
-
-func (q *quay) unfinished(ctx context.Context) *cursor { return q.ordinary.unfinished(ctx) }
-
-func (q *quay) meets(cur *cursor, tags []string) { q.ordinary.meets(cur, tags) }
-
-func (q *quay) otherwise() (next *cursor, why string) { return q.ordinary.otherwise() }
-
-func (q *quay) first() *cursor {
-	if q.begin {
+// First implements listing.Source.
+func (q *quay) First() *listing.Cursor {
+	if q.leads {
 		return q.start()
 	}
-	return q.ordinary.first()
+	return q.Source.First()
 }
 
 // start begins a pass.
-func (q *quay) start() *cursor {
+func (q *quay) start() *listing.Cursor {
 	q.forget()
 	q.former = q.tags.Sum64()
 	q.pages, q.end, q.head, q.tail = 0, 0, "", ""
 	q.tags.Reset()
 	cur := q.at(jsonPage{number: 1, limit: q.most})
-	cur.restart = true
+	cur.Restart = true
 	return cur
 }
 
-func (q *quay) at(page jsonPage) *cursor {
-	u := *q.home
-	u.Path = "/api/v1/repository/" + q.repo.Name + "/tag/"
+// at is the place of a page, which will be the next one.
+func (q *quay) at(page jsonPage) *listing.Cursor {
+	q.page, q.asked = page, &listing.Cursor{URL: q.url(page), Restart: page.recheck}
+	return q.asked
+}
+
+func (q *quay) url(page jsonPage) *url.URL {
+	u := *q.Home
+	u.Path = "/api/v1/repository/" + q.Repository.Name + "/tag/"
 	u.RawQuery = url.Values{
 		"limit":          {strconv.Itoa(page.limit)},
 		"onlyActiveTags": {"true"},
 		"page":           {strconv.Itoa(page.number)},
 	}.Encode()
-	return &cursor{url: &u, json: &page, restart: page.recheck}
+	return &u
 }
 
 // following is the page that reaches farthest of those which hold the entry
@@ -161,9 +167,11 @@ type fetch struct {
 	err    error
 }
 
-func (f *fetch) begin(int) { f.list = nil }
+// Begin, Tags and Leads implement listing.Sink.
 
-func (f *fetch) tags(_ context.Context, batch []string) (int, error) {
+func (f *fetch) Begin(int) { f.list = nil }
+
+func (f *fetch) Tags(_ context.Context, batch []string) (int, error) {
 	if len(f.list)+len(batch) > maxJSONPage {
 		return 0, wire.Permanent{Err: fmt.Errorf("it answered with a page of more than %d tags", maxJSONPage)}
 	}
@@ -171,7 +179,7 @@ func (f *fetch) tags(_ context.Context, batch []string) (int, error) {
 	return len(batch), nil
 }
 
-func (f *fetch) leads() bool { return f.lead }
+func (f *fetch) Leads() bool { return f.lead }
 
 // fetch asks for a page, and for those that will follow it if there are so many.
 // How far it looks ahead grows with what was read, so that a short list is not
@@ -188,23 +196,23 @@ func (q *quay) fetch(ctx context.Context, page jsonPage) *fetch {
 		fctx, cancel := context.WithCancel(ctx)
 		f.cancel = cancel
 		q.ahead = append(q.ahead, f)
-		q.wg.Go(func() {
+		q.Go(func() {
 			defer cancel()
 			defer close(f.done)
-			f.rep, f.err = q.read(fctx, q.request(f.page), f)
+			f.rep, f.err = q.Read(fctx, q.request(f.page), f)
 		})
 	}
 	if len(q.ahead) > 0 {
 		f := q.ahead[0]
 		q.ahead = q.ahead[1:]
 		<-f.done
-		if f.lead || status(f.err) != http.StatusTooManyRequests {
+		if f.lead || listing.Status(f.err) != http.StatusTooManyRequests {
 			return f
 		}
 		q.slots = max(1, q.slots-1)
 	}
 	f := &fetch{page: page, lead: true}
-	f.rep, f.err = q.read(ctx, q.request(page), f)
+	f.rep, f.err = q.Read(ctx, q.request(page), f)
 	return f
 }
 
@@ -217,16 +225,17 @@ func (q *quay) forget() {
 }
 
 func (q *quay) request(page jsonPage) wire.Request {
-	return wire.Request{URL: q.at(page).url, Anonymous: true}
+	return wire.Request{URL: q.url(page), Anonymous: true}
 }
 
-func (q *quay) page(ctx context.Context, cur *cursor, to sink) (answer, error) {
-	if cur.json == nil {
-		heard := &hearer{sink: to}
-		ans, err := q.ordinary.page(ctx, cur, heard)
-		if err == nil && ans.more && !q.refused {
-			q.tellDialect(ctx, jsonDialect, "the answer has_additional")
-			q.back, ans.next = ans.next, q.start()
+// Page implements listing.Source.
+func (q *quay) Page(ctx context.Context, cur *listing.Cursor, to listing.Sink) (listing.Answer, error) {
+	if cur != q.asked {
+		heard := &hearer{Sink: to}
+		ans, err := q.Source.Page(ctx, cur, heard)
+		if err == nil && ans.More && !q.refused {
+			q.TellDialect(ctx, jsonDialect, "the answer has_additional")
+			q.back, ans.Next = ans.Next, q.start()
 			q.owed = make(map[string]bool, len(heard.heard))
 			for _, tag := range heard.heard {
 				q.owed[tag] = true
@@ -234,14 +243,14 @@ func (q *quay) page(ctx context.Context, cur *cursor, to sink) (answer, error) {
 		}
 		return ans, err
 	}
-	page := *cur.json
+	page := q.page
 	f := q.fetch(ctx, page)
 	rep := f.rep
 	switch {
 	case ctx.Err() != nil:
-		return answer{Response: rep}, cmp.Or(f.err, bound.Ended(ctx))
+		return listing.Answer{Response: rep}, cmp.Or(f.err, bound.Ended(ctx))
 	case errors.Is(f.err, ErrTooLarge):
-		return answer{Response: rep}, f.err
+		return listing.Answer{Response: rep}, f.err
 	case f.err != nil:
 		return q.giveUp(ctx, rep, f.err.Error()), nil
 	case rep.More == nil:
@@ -251,39 +260,41 @@ func (q *quay) page(ctx context.Context, cur *cursor, to sink) (answer, error) {
 	case rep.Entries > q.most || rep.Entries == 0 && *rep.More:
 		return q.giveUp(ctx, rep, fmt.Sprintf("it answered with a page of %d tags", rep.Entries)), nil
 	}
-	to.begin(1)
+	to.Begin(1)
 	fresh := make([]bool, len(f.list))
 	for i, tag := range f.list {
-		news, err := to.tags(ctx, f.list[i:i+1])
+		news, err := to.Tags(ctx, f.list[i:i+1])
 		if err != nil {
-			return answer{Response: rep}, err
+			return listing.Answer{Response: rep}, err
 		}
 		fresh[i] = news > 0
 		delete(q.owed, tag)
 	}
 	q.pages++
 	ans := q.next(ctx, page, rep, f.list, fresh)
-	if ans.next == nil && len(q.owed) > 0 {
+	if ans.Next == nil && len(q.owed) > 0 {
 		return q.giveUp(ctx, rep, "its list lacks tags that the ordinary answer had"), nil
 	}
 	return ans, nil
 }
 
-// A hearer keeps the tags of an ordinary answer, up to a bound that is more than
-// such pages have: the API has to have them too.
+// maxHeard is more tags than ordinary pages of such registries have.
+const maxHeard = 1024
+
+// A hearer keeps the tags of an ordinary answer: the API has to have them too.
 type hearer struct {
-	sink
+	listing.Sink
 	heard []string
 }
 
-func (h *hearer) begin(try int) {
+func (h *hearer) Begin(try int) {
 	h.heard = h.heard[:0]
-	h.sink.begin(try)
+	h.Sink.Begin(try)
 }
 
-func (h *hearer) tags(ctx context.Context, batch []string) (int, error) {
-	h.heard = append(h.heard, batch[:min(len(batch), keepRecent-len(h.heard))]...)
-	return h.sink.tags(ctx, batch)
+func (h *hearer) Tags(ctx context.Context, batch []string) (int, error) {
+	h.heard = append(h.heard, batch[:min(len(batch), maxHeard-len(h.heard))]...)
+	return h.Sink.Tags(ctx, batch)
 }
 
 // stands reports whether the front of the list, read once more, shows that each
@@ -300,10 +311,10 @@ func (q *quay) stands(tags []string, fresh []bool) bool {
 }
 
 // next says what follows a page with those tags.
-func (q *quay) next(ctx context.Context, page jsonPage, rep wire.Response, tags []string, fresh []bool) answer {
+func (q *quay) next(ctx context.Context, page jsonPage, rep wire.Response, tags []string, fresh []bool) listing.Answer {
 	if page.recheck {
 		if q.stands(tags, fresh) {
-			return answer{Response: rep, why: "has_additional is false, no two pages have a gap between them, and the front is where it was"}
+			return listing.Answer{Response: rep, Why: "has_additional is false, no two pages have a gap between them, and the front is where it was"}
 		}
 		return q.anew(ctx, rep)
 	}
@@ -336,13 +347,13 @@ func (q *quay) next(ctx context.Context, page jsonPage, rep wire.Response, tags 
 	}
 	switch {
 	case more:
-		return answer{Response: rep, next: q.at(q.following(q.end))}
+		return listing.Answer{Response: rep, Next: q.at(q.following(q.end))}
 	case opening:
-		return answer{Response: rep, why: "has_additional is false on the only page"}
+		return listing.Answer{Response: rep, Why: "has_additional is false on the only page"}
 	case !q.rigid:
-		return answer{Response: rep, next: q.at(jsonPage{number: 1, limit: q.most, recheck: true})}
+		return listing.Answer{Response: rep, Next: q.at(jsonPage{number: 1, limit: q.most, recheck: true})}
 	case q.tags.Sum64() == q.former:
-		return answer{Response: rep, why: "has_additional is false, and two passes in a row had the same tags"}
+		return listing.Answer{Response: rep, Why: "has_additional is false, and two passes in a row had the same tags"}
 	default:
 		return q.anew(ctx, rep)
 	}
@@ -358,20 +369,20 @@ func burst(rep wire.Response) int {
 }
 
 // anew begins another pass, or gives up.
-func (q *quay) anew(ctx context.Context, rep wire.Response) answer {
+func (q *quay) anew(ctx context.Context, rep wire.Response) listing.Answer {
 	if q.passes++; q.passes == maxPasses {
 		return q.giveUp(ctx, rep, "its pages keep moving")
 	}
-	q.log().DebugContext(ctx, "reading quay's pages once more", "because", "they may have moved", "pass", q.passes+1)
-	return answer{Response: rep, next: q.start()}
+	q.Log.DebugContext(ctx, "reading quay's pages once more", "because", "they may have moved", "pass", q.passes+1)
+	return listing.Answer{Response: rep, Next: q.start()}
 }
 
 // giveUp goes on in the ordinary way, which lists all that the API did not.
-func (q *quay) giveUp(ctx context.Context, rep wire.Response, why string) answer {
+func (q *quay) giveUp(ctx context.Context, rep wire.Response, why string) listing.Answer {
 	q.refused = true
 	q.forget()
-	q.log().DebugContext(ctx, "leaving quay's API for the ordinary way", "because", why)
+	q.Log.DebugContext(ctx, "leaving quay's API for the ordinary way", "because", why)
 	back := *q.back
-	back.restart = true
-	return answer{Response: rep, next: &back}
+	back.Restart = true
+	return listing.Answer{Response: rep, Next: &back}
 }

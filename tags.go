@@ -71,37 +71,35 @@ package ocitags
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
-	"github.com/ocitags/ocitags/internal/bound"
-	"github.com/ocitags/ocitags/internal/dedup"
+	"github.com/ocitags/ocitags/internal/listing"
+	"github.com/ocitags/ocitags/internal/ocierr"
+	"github.com/ocitags/ocitags/internal/span"
+
 	"github.com/ocitags/ocitags/internal/reference"
 	"github.com/ocitags/ocitags/internal/taglist"
 	"github.com/ocitags/ocitags/internal/token"
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
-// maxIdlePages is how many pages in a row may bring no new tag while another is
-// announced.
-const maxIdlePages = 3
-
 const (
-	defaultPageSize    = 1000   // the most that no known server refuses at first
-	smallPageSize      = 100    // the next try: quay's and GitLab's own
-	smallestPageSize   = 50     // the last one: Cloudflare's
-	largePageSize      = 10_000 // what is tried once more is known to come; the most that Google's answers
 	defaultMaxTags     = 10_000_000
-	defaultConcurrency = 4
 	defaultMaxAttempts = 5
 )
 
@@ -190,35 +188,10 @@ type Client struct {
 
 	auth   token.Store
 	pauses wire.Pauses
+	habits listing.Habits
 	mu     sync.Mutex
-	hosts  map[string]habits
 	pools  *wire.Pools
-
-	// For tests, which have no time for large ones.
-	bodyBound  int64 // in place of wire.MaxBody
-	aheadBound int   // in place of maxAhead
 }
-
-// habits is what a Client remembers of a registry.
-type habits struct {
-	pageSize int  // the n that it accepted after it refused another; 0: nothing known, < 0: none
-	sized    bool // a larger n than at first was tried
-	largest  int  // and honoured
-	without  wholeness
-	slow     bool       // it took too long for a page of that size
-	linear   bool       // its list can be read in one way only, from the start
-	crowded  bool       // it refused pages when more than the usual number were asked for at once
-	proof    *partProof // of one repository: what shows how it compares; nil: nothing known
-}
-
-// A wholeness is what a registry sends where n is absent.
-type wholeness int
-
-const (
-	unknown wholeness = iota
-	everything
-	pagesOnly
-)
 
 // A Page is what one answered request brought. One that was asked for ahead of
 // its turn and turned out to be of no use brought nothing.
@@ -230,6 +203,14 @@ type Page struct {
 	Skipped    int           // entries of this page that are no tags: null, digests, outside the grammar
 	Duration   time.Duration // from the request to the end of the page, with retries and what the consumer took
 	Attempts   int           // how often it was asked for; 1: the first try succeeded
+}
+
+// A Range is a part of the tags of a repository: those that are greater than After
+// and begin with Prefix, compared bytewise as Go compares strings. The zero value is
+// all tags.
+type Range struct {
+	After  string // not in the range itself; "": from the first tag on
+	Prefix string // "": any
 }
 
 // ListTags returns all tags of the repository that ref names: sorted as by
@@ -278,6 +259,26 @@ func (c *Client) Tags(ctx context.Context, ref string) iter.Seq2[string, error] 
 	return c.list(ctx, ref, nil, nil)
 }
 
+// TagsIn returns an iterator over the tags of the repository that ref names which are
+// in the range: all of them, or an error, as with [Client.Tags], and in the
+// registry's order.
+//
+// Where the registry shows, in this listing, that it sorts its tags in a known order
+// and compares last with them, only that part of the list is read: a few requests
+// for a prefix that few tags have. A Client remembers the question by which that is
+// seen, so that the next range of the repository takes a request less. Everywhere
+// else, and as soon as an answer contradicts it, the whole list is read. A [Page]
+// counts the tags that were read, whether they are in the range or not.
+//
+// A listing that broke can be taken up again with After, the last tag that came, where
+// the tags came in the order of sort.Strings. Where they did not, tags that are less
+// than After may not have come. TagsIn keeps the tags of the range until it is known
+// which part of the list is read, and until the end where it is not all of it: 40 to
+// 70 bytes each, and the tag.
+func (c *Client) TagsIn(ctx context.Context, ref string, r Range) iter.Seq2[string, error] {
+	return c.list(ctx, ref, &r, nil)
+}
+
 // list is Tags, or TagsIn where there is a range. held, if not nil, returns the tags
 // that the consumer has kept, which are all that it was given.
 func (c *Client) list(ctx context.Context, ref string, within *Range, held func() []string) iter.Seq2[string, error] {
@@ -293,58 +294,63 @@ func (c *Client) list(ctx context.Context, ref string, within *Range, held func(
 		}
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		l := c.newListing(repo)
-		l.held = held
+		l, auth := c.newListing(repo)
+		if within != nil && !l.Within(span.Range(*within)) {
+			return
+		}
 		stopped := false // whoever has enough may have cancelled, too: what then failed is not told
-		l.yield = func(tag string) bool {
+		err = l.Run(ctx, func(tag string) bool {
 			stopped = stopped || !yield(tag, nil)
 			return !stopped
-		}
-		if within != nil {
-			if l.part = newPart(*within); l.part.IsEmpty() {
-				return
-			}
-			l.yield = l.part.only(l.yield)
-		}
-		if err := l.run(ctx); err != nil && !stopped {
-			yield("", l.withHint(fmt.Errorf("listing tags of %s: %w", repo, err)))
+		}, held)
+		if err != nil && !stopped {
+			yield("", auth.withHint(fmt.Errorf("listing tags of %s: %w", repo, err)))
 		}
 	}
 }
 
-func (c *Client) newListing(repo reference.Repository) *listing {
-	plain := repo.Scheme == reference.HTTP
-	if repo.Scheme == reference.Unsaid {
-		if c.PlainHTTP != nil {
-			plain = c.PlainHTTP(repo.Host)
-		} else {
-			plain = reference.Loopback(repo.Host)
-		}
-	}
+// newListing makes a listing of a repository, and the authorizer of its requests.
+func (c *Client) newListing(repo reference.Repository) (*listing.Listing, *authorizer) {
 	home := &url.URL{Scheme: "https", Host: repo.Address(), Path: "/v2/" + repo.Name + "/tags/list"}
-	if plain {
+	if c.isPlain(repo) {
 		home.Scheme = "http"
 	}
-	l := &listing{
-		client: c, repo: repo, home: home, onPage: c.OnPage, slots: c.Concurrency,
-		warned: map[string]bool{},
+	o := listing.Options{
+		Repository: repo, Home: home, Registry: registryOf(repo.Host), Habits: &c.habits, Log: slog.New(slog.DiscardHandler),
+		PageSize: c.PageSize, MaxTags: cmp.Or(c.MaxTags, defaultMaxTags), Slots: max(1, c.Concurrency),
+		Another: func() *listing.Listing { l, _ := c.newListing(repo); return l },
 	}
-	if l.slots == 0 {
-		l.slots, l.mostSlots = defaultConcurrency, maxConcurrency
+	if c.Concurrency == 0 {
+		o.Slots, o.MostSlots = listing.DefaultConcurrency, listing.MaxConcurrency
 	}
-	l.slots = max(1, l.slots)
-	l.carrier = wire.NewCarrier(home, c.transports(), l.slots)
-	l.auth = &authorizer{listing: l}
-	l.wire = &wire.Client{
-		Home: home, Authorized: l.auth, Carrier: l.carrier, UserAgent: c.userAgent(),
-		MaxAttempts: cmp.Or(c.MaxAttempts, defaultMaxAttempts), MaxBody: c.bodyBound,
-		Pauses: &c.pauses, Log: l.log(),
-		Refuse: func(resp *http.Response, body []byte, anonymous bool) (time.Duration, error) {
-			err := l.refusal(resp, body, anonymous)
-			return err.RetryAfter, err
-		},
+	if c.OnPage != nil {
+		o.OnPage = func(p listing.Page) { c.OnPage(Page(p)) }
 	}
-	return l
+	if c.Logger != nil {
+		o.Log = c.Logger.With("repository", repo.String())
+	}
+	carrier := wire.NewCarrier(home, c.transports(), o.Slots)
+	auth := &authorizer{client: c, repo: repo, home: home, carrier: carrier, log: o.Log}
+	o.Wire = &wire.Client{
+		Home: home, Authorized: auth, Carrier: carrier, UserAgent: c.userAgent(), Refuse: auth.refusal,
+		MaxAttempts: cmp.Or(c.MaxAttempts, defaultMaxAttempts), Pauses: &c.pauses, Log: o.Log,
+	}
+	auth.wire = o.Wire
+	o.Front = func(ctx context.Context, l *listing.Listing, ordinary listing.Source) (listing.Source, error) {
+		return jsonPages(ctx, l, ordinary, auth)
+	}
+	return listing.New(o), auth
+}
+
+// isPlain reports whether a registry is asked over http.
+func (c *Client) isPlain(repo reference.Repository) bool {
+	switch {
+	case repo.Scheme != reference.Unsaid:
+		return repo.Scheme == reference.HTTP
+	case c.PlainHTTP != nil:
+		return c.PlainHTTP(repo.Host)
+	}
+	return reference.Loopback(repo.Host)
 }
 
 // NewTransport returns a transport like that of a Client without one: HTTP/2,
@@ -401,245 +407,154 @@ var version = sync.OnceValue(func() string {
 	return "devel"
 })
 
-func (c *Client) habits(host string) habits {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.hosts[host]
+// The errors of a listing. They are matched by errors.Is; the error itself
+// names the registry, the page and what was found.
+var (
+	ErrInvalidReference = errors.New("invalid reference")  // ref cannot be parsed
+	ErrNotFound         = errors.New("no such repository") // 404 on the first page
+	ErrUnauthorized     = ocierr.ErrUnauthorized           // 401, 403
+	ErrRateLimited      = ocierr.ErrRateLimited            // 429 after the last attempt
+	ErrLoop             = ocierr.ErrLoop                   // pages repeat, or keep bringing nothing new
+	ErrUnsafeLink       = ocierr.ErrUnsafeLink             // a next link, a redirect or a token realm
+	ErrInvalidResponse  = ocierr.ErrInvalidResponse        // HTML, {}, bad JSON, a body cut short after all attempts
+	ErrTooLarge         = ocierr.ErrTooLarge               // MaxTags, or a bound on one response
+)
+
+// An Error is a refusal by a registry or by its token server. It also matches
+// one of the Err variables where one fits its status.
+type Error struct {
+	StatusCode int           // of HTTP
+	Codes      []ErrorCode   // what the body gave as reasons; may be empty
+	RetryAfter time.Duration // how long the server asked to wait; 0: it did not
+	URL        string        // what was asked, without credentials and query
+
+	method         string // of HTTP; "": GET
+	kind           error  // one of the Err variables, or nil
+	hint           string // what else is known of it
+	token          bool   // it was the token server, not the registry
+	plainHTTPToTLS bool   // it was asked over http and speaks TLS
 }
 
-func (c *Client) learn(host string, change func(*habits)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.hosts == nil {
-		c.hosts = make(map[string]habits)
+// An ErrorCode is one entry of an OCI error body (distribution-spec v1.1.1,
+// "Error Codes"). Both fields are the server's, unchecked.
+type ErrorCode struct {
+	Code    string
+	Message string
+}
+
+// Error gives the status, the reasons and a hint, on one line of printable text.
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.token {
+		b.WriteString("token server: ")
 	}
-	h := c.hosts[host]
-	change(&h)
-	c.hosts[host] = h
+	fmt.Fprintf(&b, "%s %s: %d %s", cmp.Or(e.method, "GET"), e.URL, e.StatusCode, http.StatusText(e.StatusCode))
+	for _, c := range e.Codes {
+		b.WriteString(":")
+		if c.Code == "" {
+			b.WriteString(" " + taglist.Quote(c.Message))
+			continue
+		}
+		b.WriteString(" ")
+		if len(c.Code) < 64 && strings.Trim(c.Code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == "" {
+			b.WriteString(c.Code)
+		} else {
+			b.WriteString(taglist.Quote(c.Code))
+		}
+		if c.Message != "" {
+			b.WriteString(" " + taglist.Quote(c.Message))
+		}
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(&b, "; the server asks to wait %v", e.RetryAfter)
+	}
+	if e.hint != "" {
+		b.WriteString("; " + e.hint)
+	}
+	return b.String()
 }
 
-// A listing is one call of ListTags or one range over Tags. It is the sink of
-// the tags: it drops duplicates, keeps the bounds and reports the pages.
-type listing struct {
-	client *Client
-	repo   reference.Repository
-	home   *url.URL // of the repository's tag list
-	wire   *wire.Client
-	auth   *authorizer
-	onPage func(Page)
-	slots  int // requests that may be in flight, at first
+// Unwrap returns the Err variable that fits, or nil.
+func (e *Error) Unwrap() error { return e.kind }
 
-	mostSlots int // later; 0: no more than at first
-
-	carrier     *wire.Carrier
-	foreign     token.Store // of hosts that redirects led to
-	filter      dedup.Filter
-	held        func() []string // nil: nobody keeps what was yielded
-	yield       func(tag string) bool
-	part        *part           // nil: all tags are wanted
-	apart       int             // tags that were read in a part
-	within      string          // all tags that are wanted begin with it
-	number      int             // pages so far
-	total       int             // tags so far
-	redelivered int             // tags that tries handed out which were cut short
-	owed        map[string]bool // tags that parts have read which were dropped
-	dialect     string          // what was logged of it
-
-	wg     sync.WaitGroup // of what reads ahead
-	mu     sync.Mutex
-	warned map[string]bool
-}
-
-// run lists the repository.
-func (l *listing) run(ctx context.Context) error {
-	why, err := l.readAll(ctx)
-	if err == nil {
-		l.log().DebugContext(ctx, "complete", "tags", l.total+l.apart, "pages", l.number, "because", why)
+// withHint adds to an error of this listing what to do about it, where there is
+// more to do than to read it.
+func (a *authorizer) withHint(err error) error {
+	if advice := a.advice(err); advice != "" {
+		return fmt.Errorf("%w; %s", err, advice)
 	}
 	return err
 }
 
-// readAll reads page after page, and says how it is known that these were all.
-func (l *listing) readAll(ctx context.Context) (why string, err error) {
-	return l.readFrom(ctx, func(ctx context.Context) (source, error) { return jsonPages(ctx, l, newTagsList(l)) })
+// advice says what the user can do about err; "": nothing that is known. What is
+// particular comes before what is general.
+func (a *authorizer) advice(err error) string {
+	host := a.repo.Host
+	lacks := a.looked.Load() && !a.sent.Load() // a credential
+	refusal, _ := errors.AsType[*Error](err)
+	notList, _ := errors.AsType[*taglist.Error](err)
+	dial, _ := errors.AsType[*net.OpError](err)
+	_, nameless := errors.AsType[*net.DNSError](err)
+	_, unknownCA := errors.AsType[x509.UnknownAuthorityError](err)
+	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
+	login := a.login()
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && refusal == nil:
+		return ""
+	case dial != nil && dial.Op == "proxyconnect":
+		return "the proxy comes from HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+	case refusal != nil && refusal.plainHTTPToTLS:
+		return "write https:// in front of the reference"
+	case errors.Is(err, http.ErrSchemeMismatch), noTLS:
+		return "if it speaks plain HTTP, write http:// in front of the reference"
+	case unknownCA:
+		return "if the authority is one of your own, add it to the system's, or to those of Client.Transport"
+	case a.looksLikeHost() && (nameless || errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrNotFound)):
+		return "a reference without a host is one at Docker Hub: for another registry write host/name"
+	case nameless:
+		return "check the name of the host, and the network"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there: check the host and its port"
+	case errors.Is(err, ErrRateLimited) && refusal != nil && refusal.RetryAfter > wire.MaxRetryAfter:
+		return fmt.Sprintf("that is longer than the %v that a listing waits: try again then", wire.MaxRetryAfter)
+	case errors.Is(err, ErrRateLimited) && lacks:
+		return "try again later, or as a user, who may mostly ask more often: " + login
+	case errors.Is(err, ErrNotFound) && lacks:
+		return "check the name of the repository; if it is private: " + login
+	case errors.Is(err, ErrNotFound) && a.sent.Load():
+		return "check the name of the repository, and whether the credential for " + host + " may read it"
+	case errors.Is(err, ErrNotFound):
+		return "check the name of the repository"
+	case errors.Is(err, ErrUnauthorized) && lacks:
+		return "if the repository is private: " + login
+	case errors.Is(err, ErrUnauthorized) && a.sent.Load():
+		return "check whether it is still good, and may read this repository"
+	case refusal != nil && (refusal.StatusCode >= 500 || errors.Is(err, ErrRateLimited)):
+		return "try again later"
+	case notList != nil && notList.Markup:
+		return "check whether " + host + " is a registry, and whether a login page or a proxy stands before it"
+	case errors.Is(err, wire.ErrCutShort), errors.Is(err, io.ErrUnexpectedEOF):
+		return "try again, perhaps with smaller pages"
+	case errors.Is(err, ErrLoop):
+		return "this is a fault of the registry, which another page size may avoid"
+	}
+	return ""
 }
 
-// readFrom is readAll for a source.
-func (l *listing) readFrom(ctx context.Context, open func(context.Context) (source, error)) (why string, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer func() {
-		cancel(errUnneeded)
-		l.wg.Wait()
-	}()
-	src, err := open(ctx)
-	if err != nil {
-		return "", err
+// login says how to log in.
+func (a *authorizer) login() string {
+	switch {
+	case a.client.Credentials != nil:
+		return "a credential is needed"
+	case a.repo.Host == "docker.io":
+		return "docker login"
 	}
-	f := &foreground{listing: l, src: src}
-	switch err := f.run(ctx); {
-	case err == errStopped:
-		return "", err
-	case err != nil:
-		return "", fmt.Errorf("page %d: %w", l.number+1, err)
-	}
-	return f.why, nil
+	return "docker login " + a.repo.Host
 }
 
-// owe notes a tag that was read ahead and dropped: it exists, so that a list
-// without it is not complete.
-func (l *listing) owe(tag string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.owed == nil {
-		l.owed = make(map[string]bool)
-	}
-	l.owed[tag] = true
-}
-
-// owes reports whether such a tag has not come since.
-func (l *listing) owes() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for tag := range l.owed {
-		if l.filter.Knows(tag) {
-			delete(l.owed, tag)
-		}
-	}
-	return len(l.owed) > 0
-}
-
-// errForgotten is that a tag cannot be told from those that were handed out, and
-// not kept. Nothing is asked before the answer that holds it has let go of its
-// connection.
-var errForgotten = errors.New("the order breaks late")
-
-// deliver takes some tags of a page, and returns how many are news: new, or handed
-// out already by a try that was cut short, from which the listing goes on.
-func (l *listing) deliver(ctx context.Context, batch []string) (news int, err error) {
-	limit := cmp.Or(l.client.MaxTags, defaultMaxTags)
-	for _, tag := range batch {
-		if ctx.Err() != nil { // a page in hand is not a reason to go on
-			return news, bound.Ended(ctx)
-		}
-		fresh, ok := l.filter.Admit(tag)
-		if !ok {
-			if l.held == nil {
-				return news, errForgotten
-			}
-			l.filter.Set(l.held())
-			fresh, _ = l.filter.Admit(tag)
-		}
-		switch {
-		case !fresh && l.redelivered > 0:
-			l.redelivered--
-			news++
-			continue
-		case !fresh:
-			continue
-		case limit > 0 && l.total == limit:
-			return news, fmt.Errorf("%w: more than %d tags (Client.MaxTags)", ErrTooLarge, limit)
-		}
-		l.total++
-		news++
-		if !l.yield(tag) {
-			return news, errStopped
-		}
-	}
-	return news, nil
-}
-
-// read asks for one page and hands its tags to a sink as they arrive. Where one
-// cannot be told from those that were handed out, it asks again with what it knows
-// then.
-func (l *listing) read(ctx context.Context, req wire.Request, to sink) (wire.Response, error) {
-	req.Ahead = func() bool { return !to.leads() }
-	for {
-		rep, err := l.wire.Get(ctx, req, wireSink{to})
-		if err != errForgotten {
-			return rep, err
-		}
-		if err := l.recall(ctx); err != nil {
-			return rep, err
-		}
-		req.Tries = rep.Attempts - 1
-	}
-}
-
-// wireSink is a sink of which nobody asks what was news.
-type wireSink struct{ sink }
-
-func (s wireSink) Begin(try int) { s.begin(try) }
-
-func (s wireSink) Tags(ctx context.Context, batch []string) error {
-	_, err := s.tags(ctx, batch)
-	return err
-}
-
-// recall gives the filter back the tags that were handed out and not kept,
-// because they ascended: the registry still has them, and its list is read again
-// up to where its order broke.
-func (l *listing) recall(ctx context.Context) error {
-	const tries = 3
-	for range tries {
-		l.log().DebugContext(ctx, "the order breaks late: reading the list again up to there", "tags", l.total)
-		tags, err := l.replay(ctx)
-		if err != nil {
-			return fmt.Errorf("reading the list again: %w", err)
-		}
-		if l.filter.Restore(tags) {
-			return nil
-		}
-	}
-	return fmt.Errorf("%w: the list is in no order and changes while it is read, so that it cannot be told which of its tags have come; list it at once", ErrInvalidResponse)
-}
-
-// replay reads the list up to the last tag before its order broke.
-func (l *listing) replay(ctx context.Context) (tags []string, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	again := l.client.newListing(l.repo)
-	again.onPage = nil
-	again.slots, again.mostSlots = 1, 0
-	again.filter.Set(nil)
-	last, prev := l.filter.Max(), ""
-	again.yield = func(tag string) bool {
-		if tag > last || tag < prev {
-			return false
-		}
-		prev = tag
-		tags = append(tags, tag)
-		return tag != last
-	}
-	if _, err := again.readAll(ctx); err != nil && err != errStopped {
-		return nil, err
-	}
-	return tags, nil
-}
-
-func (l *listing) log() *slog.Logger {
-	if l.client.Logger == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return l.client.Logger.With("repository", l.repo.String())
-}
-
-// tellDialect logs in which way the registry sends its pages, when that is
-// another than before.
-func (l *listing) tellDialect(ctx context.Context, dialect, because string) {
-	if dialect != l.dialect {
-		l.dialect = dialect
-		l.log().DebugContext(ctx, "dialect", "dialect", dialect, "because", because)
-	}
-}
-
-// warn logs a repair, each kind once in a listing.
-func (l *listing) warn(ctx context.Context, what string, args ...any) {
-	l.mu.Lock()
-	known := l.warned[what]
-	l.warned[what] = true
-	l.mu.Unlock()
-	if known {
-		return
-	}
-	l.log().WarnContext(ctx, what, args...)
+// looksLikeHost reports whether the reference may have been meant for another
+// registry than Docker Hub: ghcr.io alone is the name of an official image.
+func (a *authorizer) looksLikeHost() bool {
+	name, official := strings.CutPrefix(a.repo.String(), "docker.io/library/")
+	return official && (name == "localhost" || strings.Contains(name, "."))
 }

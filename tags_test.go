@@ -1,214 +1,263 @@
 package ocitags
 
 import (
-	"context"
+	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
-	"log/slog"
-	"net"
+	"go/ast"
+	"go/parser"
+	"go/printer"
+	"go/token"
+	"go/types"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/ocitags/ocitags/internal/dockerconfig"
+	"github.com/ocitags/ocitags/internal/listing"
+	"github.com/ocitags/ocitags/internal/readme"
+	"github.com/ocitags/ocitags/internal/taglist"
+	"github.com/ocitags/ocitags/internal/tokenserver"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"go.uber.org/goleak"
+
 	"github.com/ocitags/ocitags/internal/regtest"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// pushed are n tags in an order of their own, as a cache of packages would
-// have pushed them: versions, hashes, pairs in which one is the start of the
-// other, upper case.
-func pushed(n int) []string { return regtest.MixedTags(n) }
-
-// want is what ListTags has to return where those tags were pushed.
-func want(r *regtest.Registry, name string) []string {
-	tags := append([]string{}, r.Tags(name)...) // never nil, as ListTags promises
-	slices.Sort(tags)
-	return slices.Compact(tags)
+// TestMain lets the default transport lead to the mock registry for the hosts of the
+// examples, and fails the tests if one of them leaves a goroutine behind. Nobody's own
+// credentials are read for these hosts: the file that is named here is the first.
+func TestMain(m *testing.M) {
+	_ = os.Setenv("REGISTRY_AUTH_FILE", filepath.Join("testdata", "credentials.json"))
+	real := defaultTransports()
+	pools := wire.Pools{Own: exampleHosts{examples(), real.Own}, Elsewhere: exampleHosts{examples(), real.Elsewhere}}
+	defaultTransports = func() wire.Pools { return pools }
+	goleak.VerifyTestMain(m)
 }
 
-// mock is a registry of that profile at its own host name, and a network that
-// leads there.
-func mock(t *testing.T, profile, name string, n int) (ref string, r *regtest.Registry, network *regtest.Network) {
-	r = regtest.New(regtest.ByName(profile)).Push(name, pushed(n)...)
-	host := "registry.example"
-	switch profile {
-	case "quayjson":
-		host = "quay.io"
-	case "harbor-proxy":
-		r.Push("proxy/library/app", pushed(n)...)
+// exampleHosts is a transport for which some hosts are the mock registry.
+type exampleHosts struct {
+	*regtest.Network
+	others http.RoundTripper
+}
+
+func (t exampleHosts) RoundTrip(req *http.Request) (*http.Response, error) {
+	switch req.URL.Host {
+	case "registry.gitlab.com", "registry.example":
+		return t.Network.RoundTrip(req)
 	}
-	network = testNetwork(t).Handle(host, r).Handle("us-west1-docker.pkg.dev", r)
-	return host + "/" + name, r, network
+	return t.others.RoundTrip(req)
 }
 
-// testNetwork is a network that fails the test if the secret of these tests is seen by
-// anybody but the registries that it is meant for, or in clear text.
-func testNetwork(t *testing.T) *regtest.Network {
-	network := new(regtest.Network)
-	t.Cleanup(func() {
-		for _, req := range network.Sent() {
-			if seesSecret(req) && !(req.URL.Scheme == "https" && (req.URL.Host == "registry.example" || req.URL.Host == "quay.io")) {
-				t.Errorf("%s %s://%s sees the secret", req.Method, req.URL.Scheme, req.URL.Host)
+// examples are the registries of the examples: a cache at GitLab with a tag for each
+// package, and its index; and one behind a password.
+func examples() *regtest.Network {
+	cache := regtest.New(regtest.ByName("gitlab-c"))
+	for i := range 250 {
+		cache.Push("group/cache", fmt.Sprintf("zlib-1.3.1-%04d.spack", i))
+	}
+	cache.Push("group/cache", "index").Push("group/empty")
+	private := regtest.New(regtest.ByName("gitlab-c")).Push("private/app", "1.0", "1.1")
+	private.Auth = &regtest.Auth{Username: "robot", Password: "s3cret"}
+	return new(regtest.Network).Handle("registry.gitlab.com", cache).Handle("registry.example", private)
+}
+
+// quay.go hangs by one call: without the file only that does not compile.
+func TestQuayHangsByOneCall(t *testing.T) {
+	dir := t.TempDir()
+	here, err := filepath.Abs("quay.go")
+	require.NoError(t, err)
+	without, overlay := filepath.Join(dir, "quay.go"), filepath.Join(dir, "overlay.json")
+	text, err := json.Marshal(map[string]any{"Replace": map[string]string{here: without}})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(without, []byte("package ocitags\n"), 0o600))
+	require.NoError(t, os.WriteFile(overlay, text, 0o600))
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, ".").CombinedOutput()
+	require.Error(t, err)
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	require.Len(t, lines, 2, "%s", out)
+	assert.Equal(t, "# github.com/ocitags/ocitags", lines[0])
+	assert.Contains(t, lines[1], "tags.go")
+	assert.Contains(t, lines[1], "undefined: jsonPages")
+}
+
+// Each package knows only those below it, and what speaks HTTP is few.
+func TestArrows(t *testing.T) {
+	const module = "github.com/ocitags/ocitags"
+	arrows := map[string]string{
+		"":                         "bound challenge dockerconfig listing ocierr origin reference retry span taglist token tokenserver weblink wire",
+		"/bound":                   "",
+		"/challenge":               "field",
+		"/conformance":             "",
+		"/dedup":                   "",
+		"/dockerconfig":            "bound",
+		"/dockerconfig/configtest": "",
+		"/field":                   "",
+		"/listing":                 "bound dedup ocierr order origin reference span split taglist wire",
+		"/ocierr":                  "",
+		"/order":                   "",
+		"/origin":                  "",
+		"/readme":                  "",
+		"/reference":               "origin",
+		"/regtest":                 "",
+		"/retry":                   "",
+		"/span":                    "order",
+		"/split":                   "order",
+		"/taglist":                 "",
+		"/token":                   "bound challenge",
+		"/tokenserver":             "bound ocierr origin taglist token wire",
+		"/weblink":                 "field",
+		"/wire":                    "bound ocierr origin retry taglist",
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, ".", "./internal/...").Output()
+	require.NoError(t, err)
+	for line := range strings.Lines(string(out)) {
+		imports := strings.Fields(line)
+		name := strings.TrimPrefix(strings.TrimPrefix(imports[0], module), "/internal")
+		var own []string
+		for _, path := range imports[1:] {
+			if path, ok := strings.CutPrefix(path, module+"/internal/"); ok {
+				own = append(own, path)
+			}
+			if path == "net/http" {
+				assert.Contains(t, []string{"", "/regtest", "/tokenserver", "/wire"}, name, "net/http")
 			}
 		}
-	})
-	return network
-}
-
-// assertHas is assert.Subset, which compares each with each.
-func assertHas(t *testing.T, tags, want []string, because ...any) {
-	t.Helper()
-	have := make(map[string]bool, len(tags))
-	for _, tag := range tags {
-		have[tag] = true
+		want, known := arrows[name]
+		assert.True(t, known, "%s is a package of its own: say what it may know", name)
+		assert.Equal(t, want, strings.Join(own, " "), name)
 	}
-	assert.Empty(t, slices.DeleteFunc(slices.Clone(want), func(tag string) bool { return have[tag] }), because...)
 }
 
-// seesSecret reports whether the secret is anywhere in a request, in whatever
-// dress.
-func seesSecret(req *http.Request) bool {
-	var b strings.Builder
-	b.WriteString(req.URL.String())
-	_ = req.Header.Write(&b)
-	if req.GetBody != nil {
-		if body, err := req.GetBody(); err == nil {
-			_, _ = io.Copy(&b, body)
+// A function does one thing, and is read without scrolling.
+func TestFunctionsAreShort(t *testing.T) {
+	long := map[string]bool{"Profiles": true} // a list
+	require.NoError(t, filepath.WalkDir(".", func(path string, entry os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != "." && (strings.HasPrefix(entry.Name(), ".") || slices.Contains([]string{"bench", "interop", "testdata"}, entry.Name())):
+			return filepath.SkipDir
+		case !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		for _, decl := range file.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok || f.Body == nil || long[f.Name.Name] {
+				continue
+			}
+			branches := 0
+			ast.Inspect(f, func(n ast.Node) bool {
+				switch n.(type) {
+				case *ast.IfStmt, *ast.ForStmt, *ast.RangeStmt, *ast.CaseClause, *ast.CommClause:
+					branches++
+				}
+				return true
+			})
+			assert.LessOrEqual(t, fset.Position(f.End()).Line-fset.Position(f.Pos()).Line, 60, "%s: lines of %s", path, f.Name.Name)
+			assert.LessOrEqual(t, branches, 20, "%s: branches of %s", path, f.Name.Name)
+		}
+		return nil
+	}))
+}
+
+// TestAPI compares the exported declarations with testdata/api.txt: code
+// elsewhere is written against them, so that none changes by accident.
+func TestAPI(t *testing.T) {
+	entries, err := os.ReadDir(".")
+	require.NoError(t, err)
+	var decls []string
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), ".go") || strings.HasSuffix(entry.Name(), "_test.go") {
+			continue
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, entry.Name(), nil, parser.SkipObjectResolution) // without comments
+		require.NoError(t, err)
+		ast.FileExports(file)
+		for _, decl := range file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok {
+				if f.Body = nil; f.Recv != nil && !ast.IsExported(strings.TrimPrefix(types.ExprString(f.Recv.List[0].Type), "*")) {
+					continue // a method that an interface asks of a type of our own
+				}
+			}
+			if g, ok := decl.(*ast.GenDecl); ok && g.Tok == token.VAR {
+				for _, spec := range g.Specs { // the names, and none of the texts
+					spec.(*ast.ValueSpec).Values = nil
+					spec.(*ast.ValueSpec).Type = ast.NewIdent("error")
+				}
+			}
+			var b bytes.Buffer
+			require.NoError(t, (&printer.Config{Mode: printer.TabIndent, Tabwidth: 8}).Fprint(&b, fset, decl))
+			if text := b.String(); text != "" && !strings.HasPrefix(text, "import") {
+				decls = append(decls, text)
+			}
 		}
 	}
-	if _, password, ok := req.BasicAuth(); ok {
-		b.WriteString(password)
-	}
-	return strings.Contains(b.String(), secret) // which looks the same escaped
-}
-
-func TestTheWireNotices(t *testing.T) {
-	plain := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://a.example/?x=1", nil)
-	assert.False(t, seesSecret(plain))
-	inQuery := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://a.example/?x="+url.QueryEscape(secret), nil)
-	assert.True(t, seesSecret(inQuery))
-	inHeader := plain.Clone(t.Context())
-	inHeader.Header.Set("Authorization", "Bearer "+secret)
-	assert.True(t, seesSecret(inHeader))
-	inBasic := plain.Clone(t.Context())
-	inBasic.SetBasicAuth("bob", secret)
-	assert.True(t, seesSecret(inBasic))
-	inBody, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://a.example/", strings.NewReader(url.Values{"x": {secret}}.Encode()))
-	require.NoError(t, err)
-	assert.True(t, seesSecret(inBody))
-}
-
-// anonymous is a Client that asks for one page after the other, of one size: for
-// tests that count requests. It knows no credentials.
-func anonymous(network http.RoundTripper) *Client { return withCredentials(network, Anonymous) }
-
-func withCredentials(network http.RoundTripper, credentials CredentialFunc) *Client {
-	return &Client{Transport: network, Credentials: credentials, Concurrency: 1, PageSize: 1000}
-}
-
-// golden compares got with a file of testdata, or writes it with -update.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", filepath.FromSlash(name))
+	slices.Sort(decls)
+	const golden = "testdata/api.txt"
+	got := strings.Join(decls, "\n\n") + "\n"
 	if *update {
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o777))
-		require.NoError(t, os.WriteFile(path, []byte(got), 0o666))
-		return
+		require.NoError(t, os.WriteFile(golden, []byte(got), 0o666))
 	}
-	text, err := os.ReadFile(path)
+	want, err := os.ReadFile(golden)
 	require.NoError(t, err)
-	assert.Equal(t, string(text), got, "run go test -update, and read the difference")
+	assert.Equal(t, string(want), got, "run go test -update, and read the difference")
 }
 
-// TestProfiles lists repositories of every interesting size from every profile.
-// All tags must come; what was asked for them is in testdata/conversations.
-func TestProfiles(t *testing.T) {
-	t.Parallel()
-	for _, profile := range regtest.Profiles() {
-		t.Run(profile.Name, func(t *testing.T) {
-			var talk strings.Builder
-			fmt.Fprintf(&talk, "# %s\n", profile.Server)
-			page := 1000 // as many as one answer to n=1000 holds
-			switch {
-			case profile.JSONPages:
-				page = 100
-			case profile.Max > 0:
-				page = min(page, profile.Max)
-			}
-			for _, n := range []int{0, 1, page - 1, page, page + 1, 2 * page, 2*page + 1, 4321} {
-				name := "proxy/app"
-				ref, r, network := mock(t, profile.Name, name, n)
-				var pages []Page
-				var log strings.Builder
-				c := &Client{Transport: network, Credentials: Anonymous, Concurrency: 1, Logger: told(&log)}
-				c.OnPage = func(p Page) { pages = append(pages, p) }
-				mustList(t, c, ref, r, name)
-				tags := want(r, name)
-
-				total := 0
-				for i, p := range pages {
-					total += p.Tags
-					assert.Equal(t, i+1, p.Number)
-					assert.Equal(t, total, p.Total)
-				}
-				assert.Len(t, tags, total)
-				fmt.Fprintf(&talk, "\n%d tags\n", n)
-				for _, req := range r.Requests() {
-					fmt.Fprintf(&talk, "  %d %s\n", req.Status, req.URL)
-				}
-				for line := range strings.Lines(log.String()) {
-					if !strings.Contains(line, " msg=request ") {
-						fmt.Fprintf(&talk, "  %s", line)
-					}
-				}
-			}
-			golden(t, "conversations/"+profile.Name+".txt", talk.String())
-		})
+// The README's table of bounds: the numbers are those of the code.
+func TestReadmeLimits(t *testing.T) {
+	var table strings.Builder
+	table.WriteString("| what | bound |\n|---|---|\n")
+	row := func(what, format string, args ...any) {
+		fmt.Fprintf(&table, "| %s | %s |\n", what, fmt.Sprintf(format, args...))
 	}
+	row("tags of one listing", "`Client.MaxTags`, %s", readme.Thousands(defaultMaxTags))
+	row("one answer", "%s, %s of waiting for it, %s without a byte", size(wire.MaxBody), spanOf(wire.MaxAnswerTime), spanOf(wire.MaxIdle))
+	row("response header, error body, token answer", "%s, %s, %s", size(wire.MaxHeader), size(wire.MaxErrorBody), size(tokenserver.MaxAnswer))
+	row("one JSON value, nesting", "%s, %d", size(taglist.MaxValue), taglist.MaxDepth)
+	row("redirects", "%d", wire.MaxRedirects)
+	row("a next link, the URL of a token server", "%s, %s", size(maxLink), size(maxRealm))
+	row("what is read ahead of its turn", "%s; `Client.Concurrency`, %d, and up to %d in long lists: 1 reads nothing ahead", size(listing.MaxAhead), listing.DefaultConcurrency, listing.MaxConcurrency)
+	row("attempts of one request", "`Client.MaxAttempts`, %d; a `Retry-After` over %s is an error at once", defaultMaxAttempts, spanOf(wire.MaxRetryAfter))
+	row("pages in a row without a new tag", "%d", listing.MaxIdlePages)
+	row("a credential file, a helper's answer and time", "%s, %s, %s", size(dockerconfig.MaxFile), size(dockerconfig.MaxHelperOutput), spanOf(dockerconfig.HelperTimeout))
+	const file = readme.File("SECURITY.md")
+	if *update {
+		require.NoError(t, file.Replace("limits", table.String()))
+	}
+	part, err := file.Part("limits")
+	require.NoError(t, err)
+	assert.Equal(t, part, table.String(), "run go test -update, and read the difference")
 }
 
-// told is a Logger of all but what would be different in each run, and the
-// repository.
-func told(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if slices.Contains([]string{slog.TimeKey, "repository", "duration", "wait"}, a.Key) {
-			return slog.Attr{}
+func size(bytes int) string {
+	for _, unit := range []string{"bytes", "KiB", "MiB"} {
+		if bytes < 1024 {
+			return fmt.Sprint(bytes, " ", unit)
 		}
-		return a
-	}}))
+		bytes /= 1024
+	}
+	return fmt.Sprint(bytes, " GiB")
 }
 
-// The same over TLS and HTTP/2, as a client out there meets it.
-func TestProfilesOverTheWire(t *testing.T) {
-	for _, profile := range regtest.Profiles() {
-		t.Run(profile.Name, func(t *testing.T) {
-			ref, r, _ := mock(t, profile.Name, "proxy/app", 2345)
-			protocols := map[string]int{}
-			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-				protocols[req.Proto]++ // one request after the other
-				r.ServeHTTP(w, req)
-			}))
-			server.EnableHTTP2 = true
-			server.StartTLS()
-			defer server.Close()
-			transport := server.Client().Transport.(*http.Transport)
-			transport.TLSClientConfig.InsecureSkipVerify = true // the certificate is for no registry
-			transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
-			}
-			c := withCredentials(transport, Anonymous)
-			mustList(t, c, ref, r, "proxy/app")
-			assert.Equal(t, map[string]int{"HTTP/2.0": len(r.Requests())}, protocols)
-		})
+func spanOf(d time.Duration) string {
+	if d > time.Minute {
+		return fmt.Sprint(d.Minutes(), " minutes")
 	}
+	return fmt.Sprint(d.Seconds(), " s")
 }

@@ -7,6 +7,7 @@ import "errors"
 var (
 	ErrUnauthorized    = errors.New("access denied")
 	ErrRateLimited     = errors.New("rate limited")
+	ErrLoop            = errors.New("pagination loop")
 	ErrUnsafeLink      = errors.New("unsafe link")
 	ErrInvalidResponse = errors.New("response is not a tag list")
 	ErrTooLarge        = errors.New("limit exceeded")

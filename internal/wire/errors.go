@@ -16,17 +16,23 @@ import (
 
 // Refused is an answer with another status than 200.
 type Refused struct {
-	error
+	Err        error // what the user is told
 	Status     int
 	RetryAfter time.Duration // how long the server asked to wait
+
+	TokenServer bool   // it is a token server's, and says nothing about the list
+	NotTheList  bool   // what is refused is neither n nor last, but the name or the scheme
+	NotFound    func() // makes Err say that there is no such repository; nil: it can't be
 }
 
-// Unwrap returns what Client.Refuse has made of it.
-func (e Refused) Unwrap() error { return e.error }
+func (e Refused) Error() string { return e.Err.Error() }
+func (e Refused) Unwrap() error { return e.Err }
 
-// NewRefused returns err as a refusal, so that Attempts.Next knows what may mend it.
-func NewRefused(err error, status int, retryAfter time.Duration) error {
-	return Refused{err, status, retryAfter}
+// IsNotFound says that there is no such repository, which only the listing can tell.
+func (e Refused) IsNotFound() {
+	if e.NotFound != nil {
+		e.NotFound()
+	}
 }
 
 // Final is an error that says nothing about the page, such as that no authorization

@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -76,7 +75,9 @@ func client(t *testing.T, transport http.RoundTripper) *Client {
 	carrier := NewCarrier(home, Pools{Own: transport, Elsewhere: transport}, 1)
 	return &Client{
 		Home: home, Authorized: carrier, Carrier: carrier, MaxAttempts: 2, Pauses: new(Pauses), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Refuse: func(*http.Response, []byte, bool) (time.Duration, error) { return 0, errRefused },
+		Refuse: func(resp *http.Response, _ []byte, _ bool) Refused {
+			return Refused{Err: errRefused, Status: resp.StatusCode}
+		},
 	}
 }
 

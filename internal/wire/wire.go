@@ -49,9 +49,8 @@ type Client struct {
 	Pauses      *Pauses // shared with other listings
 	Log         *slog.Logger
 
-	// Refuse makes an error of an answer with another status than 200, and says how
-	// long the server asked to wait.
-	Refuse func(resp *http.Response, body []byte, anonymous bool) (time.Duration, error)
+	// Refuse makes an error of an answer with another status than 200.
+	Refuse func(resp *http.Response, body []byte, anonymous bool) Refused
 
 	skips skips
 }
@@ -169,8 +168,7 @@ func (c *Client) attempt(ctx context.Context, req Request, to Sink) (rep Respons
 		if err != nil && ctx.Err() != nil {
 			return rep, failure(ctx, req.URL, err)
 		}
-		retryAfter, err := c.Refuse(resp, text, req.Anonymous)
-		return rep, Refused{err, status, retryAfter}
+		return rep, c.Refuse(resp, text, req.Anonymous)
 	case encoding != "" && !strings.EqualFold(encoding, "identity"):
 		return rep, fmt.Errorf("%w: GET %s: found Content-Encoding %s, which was not asked for", ocierr.ErrInvalidResponse, origin.WithoutSecrets(req.URL), taglist.Quote(encoding))
 	}

@@ -1,0 +1,1031 @@
+package conformance
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/ocitags/ocitags"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ocitags/ocitags/internal/regtest"
+)
+
+// A script is a registry that is a function: what it answers to n and last ("" where
+// they are absent) in its k-th request.
+type script func(k int, n int, last string) scripted
+
+type scripted struct {
+	page   []string
+	raw    string // the body, in place of a page
+	link   string
+	status int  // of an answer without a body; 0: 200
+	cut    bool // the body, in its middle
+}
+
+func (s script) listed(t *testing.T, c *ocitags.Client) ([]string, int, error) {
+	t.Helper()
+	return s.listedAt(t, c, "registry.example")
+}
+
+func (s script) listedAt(t *testing.T, c *ocitags.Client, host string) ([]string, int, error) {
+	t.Helper()
+	var mu sync.Mutex
+	k := 0
+	c.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if k++; k > 6000 {
+			return nil, fmt.Errorf("too many requests")
+		}
+		n, _ := strconv.Atoi(req.URL.Query().Get("n"))
+		a := s(k, n, req.URL.Query().Get("last"))
+		resp := &http.Response{StatusCode: 200, ProtoMajor: 1, Header: http.Header{}, Request: req, Body: http.NoBody}
+		if a.link != "" {
+			resp.Header.Set("Link", a.link)
+		}
+		if a.status != 0 {
+			resp.StatusCode = a.status
+			return resp, nil
+		}
+		body := a.raw
+		if body == "" {
+			body = `{"tags":["` + strings.Join(a.page, `","`) + `"]}`
+			if len(a.page) == 0 {
+				body = `{"tags":[]}`
+			}
+		}
+		resp.Body = io.NopCloser(strings.NewReader(body))
+		if a.cut {
+			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(body[:len(body)/2]), errorReader{}))
+		}
+		return resp, nil
+	})
+	c.Credentials = ocitags.Anonymous
+	tags, err := c.ListTags(t.Context(), host+"/a/b")
+	return tags, k, err
+}
+
+type errorReader struct{}
+
+func (errorReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// eachWay lists from a script by default, in pages and with several requests at
+// once: the list is complete, or where it cannot be an error.
+func eachWay(t *testing.T, want []string, s func() script, errorsToo bool) {
+	t.Helper()
+	want = slices.Sorted(slices.Values(want))
+	for _, pageSize := range []int{0, -1, 50, 100, 1000} {
+		for _, concurrency := range []int{1, 4, 16} {
+			synctest.Test(t, func(t *testing.T) {
+				tags, requests, err := s().listed(t, &ocitags.Client{PageSize: pageSize, Concurrency: concurrency})
+				if err != nil && errorsToo {
+					return
+				}
+				require.NoError(t, err, "PageSize %d, Concurrency %d, %d requests", pageSize, concurrency, requests)
+				assert.True(t, slices.Equal(want, tags), "PageSize %d, Concurrency %d: %d of %d tags", pageSize, concurrency, len(tags), len(want))
+			})
+		}
+	}
+}
+
+// after is what a list has behind last: by value, as it is sorted.
+func after(list []string, last string) []string {
+	i, found := slices.BinarySearch(list, last)
+	if found {
+		i++
+	}
+	return list[i:]
+}
+
+// behind is what a list has behind the place of last; unknown: nothing.
+func behind(list []string, last string) []string {
+	if last == "" {
+		return list
+	}
+	if i := slices.Index(list, last); i >= 0 {
+		return list[i+1:]
+	}
+	return nil
+}
+
+func upTo(list []string, n int) []string {
+	if n > 0 && n < len(list) {
+		return list[:n]
+	}
+	return list
+}
+
+func linkAfter(page []string, n int) string {
+	return fmt.Sprintf(`</v2/a/b/tags/list?last=%s&n=%d>; rel="next"`, page[len(page)-1], n)
+}
+
+func sortedTags(n int) []string { return slices.Sorted(slices.Values(pushed(n))) }
+
+// FAULTS 93: n is clamped, and only a page that has the n which was asked for is
+// announced to go on. The try with a larger n must not end the list.
+func TestFault93ClampedTry(t *testing.T) {
+	list := sortedTags(25_000)
+	for _, most := range []int{1002, 1500, 2000, 5000, 9999} {
+		s := script(func(_, n int, last string) (a scripted) {
+			if n == 0 {
+				n = 100
+			}
+			a.page = upTo(after(list, last), min(n, most))
+			if len(a.page) == n {
+				a.link = linkAfter(a.page, n)
+			}
+			return a
+		})
+		for _, concurrency := range []int{1, 4, 16} {
+			synctest.Test(t, func(t *testing.T) {
+				tags, _, err := s.listed(t, &ocitags.Client{Concurrency: concurrency})
+				require.NoError(t, err)
+				assert.Len(t, tags, len(list), "at most %d", most)
+			})
+		}
+	}
+}
+
+// FAULTS 94: n over 1000 is answered with nothing, or with the default page.
+func TestFault94EmptyTry(t *testing.T) {
+	t.Parallel()
+	list := sortedTags(5000)
+	for name, over := range map[string]func(rest []string) scripted{
+		"[]":      func([]string) scripted { return scripted{} },
+		"null":    func([]string) scripted { return scripted{raw: `{"tags":null}`} },
+		"default": func(rest []string) scripted { return scripted{page: upTo(rest, 100)} },
+	} {
+		s := script(func(_, n int, last string) (a scripted) {
+			rest := after(list, last)
+			if n > 1000 {
+				return over(rest)
+			}
+			if n == 0 {
+				n = 100
+			}
+			if a.page = upTo(rest, n); len(a.page) < len(rest) {
+				a.link = linkAfter(a.page, n)
+			}
+			return a
+		})
+		t.Run(name, func(t *testing.T) { eachWay(t, list, func() script { return s }, false) })
+	}
+}
+
+// FAULTS 95: ghcr.io lists by age, and the tag that is the cursor is pushed again
+// between two pages, or others after it.
+func TestFault95CursorIsPushedAgain(t *testing.T) {
+	for seed := range uint64(60) {
+		synctest.Test(t, func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(seed, 0))
+			list := pushed(2500)
+			rnd.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+			moved := map[string]bool{}
+			var cursor string
+			s := script(func(k, n int, last string) (a scripted) {
+				if k > 1 && k < 12 {
+					for range 1 + rnd.IntN(3) { // the next cursor, and one or two near it
+						at := slices.Index(list, cursor) - rnd.IntN(2)
+						if at >= 0 {
+							tag := list[at]
+							moved[tag] = true
+							list = append(slices.Delete(list, at, at+1), tag)
+						}
+						cursor = list[rnd.IntN(len(list))]
+					}
+				}
+				if n == 0 {
+					n = 100
+				}
+				rest := behind(list, last)
+				if a.page = upTo(rest, min(n, 1000)); len(a.page) > 0 {
+					cursor = a.page[len(a.page)-1]
+				}
+				if len(a.page) < len(rest) {
+					a.link = linkAfter(a.page, n)
+				}
+				return a
+			})
+			tags, _, err := s.listed(t, &ocitags.Client{PageSize: []int{0, 100, 1000}[seed%3], Concurrency: 1})
+			if err != nil {
+				return
+			}
+			for _, tag := range list {
+				if _, found := slices.BinarySearch(tags, tag); !found {
+					t.Fatalf("seed %d: %q is missing (moved: %v)", seed, tag, moved[tag])
+				}
+			}
+		})
+	}
+}
+
+// FAULTS 96 and 97: a body is cut short, and the retry brings the list in another
+// order, or more of it.
+func TestFault96AnotherTryIsAnotherList(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(200) {
+		synctest.Test(t, func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(seed, 0))
+			list := sortedTags(777)
+			s := script(func(k, _ int, _ string) scripted {
+				page := slices.Clone(list)
+				if seed%2 == 0 {
+					rnd.Shuffle(len(page), func(i, j int) { page[i], page[j] = page[j], page[i] })
+				} else if k == 1 {
+					page = slices.DeleteFunc(page, func(string) bool { return rnd.IntN(40) == 0 })
+				}
+				return scripted{page: page, cut: k == 1}
+			})
+			tags, _, err := s.listed(t, &ocitags.Client{})
+			require.NoError(t, err)
+			assert.Len(t, tags, len(list), "seed %d", seed)
+		})
+	}
+}
+
+// FAULTS 97: the same on the second page of three.
+func TestFault97OnTheSecondPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		list := sortedTags(3000)
+		s := script(func(k, n int, last string) (a scripted) {
+			rest := after(list, last)
+			if n == 0 {
+				n = 100
+			}
+			if a.page = upTo(rest, n); len(a.page) < len(rest) {
+				a.link = linkAfter(a.page, n)
+			}
+			if k == 2 { // from a replica that lags, and cut
+				a.page, a.cut = slices.Delete(slices.Clone(a.page), 3, 4), true
+			}
+			return a
+		})
+		tags, _, err := s.listed(t, &ocitags.Client{PageSize: 1000, Concurrency: 1})
+		require.NoError(t, err)
+		assert.Len(t, tags, 3000)
+	})
+}
+
+// FAULTS 98: the list is read again, because its order broke late, and has a new
+// member in the part that was read.
+func TestFault98NewMemberInTheReplay(t *testing.T) {
+	var list []string
+	for i := range 40_000 {
+		list = append(list, fmt.Sprintf("b-%05d", i))
+	}
+	list = append(list, "a")
+	asked := 0
+	network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked == 2 {
+			list = slices.Insert(list, 7, list[6]+"x")
+		}
+		_, _ = fmt.Fprintf(w, `{"tags":["%s"]}`, strings.Join(list, `","`))
+	}))
+	seen := map[string]bool{}
+	for tag, err := range anonymous(network).Tags(t.Context(), ref) {
+		require.NoError(t, err)
+		require.False(t, seen[tag], "%s twice", tag)
+		seen[tag] = true
+	}
+	assert.Len(t, seen, 40_002)
+}
+
+// FAULTS 99: a part of a scan ends early, n-1 tags after a last that is no tag, and
+// other parts have tags behind it.
+func TestFault99PartEndsEarly(t *testing.T) {
+	list := sortedTags(8000)
+	s := script(func(_, n int, last string) (a scripted) {
+		rest := after(list, last)
+		if n == 0 {
+			n = 100
+		}
+		a.page = upTo(rest, n)
+		if _, known := slices.BinarySearch(list, last); last != "" && !known {
+			a.page = upTo(rest, n-1)
+		} else if len(a.page) < len(rest) {
+			a.link = linkAfter(a.page, n)
+		}
+		return a
+	})
+	eachWay(t, list, func() script { return s }, false)
+}
+
+// s3 is distribution 3.1.2 on S3: sorted by object keys, cut by tags.
+func s3(list []string, most int, without bool) script {
+	return func(_, n int, last string) (a scripted) {
+		var rest []string
+		for _, tag := range list {
+			if tag > last {
+				rest = append(rest, tag)
+			}
+		}
+		if n == 0 && without {
+			return scripted{page: rest}
+		}
+		n = min(max(n, 1), most)
+		if a.page = upTo(rest, n); len(a.page) == n {
+			a.link = linkAfter(a.page, n)
+		}
+		return a
+	}
+}
+
+func byKeys(tags []string) []string {
+	return slices.SortedFunc(slices.Values(tags), func(a, b string) int { return strings.Compare(a+"/", b+"/") })
+}
+
+// FAULTS 100 and 101: S3's disorder does not show, because its tag is deleted
+// before the question, or the host was seen to list by age before.
+func TestFault100DisorderOnS3(t *testing.T) {
+	t.Parallel()
+	var hidden []string // a disorder that no page shows
+	for i := range 999 {
+		hidden = append(hidden, fmt.Sprintf("t%04d", i))
+	}
+	hidden = append(hidden, "u-1", "u")
+	for i := range 500 {
+		hidden = append(hidden, fmt.Sprintf("v%04d", i))
+	}
+	for name, list := range map[string][]string{"shown": byKeys(pushed(1800)), "hidden": byKeys(hidden), "small": byKeys([]string{"a", "a-1", "a-1-x", "a.1", "a0", "a_1"})} {
+		for _, pageSize := range []int{0, 1, 2, 3, 50, 100, 1000} {
+			if pageSize > 0 && len(list) > 100*pageSize {
+				continue
+			}
+			for _, concurrency := range []int{0, 1, 16} {
+				synctest.Test(t, func(t *testing.T) {
+					c := &ocitags.Client{PageSize: pageSize, Concurrency: concurrency}
+					for range 2 {
+						tags, requests, err := s3(list, 1000, true).listed(t, c)
+						require.NoError(t, err)
+						assert.Len(t, tags, len(list), "%s, PageSize %d", name, pageSize)
+						if pageSize == 0 {
+							assert.LessOrEqual(t, requests, 3, name)
+						}
+					}
+				})
+			}
+		}
+	}
+	t.Run("deleted before the question", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			list := byKeys(pushed(1800))
+			gone := ""
+			s := script(func(k, n int, last string) scripted {
+				if k == 2 {
+					for i := range list[1:] {
+						if list[i] > list[i+1] { // the first pair that is out of order
+							gone = list[i]
+							list = slices.Delete(list, i, i+1)
+							break
+						}
+					}
+				}
+				return s3(list, 1000, true)(k, n, last)
+			})
+			tags, _, err := s.listed(t, &ocitags.Client{PageSize: 100, Concurrency: 1})
+			require.NoError(t, err)
+			assertHas(t, tags, slices.DeleteFunc(slices.Clone(list), func(tag string) bool { return tag == gone }))
+		})
+	})
+	t.Run("after a repository that is listed by age", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := &ocitags.Client{PageSize: 100, Concurrency: 1}
+			byAge := pushed(700)
+			_, _, err := script(func(_, n int, last string) (a scripted) {
+				rest := behind(byAge, last)
+				if a.page = upTo(rest, max(n, 100)); len(a.page) < len(rest) {
+					a.link = linkAfter(a.page, n)
+				}
+				return a
+			}).listed(t, c)
+			require.NoError(t, err)
+			list := byKeys(pushed(1800))
+			tags, _, err := s3(list, 1000, true).listed(t, c)
+			require.NoError(t, err)
+			assert.Len(t, tags, len(list))
+		})
+	})
+}
+
+// FAULTS 102: sorted in one known order and cut by another.
+func TestFault102SortedAndCutOtherwise(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	many := map[string]bool{}
+	for len(many) < 5000 {
+		b := make([]byte, 1+rnd.IntN(7))
+		for i := range b {
+			b[i] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[rnd.IntN(52)]
+		}
+		many[string(b)] = true
+	}
+	for _, list := range [][]string{{"a", "B", "c", "D"}, sortedKeys(many)} {
+		slices.SortFunc(list, func(a, b string) int {
+			if c := strings.Compare(strings.ToLower(a), strings.ToLower(b)); c != 0 {
+				return c
+			}
+			return strings.Compare(a, b)
+		})
+		for _, pageSize := range []int{0, 2, 10, 100} {
+			synctest.Test(t, func(t *testing.T) {
+				s := script(func(k, n int, last string) scripted { return s3(list, 100_000, true)(k, n, last) })
+				tags, _, err := s.listed(t, &ocitags.Client{PageSize: pageSize, Concurrency: 1})
+				require.NoError(t, err)
+				assert.Len(t, tags, len(list), "PageSize %d", pageSize)
+			})
+		}
+	}
+}
+
+// FAULTS 103: a page of nothing but digests in the middle, and no Link.
+func TestFault103PageOfDigests(t *testing.T) {
+	list := sortedTags(300)
+	mixed := slices.Clone(list)
+	for i := range 100 {
+		mixed = slices.Insert(mixed, 150+i, fmt.Sprintf("sha256:%064x", i))
+	}
+	s := script(func(_, n int, last string) scripted {
+		rest := behind(mixed, last)
+		if n == 0 {
+			n = len(rest)
+		}
+		return scripted{page: upTo(rest, min(n, 50))}
+	})
+	eachWay(t, list, func() script { return s }, false)
+}
+
+// FAULTS 104: a registry like quay whose API is empty, while the ordinary answer
+// had tags.
+func TestFault104EmptyAPI(t *testing.T) {
+	r := regtest.New(regtest.ByName("quay")).Push("a/b", pushed(500)...)
+	more := true
+	r.Profile.Extra = func(body map[string]any, _ []string) { body["has_additional"] = more }
+	network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if isJSON(req.URL.Path) {
+			more = false
+			_, _ = io.WriteString(w, `{"tags":[],"has_additional":false}`)
+			return
+		}
+		r.ServeHTTP(w, req)
+	}))
+	for _, credentials := range []ocitags.CredentialFunc{ocitags.Anonymous, ocitags.StaticCredential("registry.example", user)} {
+		more = true
+		mustList(t, withCredentials(network, credentials), ref, r, "a/b")
+	}
+}
+
+// FAULTS 105: the list without n is shorter than what is known.
+func TestFault105ShortWithoutN(t *testing.T) {
+	list := sortedTags(5000)
+	s := script(func(_, n int, _ string) scripted { // last is not looked at
+		if n == 0 {
+			n = 100
+		}
+		return scripted{page: upTo(list, n)}
+	})
+	for _, c := range []*ocitags.Client{{}, {Concurrency: 1}, {PageSize: 1000}, {PageSize: 1000, Concurrency: 16}} {
+		synctest.Test(t, func(t *testing.T) {
+			_, _, err := s.listed(t, c)
+			require.ErrorIs(t, err, ocitags.ErrInvalidResponse)
+			assert.Contains(t, err.Error(), "the list without n has 100 entries, and 1000 tags are known")
+		})
+	}
+}
+
+// FAULTS 106: one single 4xx in answer to a question of ours.
+func TestFault106OneRefusal(t *testing.T) {
+	t.Parallel()
+	list := sortedTags(2500)
+	for _, status := range []int{400, 402, 405, 406, 409, 410} {
+		s := func() script {
+			refused := false
+			return func(_, n int, last string) (a scripted) {
+				if last != "" && !refused {
+					refused = true
+					return scripted{status: status}
+				}
+				if n == 0 {
+					n = 100
+				}
+				return scripted{page: upTo(after(list, last), min(n, 100))}
+			}
+		}
+		eachWay(t, list, s, true)
+		synctest.Test(t, func(t *testing.T) {
+			tags, _, err := s().listed(t, &ocitags.Client{})
+			require.NoError(t, err)
+			assert.Len(t, tags, len(list), "%d", status)
+		})
+	}
+}
+
+// FAULTS 107: a tag that was not read yet, and then the head of the list, are
+// pushed again and again while quay's pages are read in a row.
+func TestFault107QuayHeadMoves(t *testing.T) {
+	ref, r, network := mock(t, "quayjson", "a/b", 350)
+	all := want(r, "a/b")
+	r.Fault = func(k int, _ *http.Request) regtest.Fault {
+		list := r.Tags("a/b")
+		head, unread := pushed(350)[349], list[:1] // the oldest is read last
+		if k > 1 && k < 12 {
+			r.Push("a/b", unread...)
+			r.Push("a/b", head)
+		}
+		return regtest.Fault{}
+	}
+	got, err := anonymous(network).ListTags(t.Context(), ref)
+	require.NoError(t, err)
+	assert.Equal(t, all, got)
+}
+
+// FAULTS 108: last is honoured only beside n.
+func TestFault108LastOnlyWithN(t *testing.T) {
+	list := sortedTags(777)
+	for _, page := range []int{50, 100} {
+		s := script(func(_, n int, last string) scripted {
+			if n == 0 {
+				return scripted{page: upTo(list, page)}
+			}
+			return scripted{page: upTo(after(list, last), min(n, page))}
+		})
+		eachWay(t, list, func() script { return s }, false)
+	}
+}
+
+// FAULTS 109: cursors are offsets, as at Artifactory up to 7.46, and a deletion
+// shifts what follows.
+func TestFault109OffsetsShift(t *testing.T) {
+	for k := 2; k < 6; k++ {
+		for _, at := range []int{0, 5, 99, 150, 299} {
+			synctest.Test(t, func(t *testing.T) {
+				list := sortedTags(777)
+				s := script(func(i, n int, last string) (a scripted) {
+					if i == k {
+						list = slices.Delete(slices.Clone(list), at, at+1)
+					}
+					from, _ := strconv.Atoi(last)
+					rest := list[min(from, len(list)):]
+					if a.page = upTo(rest, 100); len(a.page) < len(rest) {
+						a.link = fmt.Sprintf(`<?n=100&last=%d>; rel="next"`, from+100)
+					}
+					return a
+				})
+				tags, _, err := s.listed(t, &ocitags.Client{PageSize: 100, Concurrency: 4})
+				require.NoError(t, err)
+				assertHas(t, tags, list, "%d deleted before request %d", at, k)
+			})
+		}
+	}
+}
+
+// FAULTS 110: an answer to a question of ours has nothing new, and a next Link.
+func TestFault110LinkWithoutNews(t *testing.T) {
+	list := sortedTags(777)
+	eachWay(t, list, func() script {
+		linked := false
+		return func(_, _ int, last string) (a scripted) {
+			rest := after(list, last)
+			switch {
+			case last == "":
+				return scripted{page: upTo(rest, 100)}
+			case !linked:
+				linked = true
+				return scripted{page: list[:100], link: linkAfter(list[:100], 100)}
+			}
+			if a.page = upTo(rest, 100); len(a.page) < len(rest) {
+				a.link = linkAfter(a.page, 100)
+			}
+			return a
+		}
+	}, true)
+}
+
+// FAULTS 111: an empty page in the middle, whose Link has an empty last.
+func TestFault111EmptyPageInTheMiddle(t *testing.T) {
+	list := sortedTags(777)
+	eachWay(t, list, func() script {
+		pages := 0
+		return func(_, n int, last string) (a scripted) {
+			if n == 0 {
+				n = 50
+			}
+			rest := after(list, last)
+			if pages++; pages == 3 {
+				return scripted{link: `<?n=50&last=>; rel="next"`}
+			}
+			if a.page = upTo(rest, min(n, 50)); len(a.page) < len(rest) {
+				a.link = linkAfter(a.page, 50)
+			}
+			return a
+		}
+	}, true)
+}
+
+// FAULTS 112: the first page is empty because n is over a limit.
+func TestFault112EmptyOverTheLimit(t *testing.T) {
+	list := sortedTags(777)
+	s := script(func(_, n int, last string) (a scripted) {
+		if n > 500 {
+			return a
+		}
+		if n == 0 {
+			n = 100
+		}
+		rest := after(list, last)
+		if a.page = upTo(rest, n); len(a.page) < len(rest) {
+			a.link = linkAfter(a.page, n)
+		}
+		return a
+	})
+	eachWay(t, list, func() script { return s }, false)
+}
+
+// FAULTS 113: a Link to the own list whose relation is missing or odd.
+func TestFault113OddRelations(t *testing.T) {
+	t.Parallel()
+	list := sortedTags(300)
+	for _, rel := range []string{``, `; rel='next'`, `; rel=“next”`, `; rel:next`, `; rel=next>`, `; "rel"="next"`, `; rel*=UTF-8''next`, `; rel="prev"; rel="next"`} {
+		s := script(func(_, _ int, last string) (a scripted) {
+			rest := after(list, last)
+			if a.page = upTo(rest, 30); len(a.page) < len(rest) {
+				a.link = "</v2/a/b/tags/list?n=30&last=" + a.page[29] + ">" + rel
+			}
+			return a
+		})
+		eachWay(t, list, func() script { return s }, false)
+	}
+}
+
+// FAULTS 114: an error text under 200, beside a list that is null or empty, on a
+// later page.
+func TestFault114ErrorTextUnder200(t *testing.T) {
+	list := sortedTags(777)
+	for _, body := range []string{`{"tags":null,"error":"backend timeout"}`, `{"tags":[],"message":"rate limited"}`, `{"message":"x","tags":[]}`, `{"tags":[],"errors":[{"code":"X"}]}`} {
+		synctest.Test(t, func(t *testing.T) {
+			s := script(func(k, _ int, last string) (a scripted) {
+				if k >= 3 {
+					return scripted{raw: body}
+				}
+				a.page = upTo(after(list, last), 100)
+				a.link = linkAfter(a.page, 100)
+				return a
+			})
+			_, _, err := s.listed(t, &ocitags.Client{Concurrency: 1})
+			require.ErrorIs(t, err, ocitags.ErrInvalidResponse, body)
+		})
+	}
+}
+
+// FAULTS 115: "Tags" beside "tags".
+func TestFault115OtherCase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, err := script(func(int, int, string) scripted { return scripted{raw: `{"tags":[],"Tags":["a"]}`} }).listed(t, &ocitags.Client{})
+		require.ErrorIs(t, err, ocitags.ErrInvalidResponse)
+	})
+}
+
+// A page that begins as the list does, but lacks others of it, is no repetition of
+// its start: the registry compares with last by another order than that of the
+// The answer to an n that was never answered with a tag tells nothing, whatever
+// last is: n may be over a limit.
+func TestNothingForALargeN(t *testing.T) {
+	list := sortedTags(2000)
+	s := script(func(_, n int, last string) (a scripted) {
+		if n == 0 {
+			return scripted{page: upTo(list, 200)} // where last is not looked at
+		}
+		if n <= 100 {
+			a.page = upTo(after(list, last), n)
+		}
+		return a
+	})
+	eachWay(t, list, func() script { return s }, false)
+	synctest.Test(t, func(t *testing.T) {
+		c := new(ocitags.Client)
+		_, _, err := s3(byKeys(pushed(1800)), 1000, true).listed(t, c)
+		require.NoError(t, err, "from now on, the list without n is asked for first")
+		tags, _, err := s.listed(t, c)
+		require.NoError(t, err)
+		assert.Equal(t, list, tags)
+	})
+}
+
+// What is asked for to compare is tried again like any other request, where
+// nothing else is evidence.
+func TestComparedAgain(t *testing.T) {
+	list := sortedTags(500)
+	for _, failures := range []int{1, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			compared := 0
+			tags, _, err := script(func(_, n int, last string) scripted {
+				switch {
+				case last != "":
+					return scripted{status: 405}
+				case n > 0:
+					return scripted{page: list[:128]}
+				}
+				if compared++; compared <= failures {
+					return scripted{status: 503}
+				}
+				return scripted{page: list}
+			}).listed(t, &ocitags.Client{})
+			require.NoError(t, err)
+			assert.Len(t, tags, len(list))
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		_, _, err := script(func(_, n int, last string) scripted {
+			switch {
+			case last != "":
+				return scripted{status: 405}
+			case n > 0:
+				return scripted{page: list[:128]}
+			}
+			return scripted{status: 503}
+		}).listed(t, &ocitags.Client{})
+		require.ErrorContains(t, err, "503")
+	})
+}
+
+// strictlyFolded is a registry that does not look at case, neither where it sorts
+// nor where it compares with last.
+func strictlyFolded(list []string, links bool) script {
+	list = slices.SortedStableFunc(slices.Values(list), func(a, b string) int {
+		return strings.Compare(strings.ToLower(a), strings.ToLower(b))
+	})
+	return func(_, n int, last string) (a scripted) {
+		rest := list[sort.Search(len(list), func(i int) bool { return strings.ToLower(list[i]) > strings.ToLower(last) }):]
+		if last == "" {
+			rest = list
+		}
+		if n == 0 {
+			n = 100
+		}
+		if a.page = upTo(rest, min(n, 100)); links && len(a.page) < len(rest) {
+			a.link = linkAfter(a.page, n)
+		}
+		return a
+	}
+}
+
+// Trow folds case: what comes after "rc" is not "RC", even if that is the next of
+// the list and begins a page.
+func TestTrowTakesCaseForNothing(t *testing.T) {
+	var list []string
+	for i := range 900 {
+		tag := fmt.Sprintf("v%04d-Rc", i)
+		list = append(list, tag)
+		if i%3 > 0 {
+			list = append(list, strings.ToUpper(tag))
+		}
+		if i%7 == 0 {
+			list = append(list, strings.ToLower(tag))
+		}
+	}
+	list = append(list, "B", "a", "C") // by bytes it would begin with "B"
+	for _, links := range []bool{true, false} {
+		eachWay(t, list, func() script { return strictlyFolded(list, links) }, false)
+	}
+}
+
+// Where the pages do not fit together, a page that has room for the whole list
+// tells what there is.
+func TestDisorderWithRoom(t *testing.T) {
+	list := strings.Fields("a B c D e-Rc f-rc F g H i J k L m N o P q R s T u V w X y Z")
+	s := func(k, n int, last string) scripted {
+		if n == 0 {
+			n = 10
+		}
+		return s3(list, n, true)(k, n, last)
+	}
+	for _, pageSize := range []int{-1, 5, 10} {
+		synctest.Test(t, func(t *testing.T) {
+			tags, _, err := script(s).listed(t, &ocitags.Client{PageSize: pageSize})
+			require.NoError(t, err)
+			assert.Len(t, tags, len(list), "PageSize %d", pageSize)
+		})
+	}
+}
+
+// A registry that answers no question at all, and has as many tags as a page or
+// more, is asked for a larger page.
+func TestNoQuestionIsAnswered(t *testing.T) {
+	list := sortedTags(1001)
+	s := script(func(_, n int, last string) (a scripted) {
+		if n == 0 {
+			n = 1000
+		}
+		if last == "" {
+			a.page = upTo(list, min(n, 5000))
+		}
+		return a
+	})
+	for _, pageSize := range []int{0, 50} {
+		synctest.Test(t, func(t *testing.T) {
+			tags, _, err := s.listed(t, &ocitags.Client{PageSize: pageSize})
+			require.NoError(t, err)
+			assert.Len(t, tags, len(list), "PageSize %d", pageSize)
+		})
+	}
+}
+
+// The answer to what comes after a tag leaves out a known one: the registry
+// compares in another order than it sorts in, which no pair of tags shows.
+func TestTagIsLeftOut(t *testing.T) {
+	list := strings.Fields("a1 a2 b_0 b_1 b-x b.y c1 c2") // punctuation first
+	s := func(_, n int, last string) scripted {
+		if n == 0 {
+			n = 4
+		}
+		var rest []string
+		for _, tag := range list {
+			if tag > last {
+				rest = append(rest, tag)
+			}
+		}
+		return scripted{page: upTo(rest, n)}
+	}
+	for _, pageSize := range []int{3, 5} {
+		synctest.Test(t, func(t *testing.T) {
+			tags, _, err := script(s).listed(t, &ocitags.Client{PageSize: pageSize})
+			require.NoError(t, err)
+			assert.Len(t, tags, len(list), "PageSize %d", pageSize)
+		})
+	}
+}
+
+// Where the pages do not show that they are continued in their order, and the list
+// never comes at once, a short list is read in larger pages, too.
+func TestLargerPagesForDoubt(t *testing.T) {
+	var list []string
+	for i := range 30 {
+		list = append(list, fmt.Sprintf("1.%02d-Rc", i), fmt.Sprintf("release-%02d", i), fmt.Sprintf("V%02d", i))
+	}
+	slices.SortFunc(list, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
+	s := func(_, n int, last string) scripted {
+		switch {
+		case n > 100:
+			return scripted{}
+		case n == 0:
+			n = 50
+		}
+		var rest []string
+		for _, tag := range list {
+			if tag > last {
+				rest = append(rest, tag)
+			}
+		}
+		a := scripted{page: upTo(rest, n)}
+		if len(a.page) < len(rest) {
+			a.link = linkAfter(a.page, n)
+		}
+		return a
+	}
+	synctest.Test(t, func(t *testing.T) {
+		tags, _, err := script(s).listed(t, &ocitags.Client{})
+		require.NoError(t, err)
+		assert.Len(t, tags, len(list))
+	})
+}
+
+// The start of the list, in answer to a question in a form in which the registry
+// does not look at last, does not say that it looks up the place of last.
+func TestStartOfTheListIsNoAnswer(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		g := &regtest.Generated{Default: 64, Max: 50, Over: "default", Links: "always", Form: "path", Order: "keys", Cursor: "bytes", Last: "with n", Host: "registry.example", Name: "a/b"}
+		g.Fill(rnd, 100+rnd.IntN(500))
+		synctest.Test(t, func(t *testing.T) {
+			tags, err := (&ocitags.Client{Transport: g, Credentials: ocitags.Anonymous, PageSize: 50, Concurrency: 1}).ListTags(t.Context(), ref)
+			if err == nil {
+				assert.Equal(t, g.Stable(), tags, "seed %d", seed)
+			}
+		})
+	}
+}
+
+// A registry that is known to send a Link where there is more is not asked what
+// comes after a small page, unless that is as long as caps are. Any other is.
+func TestKnownRegistriesAnnounceMore(t *testing.T) {
+	for host, known := range map[string]bool{
+		"docker.io": true, "ghcr.io": true, "registry.gitlab.com": true, "public.ecr.aws": true, "123456789012.dkr.ecr.eu-west-1.amazonaws.com": true,
+		"quay.io.example": false, "gitlab.example": false, "dkr.ecr.amazonaws.com.example": false, "example.amazonaws.com": false,
+	} {
+		for _, n := range []int{2, 73, 100, 251} {
+			list := byKeys(builds(n))
+			slices.Sort(list)
+			c := &ocitags.Client{Concurrency: 1}
+			_, requests, err := script(func(_, n int, last string) scripted {
+				at, found := slices.BinarySearch(list, last)
+				if found {
+					at++
+				}
+				return scripted{page: list[at:]}
+			}).listedAt(t, c, host)
+			require.NoError(t, err)
+			assert.Equal(t, known && n != 100, requests == 1, "%s, %d tags: %d requests", host, n, requests)
+			assert.LessOrEqual(t, requests, 3)
+		}
+	}
+}
+
+// A silent cap may be of any size.
+func TestSilentCapsOfAnySize(t *testing.T) {
+	t.Parallel()
+	list := builds(120)
+	slices.Sort(list)
+	for _, size := range []int{2, 3, 7, 10, 20, 25, 30, 49, 51, 73, 75, 99, 101, 119, 120} {
+		for _, concurrency := range []int{1, 4} {
+			synctest.Test(t, func(t *testing.T) {
+				tags, _, err := script(func(_, n int, last string) scripted {
+					at, found := slices.BinarySearch(list, last)
+					if found {
+						at++
+					}
+					return scripted{page: list[at:min(at+size, len(list))]}
+				}).listed(t, &ocitags.Client{Concurrency: concurrency})
+				require.NoError(t, err)
+				assert.Equal(t, list, tags, "%d a page", size)
+			})
+		}
+	}
+}
+
+// A page that has as many tags as pages have says nothing of what comes after it,
+// though it ends with the last tag that is known: c is deleted while what comes after
+// b is asked, and pushed again before the client has gone back to a.
+func TestFullPageThatEndsWithTheLastTag(t *testing.T) {
+	list := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+	for _, size := range []int{2, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			asked := map[string]bool{}
+			tags, _, err := script(func(_, _ int, last string) scripted {
+				gone := ""
+				if last != "" && !asked["moved"] && asked["question"] {
+					gone, asked["moved"] = list[size], true
+				}
+				asked["question"] = asked["question"] || last != ""
+				var page []string
+				for _, tag := range list {
+					if tag > last && tag != gone && len(page) < size {
+						page = append(page, tag)
+					}
+				}
+				return scripted{page: page}
+			}).listed(t, &ocitags.Client{Concurrency: 1})
+			require.NoError(t, err)
+			assert.Equal(t, list, tags, "%d a page", size)
+			assert.True(t, asked["moved"])
+		})
+	}
+}
+
+// A page that was asked for without n, as the registry answered best so before, says
+// nothing of n: what comes after it is asked without n, too.
+func TestQuestionsAreAskedAsThePageWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &ocitags.Client{Concurrency: 1}
+		_, _, err := s3(byKeys(pushed(1800)), 1000, true).listed(t, c)
+		require.NoError(t, err)
+		list := builds(100)
+		var asked []int
+		tags, _, err := script(func(_, n int, last string) scripted {
+			if asked = append(asked, n); n > 0 {
+				return scripted{status: 405}
+			}
+			at, found := slices.BinarySearch(list, last)
+			if found {
+				at++
+			}
+			return scripted{page: list[at:min(at+19, len(list))]}
+		}).listed(t, c)
+		require.NoError(t, err)
+		assert.Equal(t, list, tags)
+		assert.Equal(t, []int{0, 0}, asked[:2], "the first, as the list without n came at once before")
+	})
+}
+
+// To compare the list without n with a long one, whose tags were forgotten, does not
+// take another reading of it.
+func TestComparingDoesNotReadTheListAgain(t *testing.T) {
+	r := regtest.New(regtest.ByName("gitlab-c")).Push("a/b", packages(30_000)...)
+	network := testNetwork(t).Handle("registry.example", r)
+	n := 0
+	for _, err := range anonymous(network).Tags(t.Context(), "registry.example/a/b") {
+		require.NoError(t, err)
+		n++
+	}
+	assert.Equal(t, 30_000, n)
+	assert.Contains(t, requests(r), "", "the list without n")
+	assert.LessOrEqual(t, len(requests(r)), 32)
+}

@@ -1,0 +1,561 @@
+package conformance
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ocitags/ocitags"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ocitags/ocitags/internal/listing"
+	"github.com/ocitags/ocitags/internal/regtest"
+)
+
+// A gauge counts requests in flight, each of which takes a second.
+type gauge struct {
+	http.RoundTripper
+	mu        sync.Mutex
+	now, most int
+	limit     int // more at once are answered with 429; 0: any
+	refused   int
+}
+
+func (g *gauge) RoundTrip(req *http.Request) (*http.Response, error) {
+	g.mu.Lock()
+	g.now++
+	g.most = max(g.most, g.now)
+	refuse := g.limit > 0 && g.now > g.limit
+	if refuse {
+		g.refused++
+	}
+	g.mu.Unlock()
+	defer func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.now--
+	}()
+	select {
+	case <-time.After(time.Second):
+	case <-req.Context().Done():
+		return nil, req.Context().Err()
+	}
+	if refuse {
+		return &http.Response{StatusCode: 429, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+	}
+	return g.RoundTripper.RoundTrip(req)
+}
+
+// scannable are the profiles whose lists can be begun anywhere.
+var scannable = strings.Fields("dist300 dist310 dist312 gitlab gitlab-c hub acr harbor gitea pulp cloudflare olareg")
+
+// A list is read from several places at once: in a fraction of the time, with
+// few requests more, and never more in flight than Concurrency, which is up to 16 by
+// default.
+func TestScan(t *testing.T) {
+	for _, profile := range scannable {
+		for _, concurrency := range []int{0, 2, 8} {
+			t.Run(fmt.Sprint(profile, ", ", concurrency), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					ref, r, network := mock(t, profile, "a/b", 10_000)
+					g := &gauge{RoundTripper: network}
+					c := withCredentials(g, ocitags.Anonymous)
+					c.PageSize = 100
+					began := time.Now()
+					mustList(t, c, ref, r, "a/b")
+					inARow, requestsInARow := time.Since(began), len(r.Requests())
+					assert.Equal(t, 1, g.most)
+
+					r.Forget()
+					c = &ocitags.Client{Transport: g, Credentials: ocitags.Anonymous, PageSize: 100, Concurrency: concurrency}
+					var last ocitags.Page
+					c.OnPage = func(p ocitags.Page) {
+						assert.Equal(t, last.Number+1, p.Number)
+						last = p
+					}
+					began = time.Now()
+					tags := mustList(t, c, ref, r, "a/b")
+					slots := concurrency
+					if slots == 0 {
+						slots = 4
+						assert.Greater(t, g.most, slots)
+						assert.LessOrEqual(t, g.most, listing.MaxConcurrency)
+					} else {
+						assert.Equal(t, slots, g.most)
+					}
+					assert.Less(t, time.Since(began), inARow*3/time.Duration(slots))
+					assert.LessOrEqual(t, len(r.Requests()), requestsInARow*14/10)
+					assert.Len(t, tags, last.Total)
+					assert.LessOrEqual(t, last.Number, len(r.Requests()))
+				})
+			})
+		}
+	}
+}
+
+// Tags come in the registry's order, whichever part was read first.
+func TestScanKeepsTheOrder(t *testing.T) {
+	for _, profile := range []string{"gitlab", "gitlab-c", "dist312"} {
+		ref, r, network := mock(t, profile, "a/b", 5000)
+		c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, PageSize: 50, Concurrency: 8}
+		var tags []string
+		for tag, err := range c.Tags(t.Context(), ref) {
+			require.NoError(t, err)
+			tags = append(tags, tag)
+		}
+		assert.True(t, slices.Equal(r.Tags("a/b"), tags), profile)
+	}
+}
+
+// A registry without Links is read from several places, too, with pages that
+// overlap: that is no disorder.
+func TestScanGoesOnByQuestions(t *testing.T) {
+	list := sortedTags(10_000)
+	for _, concurrency := range []int{1, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			log := &strings.Builder{}
+			tags, requests, err := script(func(_, n int, last string) scripted {
+				return scripted{page: upTo(after(list, last), min(n, 100))}
+			}).listed(t, &ocitags.Client{PageSize: 100, Concurrency: concurrency, Logger: told(log)})
+			require.NoError(t, err)
+			assert.Equal(t, list, tags)
+			assert.Less(t, requests, 130)
+			assert.NotContains(t, log.String(), "in no known order")
+		})
+	}
+}
+
+// A registry that cannot begin anywhere is noticed soon, and remembered.
+func TestScanTurnsItselfOff(t *testing.T) {
+	for profile, extra := range map[string]int{
+		"zot":     4, // 404: last must exist
+		"ecr":     0, // its cursors are opaque, which shows on the first page
+		"quay311": 0,
+		"ghcr":    0, // nor is its list in order
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ref, r, network := mock(t, profile, "a/b", 5000)
+			r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Delay: time.Millisecond} } // the same for all
+			c := withCredentials(network, ocitags.Anonymous)
+			c.PageSize = 100
+			mustList(t, c, ref, r, "a/b")
+			inARow := len(r.Requests())
+
+			c = &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, PageSize: 100, Concurrency: 4}
+			r.Forget()
+			mustList(t, c, ref, r, "a/b")
+			synctest.Wait() // for requests that nobody waits for any more
+			assert.LessOrEqual(t, len(r.Requests()), inARow+extra, profile)
+			r.Forget()
+			mustList(t, c, ref, r, "a/b")
+			assert.LessOrEqual(t, len(r.Requests()), inARow, "%s: remembered", profile)
+		})
+	}
+}
+
+// A page is all that is needed for a small repository: one request, and no
+// goroutine beside it.
+func TestNoScanForOnePage(t *testing.T) {
+	for n, most := range map[int]int{0: 2, 1: 2, 251: 3, 999: 3} { // last is not looked at, with n and without
+		tags, requests := builds(n), 0
+		body, err := json.Marshal(map[string]any{"tags": tags})
+		require.NoError(t, err)
+		before := runtime.NumGoroutine()
+		c := &ocitags.Client{Credentials: ocitags.Anonymous, Concurrency: 8, Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			requests++
+			assert.LessOrEqual(t, runtime.NumGoroutine(), before)
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body)), Request: req}, nil
+		})}
+		got := 0
+		for _, err := range c.Tags(t.Context(), "registry.example/a/b") {
+			require.NoError(t, err)
+			got++
+			assert.LessOrEqual(t, runtime.NumGoroutine(), before)
+		}
+		assert.Equal(t, n, got)
+		assert.Equal(t, most, requests, "%d tags", n)
+	}
+}
+
+// 429 means fewer requests at once, not an error and not a storm.
+func TestScanUnderRateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ref, r, network := mock(t, "gitlab", "a/b", 10_000)
+		g := &gauge{RoundTripper: network, limit: 2}
+		c := &ocitags.Client{Transport: g, Credentials: ocitags.Anonymous, PageSize: 100, Concurrency: 8}
+		mustList(t, c, ref, r, "a/b")
+		assert.LessOrEqual(t, g.refused, 8+6, "each slot beyond is told once, and the foreground may be told, too")
+	})
+}
+
+// Whoever has enough leaves nothing behind; TestMain looks for goroutines.
+func TestScanIsLeft(t *testing.T) {
+	for _, enough := range []int{1, 100, 101, 2500, 9999} {
+		ref, _, network := mock(t, "gitlab", "a/b", 10_000)
+		c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, PageSize: 100, Concurrency: 8}
+		n := 0
+		for _, err := range c.Tags(t.Context(), ref) {
+			require.NoError(t, err)
+			if n++; n == enough {
+				break
+			}
+		}
+		c.MaxTags = enough
+		_, err := c.ListTags(t.Context(), ref)
+		require.ErrorIs(t, err, ocitags.ErrTooLarge)
+	}
+}
+
+// Distribution 3.1.2 sends the whole list without n. That is remembered also where its
+// length is one at which lists are cut, and a question has to tell that it was all.
+func TestWholeListsOfRoundLength(t *testing.T) {
+	ref, r, network := mock(t, "dist312", "a/b", 4000)
+	c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous}
+	mustList(t, c, ref, r, "a/b")
+	assert.Len(t, requests(r), 4)
+	r.Forget()
+	mustList(t, c, ref, r, "a/b")
+	assert.Equal(t, "", requests(r)[0], "remembered")
+	assert.Len(t, requests(r), 2)
+}
+
+// A scan takes no more connections than it has slots, and they are used again.
+func TestScanConnections(t *testing.T) {
+	for concurrency, wantOpened := range map[int]int{1: 1, 4: 4, 8: 8} {
+		r := regtest.New(regtest.ByName("gitlab")).Push("a/b", pushed(20_000)...)
+		var mu sync.Mutex
+		opened := 0
+		server := httptest.NewUnstartedServer(r)
+		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			mu.Lock()
+			defer mu.Unlock()
+			if state == http.StateNew {
+				opened++
+			}
+		}
+		server.Start()
+		c := &ocitags.Client{Credentials: ocitags.Anonymous, PageSize: 100, Concurrency: concurrency}
+		mustList(t, c, strings.TrimPrefix(server.URL, "http://")+"/a/b", r, "a/b")
+		server.Close()
+		assert.GreaterOrEqual(t, len(r.Requests()), 200)
+		assert.LessOrEqual(t, opened, wantOpened)
+	}
+}
+
+// A larger page is tried once with each registry, when there is more than one
+// of 1000.
+func TestLargerPages(t *testing.T) {
+	t.Parallel()
+	const n = 25_000
+	for profile, test := range map[string]struct{ first, later []string }{
+		"gitlab":     {[]string{"1000", "10000"}, []string{"1000", "10000", "10000"}},
+		"dist312":    {[]string{"1000", "10000", ""}, []string{""}},                                 // clamped, and all of it comes without n
+		"cloudflare": {[]string{"1000", "10000", "1000", "1000"}, []string{"1000", "1000", "1000"}}, // 500 over 1000
+		"dist310":    {[]string{"1000", "10000", "1000", "1000"}, []string{"1000", "1000", "1000"}}, // 400
+		"ecr":        {[]string{"1000", "1000", "1000"}, []string{"1000", "1000", "1000"}},          // an opaque cursor
+		"quay":       {[]string{"1000", "100", "100"}, []string{"1000", "100", "100"}},              // its own size at once
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ref, r, network := mock(t, profile, "a/b", n)
+			c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: 1}
+			for _, want := range [][]string{test.first, test.later} {
+				r.Forget()
+				mustList(t, c, ref, r, "a/b")
+				var sizes []string
+				for _, req := range r.Requests() {
+					_, n, _ := strings.Cut(req.URL, "n=")
+					n, _, _ = strings.Cut(n, "&")
+					sizes = append(sizes, n)
+				}
+				assert.Equal(t, want, sizes[:min(len(want), len(sizes))], profile)
+			}
+		})
+	}
+}
+
+// Where large pages take too long the size of before is gone back to.
+func TestLargerPagesTimeOut(t *testing.T) {
+	t.Parallel()
+	for _, from := range []int{2, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			ref, r, network := mock(t, "gitlab", "a/b", 60_000)
+			r.Fault = faultOver(1000, from, regtest.Fault{Status: http.StatusGatewayTimeout})
+			c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: 1}
+			mustList(t, c, ref, r, "a/b")
+			r.Forget()
+			mustList(t, c, ref, r, "a/b")
+			assert.Equal(t, "n=1000", requests(r)[0], "remembered")
+			assert.NotContains(t, strings.Join(requests(r), " "), "n=10000")
+		})
+	}
+}
+
+// ghcr.io is said to send no Link on a page of its cap, 1000.
+func TestGHCRWithoutLinkOnAFullPage(t *testing.T) {
+	ref, r, network := mock(t, "ghcr", "a/b", 3000)
+	link := r.Profile.Link
+	r.Profile.Link = func(next regtest.Next) string {
+		if r.Requests()[len(r.Requests())-1].URL != "/v2/a/b/tags/list?n=1000" {
+			return ""
+		}
+		return link(next)
+	}
+	mustList(t, &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous}, ref, r, "a/b")
+}
+
+// ghcr.io lists by age. Its first page may be sorted nevertheless.
+func TestGHCRIsReadInARow(t *testing.T) {
+	tags := builds(5000)
+	slices.Reverse(tags[1000:])
+	r := regtest.New(regtest.ByName("ghcr")).Push("a/b", tags...)
+	c := &ocitags.Client{Transport: testNetwork(t).Handle("ghcr.io", r), Credentials: ocitags.Anonymous, PageSize: 500}
+	mustList(t, c, "ghcr.io/a/b", r, "a/b")
+	assert.LessOrEqual(t, len(r.Requests()), 10+2, "and the question whether it compares")
+}
+
+// A large page that comes as something else is asked for as a small one.
+func TestLargerPagesAreNoPages(t *testing.T) {
+	ref, r, network := mock(t, "gitlab", "a/b", 5000)
+	r.Fault = faultOver(1000, 1, regtest.Fault{Handler: html})
+	mustList(t, &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous}, ref, r, "a/b")
+}
+
+// Distribution on S3 sorts in one way and continues in another. Parts that are
+// read at once notice when it shows late, and the list is read without n.
+func TestScanNoticesS3(t *testing.T) {
+	tags := builds(5000)
+	for i := range 300 {
+		tags = append(tags, fmt.Sprintf("z%03d", i), fmt.Sprintf("z%03d-alpine", i))
+	}
+	r := regtest.New(regtest.ByName("dist312s3")).Push("a/b", tags...)
+	network := testNetwork(t).Handle("registry.example", r)
+	for _, concurrency := range []int{1, 4, 16} {
+		r.Forget()
+		c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, PageSize: 100, Concurrency: concurrency}
+		mustList(t, c, "registry.example/a/b", r, "a/b")
+		whole := 0
+		for _, query := range requests(r) {
+			if query == "" {
+				whole++
+			}
+		}
+		assert.Equal(t, 1, whole, "without n, once")
+	}
+}
+
+// The same where what shows it has been read long before it is handed out, as the
+// consumer takes its time.
+func TestScanNoticesS3Ahead(t *testing.T) {
+	t.Parallel()
+	tags := builds(5000)
+	for i := range 300 {
+		tags = append(tags, fmt.Sprintf("z%03d", i), fmt.Sprintf("z%03d-alpine", i))
+	}
+	for _, pause := range []int{0, 150, 450, 1000, 2000, 3000, 4000, 5000} {
+		for _, concurrency := range []int{2, 4, 16} {
+			synctest.Test(t, func(t *testing.T) {
+				r := regtest.New(regtest.ByName("dist312s3")).Push("a/b", tags...)
+				r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Delay: time.Millisecond} }
+				c := &ocitags.Client{Transport: testNetwork(t).Handle("registry.example", r), Credentials: ocitags.Anonymous, PageSize: 100, Concurrency: concurrency}
+				var got []string
+				for tag, err := range c.Tags(t.Context(), "registry.example/a/b") {
+					require.NoError(t, err)
+					if got = append(got, tag); len(got) == pause {
+						time.Sleep(time.Minute)
+					}
+				}
+				slices.Sort(got)
+				assert.Len(t, got, len(tags), "pause at %d, concurrency %d", pause, concurrency)
+				assert.Len(t, slices.Compact(got), len(tags))
+			})
+		}
+	}
+}
+
+// The same where it shows in a page that is of no use afterwards, and in no page
+// of those which are read in its place: the pair stands where one page ends.
+func TestScanNoticesS3InVain(t *testing.T) {
+	t.Parallel()
+	rnd := rand.New(rand.NewPCG(1, 1))
+	var tags []string
+	for range 3000 {
+		tags = append(tags, fmt.Sprintf("%016x", rnd.Uint64()))
+	}
+	slices.Sort(tags)
+	x := tags[2498] + "a"
+	tags = append(tags, x, x+"-alpine")
+	for _, concurrency := range []int{2, 4, 16} {
+		synctest.Test(t, func(t *testing.T) {
+			r := regtest.New(regtest.ByName("dist312s3")).Push("a/b", tags...)
+			require.Equal(t, []string{x + "-alpine", x}, r.Tags("a/b")[2499:2501])
+			r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Delay: time.Millisecond} }
+			c := &ocitags.Client{Transport: testNetwork(t).Handle("registry.example", r), Credentials: ocitags.Anonymous, PageSize: 100, Concurrency: concurrency}
+			mustList(t, c, "registry.example/a/b", r, "a/b")
+		})
+	}
+}
+
+// 16 scans that are told to wait do so together: only what was in flight is
+// refused, and nothing is asked until the time is over.
+func TestScansShareARetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ref, r, network := mock(t, "gitlab", "a/b", 5000)
+		began := time.Now()
+		var mu sync.Mutex
+		refused, early := 0, 0
+		r.Fault = func(int, *http.Request) regtest.Fault {
+			mu.Lock()
+			defer mu.Unlock()
+			switch at := time.Since(began); {
+			case at < 5*time.Second || at >= 25*time.Second:
+				return regtest.Fault{}
+			case at > 7*time.Second: // those in flight have come back by then
+				early++
+			}
+			refused++
+			return regtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}}
+		}
+		c := &ocitags.Client{Transport: &gauge{RoundTripper: network}, Credentials: ocitags.Anonymous, PageSize: 100, Concurrency: 4}
+		together(t, c, 16, ref, 5000)
+		assert.Zero(t, early)
+		assert.LessOrEqual(t, refused, 16*4)
+		assert.LessOrEqual(t, len(r.Requests()), 16*51*14/10+refused)
+	})
+}
+
+// Pages that become much larger than was asked for are read in a row.
+func TestScanMeetsLargePages(t *testing.T) {
+	list := slices.Sorted(slices.Values(pushed(50_000)))
+	for name, ahead := range map[string]bool{"where it is read ahead": true, "at the front": false} {
+		t.Run(name, func(t *testing.T) {
+			network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				last := req.URL.Query().Get("last")
+				from, found := slices.BinarySearch(list, last)
+				if found {
+					from++
+				}
+				n := 1000
+				if from > 2000 && found != ahead {
+					n = listing.MaxPrefetchPage + 1
+				}
+				page := list[from:min(from+n, len(list))]
+				if from+n < len(list) {
+					w.Header().Set("Link", fmt.Sprintf(`<?n=1000&last=%s>; rel="next"`, page[len(page)-1]))
+				}
+				_, _ = fmt.Fprintf(w, `{"tags":["%s"]}`, strings.Join(page, `","`))
+			}))
+			tags, err := (&ocitags.Client{Transport: network, Credentials: ocitags.Anonymous}).ListTags(t.Context(), "registry.example/a/b")
+			require.NoError(t, err)
+			assert.Equal(t, list, tags)
+		})
+	}
+}
+
+// roundTripper is an http.RoundTripper that is a function, and starts nothing.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// A slow registry thinks before an answer, and sends its body slowly.
+type slowBodies struct {
+	http.RoundTripper
+	think, send time.Duration
+	most, now   atomic.Int32 // answers at once
+}
+
+func (s *slowBodies) RoundTrip(req *http.Request) (*http.Response, error) {
+	s.most.Store(max(s.most.Load(), s.now.Add(1)))
+	time.Sleep(s.think)
+	resp, err := s.RoundTripper.RoundTrip(req)
+	if err == nil {
+		resp.Body = &slowBody{ReadCloser: resp.Body, of: s}
+	}
+	return resp, err
+}
+
+type slowBody struct {
+	io.ReadCloser
+	of   *slowBodies
+	sent bool
+	end  sync.Once
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if !b.sent {
+		b.sent = true
+		time.Sleep(b.of.send)
+	}
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.end.Do(func() { b.of.now.Add(-1) })
+	}
+	return n, err
+}
+
+// Where the cursors are the registry's own, the next page is asked for when the header
+// has named its place: so the time of a body is gained.
+func TestNextPageIsAskedForEarly(t *testing.T) {
+	for _, profile := range []string{"ecr", "quay311", "artifactory-old"} {
+		synctest.Test(t, func(t *testing.T) {
+			ref, r, network := mock(t, profile, "a/b", 10_000)
+			list := func(concurrency int) (took time.Duration, requests int, most int32) {
+				r.Forget()
+				slow := &slowBodies{RoundTripper: network, think: 20 * time.Millisecond, send: 20 * time.Millisecond}
+				c := &ocitags.Client{Transport: slow, Credentials: ocitags.Anonymous, Concurrency: concurrency}
+				began := time.Now()
+				mustList(t, c, ref, r, "a/b")
+				return time.Since(began), len(r.Requests()), slow.most.Load()
+			}
+			inARow, requests, most := list(1)
+			assert.EqualValues(t, 1, most, profile)
+			early, requestsEarly, most := list(0)
+			assert.Equal(t, requests, requestsEarly, profile)
+			if profile == "artifactory-old" { // whose pages overlap, as its cursors are numbers
+				assert.Equal(t, inARow, early)
+				return
+			}
+			assert.EqualValues(t, 2, most, profile)
+			assert.Less(t, early, inARow*65/100, profile)
+		})
+	}
+}
+
+// A page that was asked for early, and does not come or is cut short, is asked for again.
+func TestEarlyPagesFail(t *testing.T) {
+	for name, fault := range map[string]regtest.Fault{"refused": {Status: 503}, "dropped": {Drop: true}, "cut": {Cut: 500}, "not found": {Status: 404}} {
+		for at := 2; at < 9; at++ {
+			synctest.Test(t, func(t *testing.T) {
+				ref, r, network := mock(t, "ecr", "a/b", 5000)
+				r.Fault = func(k int, _ *http.Request) regtest.Fault {
+					if k == at {
+						return fault
+					}
+					return regtest.Fault{}
+				}
+				c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous}
+				tags, err := c.ListTags(t.Context(), ref)
+				if fault.Status == 404 && err != nil {
+					return // an error is right
+				}
+				require.NoError(t, err, "%s at %d", name, at)
+				assert.Equal(t, want(r, "a/b"), tags, "%s at %d", name, at)
+			})
+		}
+	}
+}

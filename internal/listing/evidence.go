@@ -1,0 +1,397 @@
+package listing
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+
+	"github.com/ocitags/ocitags/internal/ocierr"
+
+	"github.com/ocitags/ocitags/internal/origin"
+	"github.com/ocitags/ocitags/internal/wire"
+)
+
+// ended says that the list is complete, as why shows, unless the pages leave open
+// something that a question or another reading can settle: whether other parts of
+// the list, its order or the list without n have tags that did not come.
+func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why string) (Answer, error) {
+	ans.Why = why
+	if cur.kind == asked && cur.why != "" {
+		ans.Why = cur.why + ", and what comes before it stands where it stood"
+	}
+	s.finished = true
+	switch {
+	case s.more || ans.More:
+		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, and no question brings it", ocierr.ErrLoop, origin.WithoutSecrets(ans.Asked))
+	case s.whole && s.entries < s.total && s.hadRoom():
+		ans.Why = roomyPage
+		return ans, nil
+	case s.whole && s.pages > 1 && s.entries < s.total:
+		return s.orOnePage(ans, s.short(ans, s.entries))
+	case cur.kind == begin && nOf(ans.Asked) > s.total && s.total-s.entries > few(s.total):
+		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: a page with room for all tags has %d entries, and %d tags are known: some are missing", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), s.entries, s.total))
+	case s.aside != nil: // it costs no request
+		ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, why: why, aside: s.aside}
+		s.aside = nil
+	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
+		return ans, nil
+	case s.disagrees(ctx), s.unproven(ctx), s.disagreed && s.pages > 1:
+		s.disagreed = s.disagreed || s.seen.Disagrees()
+		switch {
+		case !s.disagreed && !s.compared && s.mayComeWhole(s.Repository.String()):
+			s.compared = true
+			s.Log.DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
+			ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, why: why}
+		case !s.disagreed && s.recalled && s.sizeLeft():
+			ans.Next = s.otherSize()
+		case !s.disagreed && s.largerToTry() > 0:
+			s.n, s.resized = s.largerToTry(), true
+			ans.Next = s.relist(false)
+		case !s.disagreed && s.PageSize == 0 && s.mayFitOnePage():
+			ans.Next = s.inOnePage()
+		case !s.disagreed: // README, "What no client can see"
+		case !s.whole && !s.wholeTried:
+			s.warn(ctx, "the registry sorts and resumes in different orders: listing again without n")
+			ans.Next = s.relist(true)
+		case s.sizeLeft():
+			ans.Next = s.otherSize()
+		case s.hadRoom() || !s.further && s.roomy >= s.total:
+			ans.Why = roomyPage
+		default:
+			return s.orOnePage(ans, s.disagreement(ans))
+		}
+	default:
+		ans.Next = s.standsStill(cur, ans)
+	}
+	return ans, nil
+}
+
+// standsStill returns the last question about a list in no known order: what comes
+// after a tag well before its end. At ghcr.io a tag that is pushed again moves to
+// the end of the list, and so do several that one build pushes one after the other.
+// If those are the last tags of a page, the page after them begins as it must, and
+// is the end of the list.
+func (s *tagsList) standsStill(cur *Cursor, ans Answer) *Cursor {
+	if s.repeats > 0 && !s.answered || s.opaque || s.offsets != nil || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < 2 || ans.More || cur.kind == begin || cur.kind == compare {
+		return nil
+	}
+	next := s.stand(ans.Why)
+	if next != nil {
+		next.ended = true
+	}
+	return next
+}
+
+// stand returns a question that shows whether the last tags still stand where they
+// were. A page covers only so many of them, so that it may take several questions;
+// nil: all were seen to stand.
+func (s *tagsList) stand(why string) *Cursor {
+	if s.settled != s.total {
+		s.settled, s.stood = s.total, 0
+	}
+	all := min(2*keepTail, len(s.recent)-1)
+	if s.stood >= all {
+		return nil
+	}
+	next := s.back(min(all, s.stood+max(1, s.longest-1)))
+	next.why, next.stood = why, s.stood
+	s.stood = next.step
+	return next
+}
+
+// stands reports whether a page begins with the tags that stood there, down to those
+// that are known to stand, and how many of them it shows. In a list that is read once
+// more, all tags are known, so that others in their place are no news.
+func (s *tagsList) stands(cur *Cursor, t *PageTags) (shown int, ok bool) {
+	if shown = min(len(t.top), cur.step-cur.stood); shown == 0 || cur.must == "" || cur.step > len(s.recent) {
+		return 0, false
+	}
+	from := len(s.recent) - cur.step
+	return shown, slices.Equal(t.top[:shown], s.recent[from:from+shown])
+}
+
+// mayComeWhole reports whether the list without n may be more than a page, which
+// it is not at some registries. place says whose answers count: those of the whole
+// registry where the list without n would only save requests, and those of this
+// repository where it is a check.
+func (s *tagsList) mayComeWhole(place string) bool { return s.n > 0 && s.maySendAll(place) }
+
+// maySendAll is mayComeWhole for a list that is asked for with n.
+func (l *Listing) maySendAll(place string) bool {
+	return !l.Registry.PagesOnly && !l.ofRegistry().slow && l.Habits.at(place).without != pagesOnly
+}
+
+// disagrees reports whether the registry sorts its pages in one order and continues
+// them in another. In a list of no known order it may also look up the place of
+// last, as ghcr.io does, which lists by age. So it is asked what comes after a,
+// where the list has a and then b although a is greater than b: only a registry
+// that looks up answers b, or any other tag that is less than a.
+func (s *tagsList) disagrees(ctx context.Context) bool {
+	if s.seen.LooksUp() || !s.seen.Disagrees() {
+		return false
+	}
+	a := s.seen.Inversion[0]
+	if a == "" {
+		return true
+	}
+	seen, first := s.seen, ""
+	seen.Page(a)
+	err := s.one(ctx, a, "the list is in no known order: does the registry compare, or look up?", func(tag string) bool {
+		first = cmp.Or(first, tag)
+		seen.Add(tag)
+		return !seen.LooksUp()
+	})
+	if !s.ignores(first) {
+		s.seen.Rejected(seen)
+	}
+	if s.seen.LooksUp() {
+		s.Log.DebugContext(ctx, "the registry looks for the place of last")
+		return false
+	}
+	s.Log.DebugContext(ctx, "the registry compares with last", "error", err)
+	return true
+}
+
+// unproven reports whether tags may be missing without a sign in the pages. For
+// each order in which the list is not, and in which the registry may compare tags
+// with last, it asks one question.
+func (s *tagsList) unproven(ctx context.Context) bool {
+	if after, ok := s.seen.Probe(); ok {
+		first := ""
+		_ = s.one(ctx, after, "does the registry compare by bytes, or without looking at case?", func(tag string) bool {
+			first = tag
+			return false
+		})
+		s.seen.Probed(first) // an answer that is neither tells nothing
+	}
+	for s.seen.Unproven() && !s.seen.Disagrees() {
+		doubt, ok := s.seen.Doubt()
+		if !ok {
+			return true
+		}
+		first := ""
+		err := s.one(ctx, doubt.After, "the list is sorted in one order: does the registry compare by another?", func(tag string) bool {
+			first = tag
+			return false
+		})
+		if s.ignores(first) || err != nil || !s.seen.Settle(doubt, first) {
+			return true // the answer tells nothing
+		}
+	}
+	return s.seen.Disagrees()
+}
+
+// ignores reports whether an answer to a question that begins with first may be the
+// start of the list, because the registry does not look at last in this form.
+func (s *tagsList) ignores(first string) bool {
+	return len(s.start) > 0 && first == s.start[0] && !s.heeded[hasN(s.question(""))]
+}
+
+// one asks what comes after a tag. It asks for one tag, and reads until add has seen
+// enough.
+func (s *tagsList) one(ctx context.Context, last, why string, add func(tag string) (more bool)) error {
+	s.Log.DebugContext(ctx, "asking what comes after a tag", "because", why)
+	_, err := s.Read(ctx, wire.Request{URL: WithParam(s.question(last), "n", "1")}, each(func(tag string) error {
+		if !add(tag) {
+			return ErrStopped
+		}
+		return nil
+	}))
+	if errors.Is(err, ErrStopped) {
+		return nil
+	}
+	return err
+}
+
+func (s *tagsList) disagreement(ans Answer) error {
+	return fmt.Errorf("%w: GET %s: the registry sorts its pages in one way and continues them in another, so that tags are missing", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked))
+}
+
+// ignoresLast reports whether each question was answered with the start of the
+// list, and a page that had room for more has all known tags. Then there is
+// nothing else to ask.
+func (s *tagsList) ignoresLast() bool {
+	return s.repeats > 1 && !s.strays && s.roomy >= s.total
+}
+
+// hadRoom reports whether a first page has all known tags, though it was shorter
+// than its n and not of a size at which lists are mostly cut. It decides where the
+// pages do not fit together and nothing is left to be asked.
+func (s *tagsList) hadRoom() bool { return s.roomy >= s.total && !round(s.roomy) }
+
+// readsOnePage reports whether the list is read as orOnePage has it.
+func (s *tagsList) readsOnePage() bool { return s.lastResort > 0 && s.n == s.lastResort }
+
+// mayFitOnePage reports whether one page may have room for the list, and that was
+// not tried.
+func (s *tagsList) mayFitOnePage() bool {
+	return s.lastResort == 0 && s.total < defaultPageSize && !slices.Contains(s.tried, defaultPageSize)
+}
+
+// largerToTry returns a larger n for a short list that was read in small pages, as the
+// registry refuses the usual one, or answers it with less than it allows; 0: none.
+func (s *tagsList) largerToTry() int {
+	for _, n := range []int{smallestPageSize, smallPageSize} {
+		if s.total <= defaultPageSize && s.longest < n && !slices.Contains(s.tried, n) {
+			return n
+		}
+	}
+	return 0
+}
+
+// Otherwise implements Source.
+func (s *tagsList) Otherwise() (next *Cursor, why string) {
+	switch {
+	case s.begun && s.mayFitOnePage():
+		return s.inOnePage(), ""
+	case s.total > 0 && s.roomyOfN >= s.total && (s.began > 0 || s.unlinked >= s.total) && s.hadRoom() && !s.more:
+		return nil, roomyPage
+	}
+	return nil, ""
+}
+
+// inOnePage begins the list anew with an n that has room for all known tags.
+func (s *tagsList) inOnePage() *Cursor {
+	s.n, s.resized, s.lastResort = defaultPageSize, true, defaultPageSize
+	return s.relist(false)
+}
+
+// orOnePage returns err, because the pages do not fit together, unless the list may
+// fit into one page: then it is read so first. If it is too long for the usual one,
+// a large page has to show all by itself, or err stands.
+func (s *tagsList) orOnePage(ans Answer, err error) (Answer, error) {
+	switch {
+	case s.mayFitOnePage():
+		ans.Next = s.inOnePage()
+	case s.lastResort == 0 && s.total >= defaultPageSize && s.total < largePageSize && !slices.Contains(s.tried, largePageSize):
+		s.n, s.resized, s.lastResort, s.misfit = largePageSize, true, largePageSize, err
+		ans.Next = s.relist(false)
+	default:
+		return ans, err
+	}
+	return ans, nil
+}
+
+const (
+	roomyPage   = "a page that had room for more has all tags that are known"
+	nothingMore = "nothing comes after its last tag"
+)
+
+// short is the error for a list without n that lacks known tags.
+func (s *tagsList) short(ans Answer, entries int) error {
+	return fmt.Errorf("%w: GET %s: the list without n has %d entries, and %d tags are known: some are missing", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), entries, s.total)
+}
+
+// wholeList takes the list without n, in one page.
+func (s *tagsList) wholeList(ctx context.Context, cur *Cursor, ans Answer, t *PageTags) (Answer, error) {
+	if s.wholeMayBeCut(ans.Response) && s.sizeLeft() {
+		ans.Next = s.otherSize()
+		return ans, nil
+	}
+	if ans.Entries < s.total && !s.isLonger(cur, ans.Response) && (s.open || !meet(s.tail, t.latest) || s.total-ans.Entries > few(s.total)) {
+		return s.orOnePage(ans, s.short(ans, ans.Entries))
+	}
+	s.learnWhole(ans)
+	return s.ended(ctx, cur, ans, "the list without n came in one answer")
+}
+
+// learnWhole remembers that the registry sends its lists without n, if this one was
+// longer than a page, or in the order of object keys.
+func (s *tagsList) learnWhole(ans Answer) {
+	if ans.Entries > defaultPageSize || s.seen.ByKeys() {
+		s.learn(func(h *habits) { h.without = everything })
+	}
+}
+
+// learnPagesOnly remembers that the list without n is a page, here and at the registry.
+func (l *Listing) learnPagesOnly() {
+	for _, place := range []string{l.Home.Host, l.Repository.String()} {
+		l.Habits.learn(place, func(h *habits) { h.without = pagesOnly })
+	}
+}
+
+// isLonger reports whether the list without n is longer than a page, and so no
+// page.
+func (s *tagsList) isLonger(cur *Cursor, rep wire.Response) bool {
+	return cur.kind == begin && rep.Entries > max(defaultPageSize, s.was) && rep.Entries%1000 != 0
+}
+
+// compare takes the list without n that was asked for to compare.
+func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans Answer, link *url.URL, t *PageTags) (Answer, error) {
+	switch {
+	case link == nil && !ans.More && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries)) && (ans.Entries >= s.total || ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.recent[max(0, len(s.recent)-keepTail):], t.latest)):
+		s.learnWhole(ans)
+		ans.Why = "the list without n came in one answer"
+		return ans, nil
+	case link != nil && t.news == 0 && ans.Entries <= defaultPageSize: // and not where each answer has a Link
+		s.learnPagesOnly()
+	}
+	ans.Why, ans.Next = cur.why, cur.back
+	switch {
+	case cur.back == nil && t.news > 0:
+		ans.Next = s.relist(true) // the pages did lack some
+	case cur.back == nil:
+		return s.ended(ctx, cur, ans, cur.why)
+	}
+	return ans, nil
+}
+
+// keepTail is how many of the last tags are looked for to see whether a list
+// reaches as far as another one: it is unlikely that all of them were deleted
+// meanwhile.
+const keepTail = 16
+
+// few returns how many of a number of tags may come and go between two readings that
+// still count as the same list.
+func few(tags int) int { return max(1, min(keepTail, tags/8)) }
+
+// meet reports whether two lists have a tag in common.
+func meet(a, b []string) bool {
+	for _, tag := range a {
+		if slices.Contains(b, tag) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayBeCut reports whether a page without a Link, of a registry that has sent none,
+// may have been cut short, though it is shorter than n: that n was the client's own,
+// and what the registry makes of it is not known. Nexus groups cut at n
+// (NEXUS-35956), quay up to 3.11 at 50, Google's at 10,000.
+func (s *tagsList) mayBeCut(rep wire.Response) bool {
+	if rep.Entries > max(defaultPageSize, nOf(rep.Asked)+1) || s.Registry.Announces {
+		return round(rep.Entries) // more than a page is the list, but for a cap such as Google's of 10,000
+	}
+	return rep.Entries > 0
+}
+
+// wholeMayBeCut is mayBeCut for the list without n. Distribution on S3, the only
+// registry that is known to list in the order of object keys, then sends all tags.
+// A question would tell nothing: it compares with last in another order.
+func (s *tagsList) wholeMayBeCut(rep wire.Response) bool {
+	if s.seen.ByKeys() {
+		return rep.Entries <= defaultPageSize && round(rep.Entries)
+	}
+	return s.mayBeCut(rep)
+}
+
+func isFull(rep wire.Response) bool {
+	n := nOf(rep.Asked)
+	if n == largePageSize && rep.Entries <= defaultPageSize+1 {
+		n = defaultPageSize // so much is known to come, and perhaps not more
+	}
+	return n > 0 && (rep.Entries == n || rep.Entries == n+1)
+}
+
+// round reports whether n is a number that people choose for the size of a page: a
+// multiple of 50, or a power of two from 64 up; above 1000, a multiple of 1000.
+func round(n int) bool {
+	if n > defaultPageSize {
+		return n%1000 == 0
+	}
+	return n > 0 && n%50 == 0 || n >= 64 && n&(n-1) == 0
+}

@@ -1,0 +1,326 @@
+// Package listing reads all tags of one repository.
+//
+// A Listing has one paging loop (loop.go), which follows the places of pages until a
+// source says that the list is complete. The source of the distribution specification is
+// tagsList (tagslist.go): it says what follows a page, asks what comes after a tag where
+// the registry does not say it (question.go), chooses n (pagesize.go) and decides by
+// evidence whether the list has ended (evidence.go). A prefetcher (prefetch.go) reads
+// other parts of the list at the same time; a range is read as one such part (part.go).
+//
+// What registries write into Links and who may be asked is not known here: Options has it.
+package listing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/ocitags/ocitags/internal/bound"
+	"github.com/ocitags/ocitags/internal/dedup"
+	"github.com/ocitags/ocitags/internal/ocierr"
+	"github.com/ocitags/ocitags/internal/reference"
+	"github.com/ocitags/ocitags/internal/wire"
+)
+
+// Sizes of pages, in tags.
+const (
+	defaultPageSize  = 1000   // the most that no known server refuses at first
+	smallPageSize    = 100    // the next try: quay's and GitLab's own
+	smallestPageSize = 50     // the last one: Cloudflare's
+	largePageSize    = 10_000 // what is tried once more is known to come; the most that Google's answers
+)
+
+const (
+	// DefaultConcurrency is how many requests are in flight at first where the user has
+	// left that open, and MaxConcurrency how many there may be later.
+	DefaultConcurrency = 4
+	MaxConcurrency     = 16
+)
+
+// Options are what a Listing is made of.
+type Options struct {
+	Repository reference.Repository
+	Home       *url.URL // of its tag list
+	Wire       *wire.Client
+	Registry   Registry
+	Habits     *Habits
+	Log        *slog.Logger
+
+	PageSize  int // n; 0: chosen here, < 0: none
+	MaxTags   int // <= 0: unbounded
+	Slots     int // requests that may be in flight, at first
+	MostSlots int // later; 0: no more than at first
+	MaxAhead  int // bytes of tags that are kept before it is their turn; 0: 64 MiB
+	OnPage    func(Page)
+
+	// Front returns the source to begin with, which may go on with that of the
+	// specification; nil: it is that one.
+	Front func(context.Context, *Listing, Source) (Source, error)
+
+	// Another returns a listing of the same repository, for reading it once more.
+	Another func() *Listing
+}
+
+// A Registry is what is known of a registry by its name, and of registries as such.
+type Registry struct {
+	ByAge     bool // its lists are by age: they are read in a row, at one page size
+	PagesOnly bool // the list without n is a page
+	Announces bool // it sends a Link whenever there is more, whatever n was
+	Slots     int  // the most requests that it takes at once; 0: not known
+
+	// NextLink finds the link to the next page among the values of Link headers; nil: there
+	// is none. at is the URL that answered. oddity says what is wrong with a link that
+	// is followed all the same.
+	NextLink func(values []string, at *url.URL) (next *url.URL, oddity string, err error)
+
+	// Repair mends such a link; asked is the n of the page that had it, and wrong what
+	// was wrong, or "". It returns nil for one that leads to the start of the list.
+	Repair func(link *url.URL, asked int) (mended *url.URL, wrong string)
+}
+
+// A Page is what one answered request brought.
+type Page struct {
+	Repository string
+	Number     int
+	Tags       int
+	Total      int
+	Skipped    int
+	Duration   time.Duration
+	Attempts   int
+}
+
+// A Listing reads one list once. It is the sink of the tags: it drops duplicates, keeps
+// the bounds and reports the pages.
+type Listing struct {
+	Options
+
+	yield func(tag string) bool
+	held  func() []string // nil: nobody keeps what was yielded
+	part  *part           // nil: all tags are wanted
+
+	filter      dedup.Filter
+	apart       int             // tags that were read in a part
+	within      string          // all tags that are wanted begin with it
+	number      int             // pages so far
+	total       int             // tags so far
+	redelivered int             // tags that tries handed out which were cut short
+	owed        map[string]bool // tags that parts have read which were dropped
+	dialect     string          // what was logged of it
+
+	wg     sync.WaitGroup // of what reads ahead
+	mu     sync.Mutex
+	warned map[string]bool
+}
+
+// New returns a Listing, which has asked for nothing yet.
+func New(o Options) *Listing { return &Listing{Options: o, warned: make(map[string]bool)} }
+
+// ErrStopped is that the consumer has enough.
+var ErrStopped = errors.New("the consumer stopped the listing")
+
+// errUnneeded is why requests end that are in flight when a listing is over.
+var errUnneeded = errors.New("no longer needed")
+
+// Run lists the repository. yield takes the tags, each once, and returns false when it
+// wants no more, which ends the listing with ErrStopped. held, if not nil, returns the
+// tags that yield was given.
+func (l *Listing) Run(ctx context.Context, yield func(tag string) bool, held func() []string) error {
+	if l.yield, l.held = yield, held; l.part != nil {
+		l.yield = l.part.only(yield)
+	}
+	why, err := l.readAll(ctx)
+	if err == nil {
+		l.Log.DebugContext(ctx, "complete", "tags", l.total+l.apart, "pages", l.number, "because", why)
+	}
+	return err
+}
+
+// readAll reads page after page, and says how it is known that these were all.
+func (l *Listing) readAll(ctx context.Context) (why string, err error) {
+	return l.readFrom(ctx, func(ctx context.Context) (Source, error) {
+		s := newTagsList(l)
+		if l.Front == nil {
+			return s, nil
+		}
+		return l.Front(ctx, l, s)
+	})
+}
+
+// readFrom is readAll for a source.
+func (l *Listing) readFrom(ctx context.Context, open func(context.Context) (Source, error)) (why string, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer func() {
+		cancel(errUnneeded)
+		l.wg.Wait()
+	}()
+	src, err := open(ctx)
+	if err != nil {
+		return "", err
+	}
+	f := &foreground{Listing: l, src: src}
+	switch err := f.run(ctx); {
+	case err == ErrStopped:
+		return "", err
+	case err != nil:
+		return "", fmt.Errorf("page %d: %w", l.number+1, err)
+	}
+	return f.why, nil
+}
+
+// Go runs f in a goroutine that has ended when the listing returns.
+func (l *Listing) Go(f func()) { l.wg.Go(f) }
+
+// owe notes a tag that was read ahead and dropped: it exists, so that a list
+// without it is not complete.
+func (l *Listing) owe(tag string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.owed == nil {
+		l.owed = make(map[string]bool)
+	}
+	l.owed[tag] = true
+}
+
+// owes reports whether such a tag has not come since.
+func (l *Listing) owes() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for tag := range l.owed {
+		if l.filter.Knows(tag) {
+			delete(l.owed, tag)
+		}
+	}
+	return len(l.owed) > 0
+}
+
+// errForgotten is that a tag cannot be told from those that were handed out, and
+// not kept. Nothing is asked before the answer that holds it has let go of its
+// connection.
+var errForgotten = errors.New("the order breaks late")
+
+// deliver takes some tags of a page, and returns how many are news: new, or handed
+// out already by a try that was cut short, from which the listing goes on.
+func (l *Listing) deliver(ctx context.Context, batch []string) (news int, err error) {
+	for _, tag := range batch {
+		if ctx.Err() != nil { // a page in hand is not a reason to go on
+			return news, bound.Ended(ctx)
+		}
+		fresh, ok := l.filter.Admit(tag)
+		if !ok {
+			if l.held == nil {
+				return news, errForgotten
+			}
+			l.filter.Set(l.held())
+			fresh, _ = l.filter.Admit(tag)
+		}
+		switch {
+		case !fresh && l.redelivered > 0:
+			l.redelivered--
+			news++
+			continue
+		case !fresh:
+			continue
+		case l.MaxTags > 0 && l.total == l.MaxTags:
+			return news, fmt.Errorf("%w: more than %d tags (Client.MaxTags)", ocierr.ErrTooLarge, l.MaxTags)
+		}
+		l.total++
+		news++
+		if !l.yield(tag) {
+			return news, ErrStopped
+		}
+	}
+	return news, nil
+}
+
+// Read asks for one page and hands its tags to a sink as they arrive. Where one
+// cannot be told from those that were handed out, it asks again with what it knows
+// then.
+func (l *Listing) Read(ctx context.Context, req wire.Request, to Sink) (wire.Response, error) {
+	req.Ahead = func() bool { return !to.Leads() }
+	for {
+		rep, err := l.Wire.Get(ctx, req, wireSink{to})
+		if err != errForgotten {
+			return rep, err
+		}
+		if err := l.recall(ctx); err != nil {
+			return rep, err
+		}
+		req.Tries = rep.Attempts - 1
+	}
+}
+
+// wireSink is a sink of which nobody asks what was news.
+type wireSink struct{ to Sink }
+
+func (s wireSink) Begin(try int) { s.to.Begin(try) }
+
+func (s wireSink) Tags(ctx context.Context, batch []string) error {
+	_, err := s.to.Tags(ctx, batch)
+	return err
+}
+
+// recall gives the filter back the tags that were handed out and not kept,
+// because they ascended: the registry still has them, and its list is read again
+// up to where its order broke.
+func (l *Listing) recall(ctx context.Context) error {
+	const tries = 3
+	for range tries {
+		l.Log.DebugContext(ctx, "the order breaks late: reading the list again up to there", "tags", l.total)
+		tags, err := l.replay(ctx)
+		if err != nil {
+			return fmt.Errorf("reading the list again: %w", err)
+		}
+		if l.filter.Restore(tags) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: the list is in no order and changes while it is read, so that it cannot be told which of its tags have come; list it at once", ocierr.ErrInvalidResponse)
+}
+
+// replay reads the list up to the last tag before its order broke.
+func (l *Listing) replay(ctx context.Context) (tags []string, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	again := l.Another()
+	again.OnPage = nil
+	again.Slots, again.MostSlots = 1, 0
+	again.filter.Set(nil)
+	last, prev := l.filter.Max(), ""
+	again.yield = func(tag string) bool {
+		if tag > last || tag < prev {
+			return false
+		}
+		prev = tag
+		tags = append(tags, tag)
+		return tag != last
+	}
+	if _, err := again.readAll(ctx); err != nil && err != ErrStopped {
+		return nil, err
+	}
+	return tags, nil
+}
+
+// TellDialect logs in which way the registry sends its pages, when that is
+// another than before.
+func (l *Listing) TellDialect(ctx context.Context, dialect, because string) {
+	if dialect != l.dialect {
+		l.dialect = dialect
+		l.Log.DebugContext(ctx, "dialect", "dialect", dialect, "because", because)
+	}
+}
+
+// warn logs a repair, each kind once in a listing.
+func (l *Listing) warn(ctx context.Context, what string, args ...any) {
+	l.mu.Lock()
+	known := l.warned[what]
+	l.warned[what] = true
+	l.mu.Unlock()
+	if known {
+		return
+	}
+	l.Log.WarnContext(ctx, what, args...)
+}

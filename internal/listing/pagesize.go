@@ -1,0 +1,204 @@
+package listing
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ocitags/ocitags/internal/wire"
+)
+
+// sizes is what is known of the size of pages.
+type sizes struct {
+	n          int         // to ask for; 0: none
+	recalled   bool        // it comes from another listing
+	stepped    bool        // a larger one was refused
+	tried      []int       // those with which the list was begun, in any pass
+	lengths    []int       // of the first pages that came
+	roomy      int         // the most entries of a first page that had fewer than its n, or no n
+	roomyOfN   int         // the same of those with n
+	unlinked   int         // the same of those that had no Link
+	resized    bool        // it was begun anew with another one
+	lastResort int         // the n of one page for all, as the pages did not fit together
+	misfit     error       // why, if that n is a large one
+	overLimit  int         // one that was answered with nothing
+	overKnown  bool        // and the list without n was not
+	honoured   int         // one that a page has had
+	accepted   int         // the largest that was answered with tags
+	most       int         // to be asked for with last; 0: any
+	longest    int         // the most entries in one page
+	longestOf  map[int]int // the same of each n
+	was        int         // the same in the passes before
+}
+
+// refusesSize reports whether a status may mean that n is too large.
+func refusesSize(status int) bool { return slices.Contains([]int{400, 405, 413, 416, 422}, status) }
+
+// stepDown chooses a smaller n after the first page was refused for the one
+// that was sent: ECR (405 UNSUPPORTED over 1000), distribution 3.1.0 (400
+// PAGINATION_NUMBER_INVALID over its maxtags), cuelabs (400 UNSUPPORTED), quay
+// for a week in 2024 (413 TOO_MANY_TAGS_REQUESTED over 100).
+func (s *tagsList) stepDown(ctx context.Context, err error) bool {
+	refusal, ok := errors.AsType[wire.Refused](err)
+	if !ok || s.n == 0 || !refusesSize(Status(err)) || refusal.NotTheList {
+		return false
+	}
+	refused := s.n
+	s.n, s.stepped = lower(s.n), true
+	s.warn(ctx, "the registry refuses this page size", "n", refused, "status", refusal.Status)
+	s.remember()
+	return true
+}
+
+// lower is the page size to try after n.
+func lower(n int) int {
+	for _, size := range []int{defaultPageSize, smallPageSize, smallestPageSize} {
+		if n > size {
+			return size
+		}
+	}
+	return 0
+}
+
+// remember keeps the page size for the next listing at this registry.
+func (s *tagsList) remember() {
+	n := s.n
+	if n == 0 {
+		n = -1
+	}
+	s.learn(func(h *habits) { h.pageSize = n })
+}
+
+// lighter is where to ask after u took the registry too long: at a page size
+// that takes it less. Docker Hub gives up after 30 seconds on large pages of a
+// repository with a million tags, and answers n=100. Once may be chance, and
+// small pages are slow, too, if they are many.
+func (s *tagsList) lighter(ctx context.Context, u *url.URL, slow int) *url.URL {
+	n, err := strconv.Atoi(u.Query().Get("n"))
+	switch {
+	case err != nil || n <= smallPageSize || slow == 0:
+		return u
+	case n > defaultPageSize:
+		s.n = defaultPageSize
+	case slow < 2:
+		return u
+	default:
+		s.n = smallPageSize
+	}
+	s.stepped = true
+	s.warn(ctx, "the registry takes too long for this page size", "n", n)
+	s.remember()
+	s.learn(func(h *habits) { h.slow = true })
+	return WithParam(u, "n", strconv.Itoa(s.n))
+}
+
+// larger is the cursor at a link that asks for more tags than so far, once with
+// each registry: one that honours any n is read with a tenth of the requests.
+// It is nil where that was tried, or where the link gives no hold for it.
+func (s *tagsList) larger(rep wire.Response, link *url.URL) *url.URL {
+	n := strconv.Itoa(defaultPageSize)
+	h := s.ofRegistry()
+	if s.PageSize != 0 || h.sized && h.largest == 0 || s.Registry.ByAge || rep.Entries != defaultPageSize ||
+		rep.Asked.Query().Get("n") != n || link.Query().Get("n") != n {
+		return nil
+	}
+	return WithParam(link, "n", strconv.Itoa(largePageSize))
+}
+
+// learnSize takes the answer to what larger asked.
+func (s *tagsList) learnSize(ctx context.Context, rep wire.Response, more bool) {
+	large := rep.Asked.Query().Get("n") == strconv.Itoa(largePageSize)
+	if large && rep.Entries <= defaultPageSize && !more {
+		return // so little was left that it tells nothing
+	}
+	honoured := large && rep.Entries > defaultPageSize
+	s.learn(func(h *habits) {
+		h.sized = true
+		if h.largest = 0; honoured {
+			h.largest = largePageSize
+		}
+	})
+	what := "the registry honours larger pages"
+	if !honoured {
+		what = "the registry keeps to its page size"
+	}
+	s.Log.DebugContext(ctx, what, "asked", largePageSize, "got", rep.Entries)
+}
+
+// WithParam is u with another value of a parameter.
+func WithParam(u *url.URL, name, value string) *url.URL {
+	other := *u
+	other.RawQuery = setParam(u.RawQuery, name, value)
+	return &other
+}
+
+// setParam replaces the value of a query parameter and leaves the rest of the
+// query as it is, to the byte.
+func setParam(query, name, value string) string {
+	parts := strings.Split(query, "&")
+	for i, part := range parts {
+		if key, _, _ := strings.Cut(part, "="); key == name {
+			parts[i] = name + "=" + value
+		}
+	}
+	return strings.Join(parts, "&")
+}
+
+// sizeLeft reports whether another n may be answered with more, or with a Link:
+// what has come may be cut, and that n has not been tried.
+func (s *tagsList) sizeLeft() bool { return s.sizeToTry() > 0 }
+
+// sizeToTry is the n with which the list is begun anew: the usual one where a
+// smaller one was recalled, or where none was tried; a smaller one, as what is over
+// the limit may be answered with less than it allows; and the sizes of pages that
+// came, as some send a Link where a page has the n that was asked for. 0: none is
+// left.
+func (s *tagsList) sizeToTry() int {
+	tried := func(n int) bool { return slices.Contains(s.tried, n) }
+	mayAsk := func(n int) bool {
+		return s.linked == [2]bool{} && (s.PageSize == 0 && (s.n > 0 || s.whole) || s.PageSize > n)
+	}
+	most := max(s.longest, s.was)
+	switch {
+	case s.recalled && s.longest > 0 && s.n < defaultPageSize && !tried(defaultPageSize):
+		return defaultPageSize
+	case s.longest == 0:
+		return 0
+	case most < smallestPageSize && mayAsk(smallestPageSize) && !tried(smallestPageSize):
+		return smallestPageSize
+	case most >= smallestPageSize && most < smallPageSize && mayAsk(smallPageSize) && !tried(smallPageSize):
+		return smallPageSize
+	}
+	for _, n := range s.lengths {
+		if n > 0 && n <= defaultPageSize && !tried(n) {
+			return n
+		}
+	}
+	ignored := s.repeats > 0 && s.entries < s.total && s.was == defaultPageSize
+	unanswered := s.silent && s.entries == defaultPageSize
+	if s.whole && (ignored || unanswered) && !tried(largePageSize) {
+		return largePageSize // last is of no use: only a larger n tells whether there is more
+	}
+	if s.strays && !s.refusedLast && !s.whole {
+		for n := lower(s.n); n > 0; n = lower(n) { // a smaller one may be what it takes
+			if !tried(n) {
+				return n
+			}
+		}
+	}
+	untried := !slices.ContainsFunc(s.tried, func(n int) bool { return n > 0 })
+	if (s.whole || s.PageSize == 0) && (s.longest <= defaultPageSize || untried && round(s.longest)) && !tried(defaultPageSize) {
+		return defaultPageSize
+	}
+	return 0
+}
+
+// otherSize begins the list anew with that n.
+func (s *tagsList) otherSize() *Cursor {
+	s.n = s.sizeToTry()
+	s.resized = true
+	return s.relist(false)
+}

@@ -1,0 +1,147 @@
+package listing
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/ocitags/ocitags/internal/order"
+)
+
+// A PageTags receives the tags of one page. It keeps what is needed to judge the
+// page, and to ask for the next one.
+type PageTags struct {
+	Sink
+	before order.Seen // the page
+	after  string     // the tag that it was asked for after; "": none, or not known
+	sought bool       // after is no tag, but a string of our own
+	start  []string   // of the list: a page that repeats it brings nothing; nil: none does
+
+	seen   order.Seen
+	first  string
+	latest []string // the last ones
+	top    []string // the first ones
+	number int
+	news   int // how many were new
+	again  repetition
+}
+
+const keepTop = 256
+
+func (t *PageTags) Begin(try int) {
+	t.seen, t.first, t.latest, t.top, t.number, t.news = t.before, "", t.latest[:0], t.top[:0], 0, 0
+	if t.seen.Page(t.after); t.sought {
+		t.seen.Seek(t.after)
+	}
+	t.again = repetition{start: t.start}
+	t.Sink.Begin(try)
+}
+
+func (t *PageTags) Tags(ctx context.Context, batch []string) (int, error) {
+	fresh, repeats := batch, false
+	if t.again.start != nil {
+		fresh, repeats = t.unrepeated(batch)
+	}
+	news, err := 0, error(nil)
+	if len(fresh) > 0 {
+		news, err = t.Sink.Tags(ctx, fresh)
+	}
+	t.news += news
+	if err == nil && repeats {
+		return news, errRepeat
+	}
+	if t.number == 0 && len(batch) > 0 {
+		t.first = batch[0]
+	}
+	t.number += len(batch)
+	t.latest = keep(t.latest, batch...)
+	t.top = append(t.top, batch[:min(len(batch), keepTop-len(t.top))]...)
+	for _, tag := range batch {
+		t.seen.Add(tag)
+	}
+	return news, err
+}
+
+// unrepeated returns the tags that are no repetition of the start of the list, and
+// reports whether the page has repeated all of it.
+func (t *PageTags) unrepeated(batch []string) (others []string, repeats bool) {
+	for i, tag := range batch {
+		switch {
+		case t.again.start == nil:
+			return append(others, batch[i:]...), false
+		case !t.again.goesOn(tag):
+			others = append(others, tag)
+		case t.again.isComplete():
+			return others, true
+		}
+	}
+	return others, false
+}
+
+func (t *PageTags) last() string {
+	if len(t.latest) == 0 {
+		return ""
+	}
+	return t.latest[len(t.latest)-1]
+}
+
+// errRepeat ends the reading of a page that answers a question of ours with the
+// start of the list, as distribution 2, Google and others do that do not know
+// last. The rest of it need not be read.
+var errRepeat = errors.New("the list from its start")
+
+// A repetition compares a page with the start of the list. To begin with the same
+// tag is not enough: so does a page that lacks other tags, where the registry
+// compares with last in another order than that of the list. A few differences are
+// allowed, as the list may have changed meanwhile.
+type repetition struct {
+	start []string
+	at    int // how much of it the page has
+	odd   int // how many tags it has not, or has in between
+}
+
+// goesOn takes the next tag, and reports whether it is known from the start of the
+// list, which the page may still repeat.
+func (r *repetition) goesOn(tag string) bool {
+	if len(r.start) == 0 || r.at == 0 && tag != r.start[0] || r.isOther() {
+		r.start = nil
+		return false
+	}
+	i := slices.Index(r.start[r.at:], tag)
+	if i < 0 {
+		r.odd++
+		return false
+	}
+	r.odd += i
+	r.at += i + 1
+	return true
+}
+
+func (r *repetition) isOther() bool { return r.odd > few(len(r.start)) }
+
+func (r *repetition) isComplete() bool { return r.at == len(r.start) && !r.isOther() }
+
+// isRepeat reports whether a page is the start of the list once more: as much of
+// it as an answer of n tags has.
+func (s *tagsList) isRepeat(t *PageTags, n int) bool {
+	r := repetition{start: s.start}
+	if n > 0 {
+		r.start = s.start[:min(n, len(s.start))]
+	}
+	for _, tag := range t.top[:min(len(t.top), len(r.start))] {
+		r.goesOn(tag)
+	}
+	if n > 0 {
+		r.odd += len(r.start) - r.at
+	}
+	return len(r.start) > 0 && r.at > 0 && !r.isOther()
+}
+
+// keep appends to the last tags, of which it keeps keepRecent or some more.
+func keep(recent []string, tags ...string) []string {
+	recent = append(recent, tags...)
+	if len(recent) > 2*keepRecent {
+		recent = append(recent[:0], recent[len(recent)-keepRecent:]...)
+	}
+	return recent
+}

@@ -1,0 +1,304 @@
+package listing
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/ocitags/ocitags/internal/ocierr"
+	"github.com/ocitags/ocitags/internal/order"
+	"github.com/ocitags/ocitags/internal/origin"
+	"github.com/ocitags/ocitags/internal/wire"
+)
+
+// questions is the state of asking what comes after a tag, where the registry does
+// not say how its list goes on.
+type questions struct {
+	form        form
+	answered    bool // one was understood in this pass
+	refusedLast bool // one was refused
+	refusals    int  // how many were
+	repeats     int  // how many were answered with the start of the list
+	strays      bool // one was answered with something else
+	silent      bool // one was answered with nothing, though a tag has to come
+}
+
+// A form is a way to ask. Some registries look at last only beside n, or only
+// without it.
+type form int
+
+const (
+	asBefore  form = iota // as the pages are asked for
+	otherwise             // without n if those are with it, and with n if without
+	exhausted
+)
+
+// after returns the question that leads to what comes after the last tag. It names
+// the tag before that one: an answer that begins with the last tag shows that the
+// registry understood the question, and an empty answer shows nothing.
+func (s *tagsList) after(k kind) *Cursor {
+	if s.offsets != nil && s.form == asBefore && s.entries > 1 {
+		s.entries-- // it comes twice
+		return &Cursor{URL: WithParam(s.offsets, "last", strconv.Itoa(s.entries)), kind: k, must: s.latest(0), step: 1, place: s.entries + 1}
+	}
+	if s.latest(1) == "" || s.longest == 1 || s.formSize() == 1 {
+		last := s.latest(0)
+		return &Cursor{URL: s.question(last), kind: k, after: last}
+	}
+	if s.seen.MayFold() {
+		return s.back(max(1, min(order.Apart(s.recent), s.longest-1))) // so that a page reaches beyond
+	}
+	return s.back(1)
+}
+
+// afterOnly returns the question what comes after a page that may be the only one.
+func (s *tagsList) afterOnly() *Cursor {
+	if !s.seen.Sorted() && !s.seen.ByKeys() && len(s.recent) > 2 && s.offsets == nil {
+		return s.stand(nothingMore) // which one question tells, too
+	}
+	return s.after(asked)
+}
+
+// back returns the question what comes after the tag that stands step places before
+// the last one.
+func (s *tagsList) back(step int) *Cursor {
+	after := s.latest(step)
+	return &Cursor{URL: s.question(after), kind: asked, after: after, must: s.latest(step - 1), step: step}
+}
+
+// question returns the URL that asks what comes after a tag: as the registry's own
+// links do, where it has sent such, or else in the present form.
+func (s *tagsList) question(last string) *url.URL {
+	if s.form == asBefore && s.link != nil {
+		return WithParam(s.link, "last", url.QueryEscape(last))
+	}
+	return s.query(s.formSize(), last)
+}
+
+// formSize returns the n of the present form; 0: none.
+func (s *tagsList) formSize() int {
+	if s.form != otherwise {
+		if s.whole || s.withoutN {
+			return 0
+		}
+		n := s.n
+		if s.longest > 0 && s.linked == [2]bool{} {
+			n = min(n, s.longest) // some send a Link where a page has the n that was asked for
+		}
+		if s.most > 0 {
+			n = min(n, s.most)
+		}
+		return n
+	}
+	if s.n > 0 && !s.whole && !s.withoutN {
+		return 0
+	}
+	return max(1, min(s.longest, smallestPageSize)) // which none is known to refuse
+}
+
+// withSmallest returns a question with the smallest n, because the n that it had was
+// never answered with a tag: the refusal, or the empty answer, may be about n.
+func (s *tagsList) withSmallest(cur *Cursor) *Cursor {
+	s.most = smallestPageSize
+	smaller := *cur
+	smaller.URL = WithParam(cur.URL, "n", strconv.Itoa(s.most))
+	return &smaller
+}
+
+// maxGone is how many 404s in a row are taken to mean that the tag in last was
+// deleted. After that they mean that the registry does not know last.
+const maxGone = 2
+
+// resumeBefore asks what comes after the tag 1, 2, 4, … places before, until a page begins
+// with the tag that has to come there. To a last that does not exist, zot answers
+// 404 with an empty body, and others answer with the start of the list or nothing.
+func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep wire.Response) (Answer, error) {
+	step := max(1, cur.step*2)
+	if step >= len(s.recent) {
+		if s.pages == 1 && len(s.recent) == 1 && rep.Entries == 0 && cur.kind == announced { // up to the start of the list
+			next := s.relist(s.whole)
+			next.hollow = true
+			return Answer{Response: rep, Next: next}, nil
+		}
+		return s.lost(ctx, cur, rep, 0)
+	}
+	next := s.back(step)
+	if cur.place > 0 {
+		next.URL = WithParam(cur.URL, "last", strconv.Itoa(max(0, cur.place-step)))
+		next.after, next.place = "", cur.place
+	} else if cur.kind == announced && cur.announced != nil && cur.after != "" {
+		next.URL = WithParam(cur.announced, "last", url.QueryEscape(next.after))
+	}
+	next.kind, next.announced = cur.kind, next.URL
+	next.hollow = cur.hollow || rep.Entries == 0
+	s.Log.DebugContext(ctx, "going back in the list", "tags", step)
+	return Answer{Response: rep, Next: next}, nil
+}
+
+// lost says what follows where none of the last tags stands where it stood.
+func (s *tagsList) lost(ctx context.Context, cur *Cursor, rep wire.Response, news int) (Answer, error) {
+	if s.whole && s.pages == 1 && news == 0 && s.entries >= s.total {
+		if s.sizeLeft() {
+			return Answer{Response: rep, Next: s.otherSize()}, nil
+		}
+		return s.ended(ctx, cur, Answer{Response: rep}, "the list without n has all tags that are known, and its Link leads to no other")
+	}
+	s.Log.DebugContext(ctx, "listing again", "because", "no tag stands where it stood when it was listed")
+	return Answer{Response: rep, Next: s.relist(!s.wholeTried)}, nil
+}
+
+// relist begins the list anew; whole: without n.
+func (s *tagsList) relist(whole bool) *Cursor {
+	if whole {
+		s.whole, s.wholeTried = true, true
+		return &Cursor{URL: s.query(0, ""), kind: begin, Restart: true}
+	}
+	s.whole = false
+	return &Cursor{URL: s.query(s.n, ""), kind: begin, Restart: true}
+}
+
+// misunderstood says what follows where the registry did not answer what comes after
+// a tag. It is asked in the other form, and after that only another reading of the
+// list tells.
+func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, rep wire.Response, why string) (Answer, error) {
+	ans := Answer{Response: rep}
+	if s.form++; s.refusedLast {
+		s.form = exhausted // the list without n tells more than another refusal
+	}
+	switch {
+	case s.form == otherwise:
+		s.Log.DebugContext(ctx, "asking in another form", "because", why)
+		ans.Next = s.back(max(1, min(cur.step+1, len(s.recent)-1))) // after another tag, as that one may be gone
+	case s.recalled && s.sizeLeft():
+		ans.Next = s.otherSize()
+	case s.whole && s.entries < s.total && s.hadRoom():
+		return Answer{Response: rep, Why: roomyPage}, nil
+	case s.whole && s.entries < s.total && s.ignoresLast():
+		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
+	case (s.whole || s.n == 0) && s.entries < s.total && s.sizeToTry() != largePageSize:
+		return s.orOnePage(ans, s.short(ans, s.entries))
+	case s.sizeLeft() && (s.whole || s.n == 0) && (s.PageSize >= 0 || s.silent):
+		ans.Next = s.otherSize()
+	case (s.whole || s.n == 0) && s.strays && !s.refusedLast && round(s.entries) && s.mayFitOnePage():
+		ans.Next = s.inOnePage()
+	case s.whole, s.n == 0:
+		return s.ended(ctx, cur, ans, "the list without n has no tag more, and "+why)
+	case s.sizeLeft():
+		ans.Next = s.otherSize()
+	default:
+		s.Log.DebugContext(ctx, "listing again without n", "because", why)
+		ans.Next = s.relist(true)
+	}
+	return ans, nil
+}
+
+// fromStart takes an answer in the other form that is the start of the list, whatever
+// last was.
+func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans Answer, t *PageTags) (Answer, error) {
+	s.repeats++
+	switch without := hasN(ans.Asked) == 0; {
+	case s.recalled && s.sizeLeft():
+		ans.Next = s.otherSize()
+	case !without && (t.news > 0 || s.leadsOn(ans.Response) && !s.linked[1-hasN(ans.Asked)] && (!s.whole && !s.resized || s.hasOwnCursor(ans.Response, t) && !slices.Contains(s.tried, nOf(ans.Asked)))): // so it is n that matters
+		s.n, s.stepped = nOf(ans.Asked), true
+		ans.Next = s.relist(false)
+	case without && s.ignored && ans.Entries < s.total:
+		return s.ended(ctx, cur, ans, "neither n nor last is looked at")
+	case without && !s.whole && (ans.Entries < s.total || s.leadsOn(ans.Response)):
+		ans.Next = s.relist(true)
+	case (ans.Entries < s.total || !without && isFull(ans.Response)) && s.entries < s.total && s.ignoresLast():
+		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
+	case (ans.Entries < s.total || !without && isFull(ans.Response)) && s.entries < s.total:
+		return s.orOnePage(ans, s.short(ans, s.entries))
+	case !without && s.n == 0 && isFull(ans.Response) && !slices.Contains(s.tried, defaultPageSize):
+		// So many came without n, and with that n: more may come with a larger one.
+		s.n, s.wholeSeen, s.resized = defaultPageSize, true, true
+		ans.Next = s.relist(false)
+	case s.sizeLeft():
+		s.wholeSeen = without
+		ans.Next = s.otherSize()
+	case s.silent && round(s.entries):
+		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: what comes after its last tags is the start of the list with one n, and nothing with another", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked)))
+	default:
+		return s.ended(ctx, cur, ans, "last is not looked at, and the list without n has no tag more")
+	}
+	return ans, nil
+}
+
+// hasOwnCursor reports whether an answer has a next link whose cursor is the
+// registry's own, which it looks at where it does not look at tags.
+func (s *tagsList) hasOwnCursor(rep wire.Response, t *PageTags) bool {
+	link, _, err := s.Registry.NextLink(rep.Links, rep.URL)
+	return err == nil && link != nil && !namesLast(link, t)
+}
+
+// refused says what follows a question that is answered with a 4xx. Once may be
+// chance. 404 and 405 are known from registries that do not know last, or only their
+// own cursors (zot, ECR). Any other status leaves open whether there is more.
+func (s *tagsList) refused(ctx context.Context, cur *Cursor, rep wire.Response, code int) (Answer, error) {
+	why := fmt.Sprintf("last was refused with %d", code)
+	known := code == 404 || code == 405
+	if n := nOf(cur.URL); n > max(s.accepted, smallestPageSize) && refusesSize(code) && !s.answered {
+		return Answer{Response: rep, Next: s.withSmallest(cur)}, nil // it may be n that is refused
+	}
+	s.refusals++
+	if code == 404 && s.refusals <= maxGone && cur.step > 0 && len(s.recent) > 2*cur.step {
+		return s.resumeBefore(ctx, cur, rep) // it may be the tag that is gone
+	}
+	s.refusedLast, s.strays = true, true
+	switch {
+	case s.refusals == 1 && s.sizeLeft():
+		return Answer{Response: rep, Next: s.otherSize()}, nil
+	case s.refusals == 1:
+		again := *cur
+		again.again = true
+		return Answer{Response: rep, Next: &again}, nil
+	case known && s.sizeLeft():
+		return Answer{Response: rep, Next: s.otherSize()}, nil
+	case known && s.linked == [2]bool{} && !s.whole && !s.recalled && (s.resized || !s.full):
+		why = "there was no Link, and " + why
+		if s.compared || !s.mayComeWhole(s.Repository.String()) {
+			return s.ended(ctx, cur, Answer{Response: rep}, why)
+		}
+		s.compared = true
+		return Answer{Response: rep, Next: &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, why: why}}, nil
+	}
+	return s.misunderstood(ctx, cur, rep, why)
+}
+
+// Unfinished implements Source: other parts of the list had tags that did not come.
+func (s *tagsList) Unfinished(ctx context.Context) *Cursor {
+	switch {
+	case !s.owing && len(s.recent) > 0:
+		s.owing = true
+		return s.after(asked)
+	case !s.whole:
+		s.warn(ctx, "a part of the list ended early: listing again without n")
+		return s.relist(true)
+	}
+	return nil // it was deleted meanwhile
+}
+
+// afterEntry asks what comes after a page that has entries, and no tag among
+// them: after its last entry, which is the registry's own.
+func (s *tagsList) afterEntry(ctx context.Context, cur *Cursor, ans Answer) (Answer, error) {
+	last := ans.Tail
+	if last == "" || cur.entry == last {
+		return ans, fmt.Errorf("%w: GET %s: page of %d entries has no valid tag to continue from", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), ans.Entries)
+	}
+	s.warn(ctx, "page has no tag: continuing after its last entry")
+	ans.Next = &Cursor{URL: s.query(s.formSize(), last), kind: asked, entry: last, again: true}
+	return ans, nil
+}
+
+// refusesLast reports whether a status says that a registry which announced
+// nothing does not know last. Any other leaves open whether there is more.
+func refusesLast(status int) bool {
+	switch status {
+	case 401, 403, 408, 425, 429, 499:
+		return false
+	}
+	return status/100 == 4 || status == 501
+}
