@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -57,6 +58,7 @@ func serve(h http.Handler, delay time.Duration) *server {
 		}
 		h.ServeHTTP(w, req)
 	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // it would stand among the results
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
