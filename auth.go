@@ -229,15 +229,28 @@ type authorizer struct {
 	once   sync.Once
 	cred   Credential
 	err    error
-	looked atomic.Bool // for a credential
-	known  atomic.Bool // there is one
-	sent   atomic.Bool // one was used
-	unfit  atomic.Bool // one was known, and could not be
-	probed atomic.Bool // it was asked whether it wants one
+	use    atomic.Int32 // of the credential: a credentialUse
+	probed atomic.Bool  // the registry was asked whether it wants one
 
 	missing atomic.Pointer[dockerconfig.NotInstalledError] // a helper is not installed that might know one
 	away    atomic.Pointer[string]                         // the host where a redirect led, which did not get one; nil: none
 }
+
+// A credentialUse is what became of the user's credential in a listing.
+type credentialUse int32
+
+const (
+	notLookedFor credentialUse = iota // the registry did not ask for one
+	noneFound
+	notSent  // there is one, and the registry has not asked for it
+	unusable // it has no password, and Basic authentication is asked for
+	sent
+)
+
+func (a *authorizer) credentialUse() credentialUse { return credentialUse(a.use.Load()) }
+
+// hasCredential reports whether one was found.
+func (a *authorizer) hasCredential() bool { return a.credentialUse() >= notSent }
 
 // RoundTrip implements http.RoundTripper: it does not modify req, and closes
 // its body (which a GET of ours has not) by leaving it to the carrier.
@@ -368,7 +381,7 @@ func (v *visit) meet(challenges []string, header string) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case unknown != nil && v.known.Load():
+	case unknown != nil && v.hasCredential():
 		return "", fmt.Errorf("%w; the credential for %s was not sent", unknown, v.repo.Host)
 	case unknown != nil:
 		return "", fmt.Errorf("%w; no credential was sent", unknown)
@@ -472,7 +485,6 @@ func chooseChallenge(headers []string) (challenge.Challenge, error) {
 // credential asks the CredentialFunc, once for this listing.
 func (a *authorizer) credential(ctx context.Context) (Credential, error) {
 	a.once.Do(func() {
-		a.looked.Store(true)
 		find := a.client.Credentials
 		if find == nil {
 			find = DefaultCredentials
@@ -485,7 +497,9 @@ func (a *authorizer) credential(ctx context.Context) (Credential, error) {
 		if a.err != nil {
 			a.err = wire.Permanent{Err: fmt.Errorf("finding the credential for %s: %w", a.repo.Host, a.err)}
 		}
-		a.known.Store(a.cred != (Credential{}))
+		if a.use.Store(int32(noneFound)); a.cred != (Credential{}) {
+			a.use.Store(int32(notSent))
+		}
 	})
 	return a.cred, a.err
 }
@@ -506,9 +520,12 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 		}
 	}
 	useless := asked.Scheme == "basic" && cred.Username == "" && cred.Password == ""
-	if cred != (Credential{}) {
-		a.sent.Store(!useless)
-		a.unfit.Store(useless)
+	switch {
+	case cred == (Credential{}):
+	case useless:
+		a.use.Store(int32(unusable))
+	default:
+		a.use.Store(int32(sent))
 	}
 	a.log.DebugContext(ctx, "authorization is asked for", "scheme", asked.Scheme, "as", cred.String())
 	switch {
@@ -607,7 +624,7 @@ func (a *authorizer) newError(resp *http.Response, body []byte) *Error {
 func (a *authorizer) repeatsSecret(req *http.Request, text string) bool {
 	_, header, _ := strings.Cut(req.Header.Get("Authorization"), " ")
 	secrets := []string{header}
-	if a.known.Load() {
+	if a.hasCredential() {
 		secrets = append(secrets, a.cred.Password, a.cred.RefreshToken, a.cred.AccessToken, a.client.auth.RefreshToken(holderOf(a.cred), a.cred.RefreshToken))
 		if len(a.cred.Username) > 2 {
 			secrets = append(secrets, a.cred.Username)
@@ -643,7 +660,7 @@ func (a *authorizer) explain(e *Error, resp *http.Response, body []byte, anonymo
 	case http.StatusTooManyRequests:
 		e.kind = ErrRateLimited
 	case http.StatusNotFound:
-		if !anonymous && a.known.Load() {
+		if !anonymous && a.hasCredential() {
 			e.hint = a.credentialHint()
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -669,22 +686,24 @@ func (a *authorizer) explain(e *Error, resp *http.Response, body []byte, anonymo
 
 // credentialHint says whether a credential was sent.
 func (a *authorizer) credentialHint() string {
+	const no = "no credential was sent: "
+	ours, use := "the credential for "+a.repo.Host+" was ", a.credentialUse()
 	switch {
 	case a.away.Load() != nil:
-		return "the credential for " + a.repo.Host + " was not sent to " + taglist.Quote(*a.away.Load()) + ", where a redirect led"
-	case a.sent.Load():
-		return "the credential for " + a.repo.Host + " was sent"
-	case a.unfit.Load():
-		return "the credential for " + a.repo.Host + " was not sent: it has no password, and Basic authentication is asked for"
-	case a.known.Load():
-		return "the credential for " + a.repo.Host + " was not sent: the registry did not ask for one"
-	case !a.looked.Load():
-		return "no credential was sent: the registry did not ask for one"
+		return ours + "not sent to " + taglist.Quote(*a.away.Load()) + ", where a redirect led"
+	case use == sent:
+		return ours + "sent"
+	case use == unusable:
+		return ours + "not sent: it has no password, and Basic authentication is asked for"
+	case use == notSent:
+		return ours + "not sent: the registry did not ask for one"
+	case use == notLookedFor:
+		return no + "the registry did not ask for one"
 	case a.missing.Load() != nil:
-		return "no credential was sent: " + a.missing.Load().Error()
+		return no + a.missing.Load().Error()
 	case a.client.Credentials == nil:
-		return "no credential was sent: none is known for " + a.repo.Host
+		return no + "none is known for " + a.repo.Host
 	default:
-		return "no credential was sent: none was given for " + a.repo.Host
+		return no + "none was given for " + a.repo.Host
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ocitags/ocitags/internal/regtest"
-	"github.com/ocitags/ocitags/internal/token"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/stretchr/testify/assert"
+	"github.com/ocitags/ocitags/internal/regtest"
+	"github.com/ocitags/ocitags/internal/token"
 )
 
 // Only what reads our repository is asked for.

@@ -14,8 +14,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/ocitags/ocitags"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/ocitags/ocitags"
 )
 
 // The hosts of these examples are the mock registry: TestMain leads there.

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/ocitags/ocitags/internal/listing"
-
 	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/taglist"
 	"github.com/ocitags/ocitags/internal/weblink"

@@ -13,9 +13,8 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/ocitags/ocitags/internal/listing"
-
 	"github.com/ocitags/ocitags/internal/bound"
+	"github.com/ocitags/ocitags/internal/listing"
 	"github.com/ocitags/ocitags/internal/wire"
 )
 

@@ -90,9 +90,8 @@ import (
 
 	"github.com/ocitags/ocitags/internal/listing"
 	"github.com/ocitags/ocitags/internal/ocierr"
-	"github.com/ocitags/ocitags/internal/span"
-
 	"github.com/ocitags/ocitags/internal/reference"
+	"github.com/ocitags/ocitags/internal/span"
 	"github.com/ocitags/ocitags/internal/taglist"
 	"github.com/ocitags/ocitags/internal/token"
 	"github.com/ocitags/ocitags/internal/wire"
@@ -490,7 +489,8 @@ func (a *authorizer) withHint(err error) error {
 // particular comes before what is general.
 func (a *authorizer) advice(err error) string {
 	host := a.repo.Host
-	lacks := a.looked.Load() && !a.sent.Load() // a credential
+	use := a.credentialUse()
+	lacks := use != notLookedFor && use != sent // a credential
 	refusal, _ := errors.AsType[*Error](err)
 	notList, _ := errors.AsType[*taglist.Error](err)
 	dial, _ := errors.AsType[*net.OpError](err)
@@ -521,13 +521,13 @@ func (a *authorizer) advice(err error) string {
 		return "try again later, or as a user, who may mostly ask more often: " + login
 	case errors.Is(err, ErrNotFound) && lacks:
 		return "check the name of the repository; if it is private: " + login
-	case errors.Is(err, ErrNotFound) && a.sent.Load():
+	case errors.Is(err, ErrNotFound) && use == sent:
 		return "check the name of the repository, and whether the credential for " + host + " may read it"
 	case errors.Is(err, ErrNotFound):
 		return "check the name of the repository"
 	case errors.Is(err, ErrUnauthorized) && lacks:
 		return "if the repository is private: " + login
-	case errors.Is(err, ErrUnauthorized) && a.sent.Load():
+	case errors.Is(err, ErrUnauthorized) && use == sent:
 		return "check whether it is still good, and may read this repository"
 	case refusal != nil && (refusal.StatusCode >= 500 || errors.Is(err, ErrRateLimited)):
 		return "try again later"

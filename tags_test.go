@@ -19,17 +19,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
 	"github.com/ocitags/ocitags/internal/dockerconfig"
 	"github.com/ocitags/ocitags/internal/listing"
 	"github.com/ocitags/ocitags/internal/readme"
+	"github.com/ocitags/ocitags/internal/regtest"
 	"github.com/ocitags/ocitags/internal/taglist"
 	"github.com/ocitags/ocitags/internal/tokenserver"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-
-	"go.uber.org/goleak"
-
-	"github.com/ocitags/ocitags/internal/regtest"
 	"github.com/ocitags/ocitags/internal/wire"
 )
 

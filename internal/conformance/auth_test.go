@@ -16,29 +16,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/regtest"
 	"github.com/ocitags/ocitags/internal/token"
 	"github.com/ocitags/ocitags/internal/tokenserver"
 	"github.com/ocitags/ocitags/internal/wire"
 )
-
-const secret = "hunter2-SECRET"
-
-var user = ocitags.Credential{Username: "bob", Password: secret}
-
-// locked is a registry that lets in whom it knows.
-func locked(t *testing.T, profile string, auth *regtest.Auth) (*regtest.Registry, *regtest.Network) {
-	r := regtest.New(regtest.ByName(profile)).Push("a/b", pushed(2500)...)
-	r.Auth = auth
-	return r, testNetwork(t).Handle("registry.example", r)
-}
-
-const ref = "registry.example/a/b"
 
 // methods tells a conversation in brief.
 func methods(r *regtest.Registry) (talk []string) {
@@ -76,7 +62,7 @@ func TestTokens(t *testing.T) {
 			[]string{"401 GET " + list, "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r, network := locked(t, test.profile, test.auth)
+			r, network := registryWithAuth(t, test.profile, test.auth)
 			c := withCredentials(network, ocitags.StaticCredential("registry.example", test.cred))
 			mustList(t, c, ref, r, "a/b")
 			assert.Equal(t, test.want, methods(r))
@@ -93,7 +79,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestTokenRequest(t *testing.T) {
-	r, network := locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret, Realm: "https://registry.example/token?account=x&x=y&scope=repository:a/b:push"})
+	r, network := registryWithAuth(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret, Realm: "https://registry.example/token?account=x&x=y&scope=repository:a/b:push"})
 	c := &ocitags.Client{Transport: network, Credentials: ocitags.StaticCredential("registry.example", user), UserAgent: "tester/1"}
 	mustList(t, c, ref, r, "a/b")
 	req := r.Requests()[1]
@@ -102,7 +88,7 @@ func TestTokenRequest(t *testing.T) {
 	assert.Equal(t, url.Values{"account": {"bob"}, "client_id": {"ocitags"}, "service": {"registry.example"}, "scope": {"repository:a/b:pull"}, "x": {"y"}}, u.Query())
 	assert.Equal(t, "tester/1", req.Header.Get("User-Agent"))
 
-	r, network = locked(t, "gitlab", &regtest.Auth{Username: "x", RefreshToken: secret})
+	r, network = registryWithAuth(t, "gitlab", &regtest.Auth{Username: "x", RefreshToken: secret})
 	c = withCredentials(network, ocitags.StaticCredential("registry.example", ocitags.Credential{RefreshToken: secret}))
 	mustList(t, c, ref, r, "a/b")
 	req = r.Requests()[1]
@@ -114,7 +100,7 @@ func TestTokenRequest(t *testing.T) {
 // A token server that knows no POST is asked by GET, once.
 func TestTokenServerWithoutPOST(t *testing.T) {
 	for _, status := range []int{404, 405} {
-		r, network := locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
+		r, network := registryWithAuth(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
 		r.Fault = func(_ int, req *http.Request) regtest.Fault {
 			if req.Method == http.MethodPost {
 				return regtest.Fault{Status: status}
@@ -149,7 +135,7 @@ func TestAccessToken(t *testing.T) {
 
 // A token that ends between two pages is replaced once, and nothing is lost.
 func TestTokenIsRevokedInTheMiddle(t *testing.T) {
-	r, network := locked(t, "gitlab", &regtest.Auth{})
+	r, network := registryWithAuth(t, "gitlab", &regtest.Auth{})
 	r.Fault = func(k int, _ *http.Request) regtest.Fault {
 		if k == 4 {
 			r.Auth.Revoke()
@@ -172,7 +158,7 @@ func TestTokenExpiry(t *testing.T) {
 		{`"soon"`, time.Minute}, {`{}`, time.Minute}, {`1e18`, 24 * time.Hour}, {`99999999999999999999`, 24 * time.Hour}, {`30`, 30 * time.Second}, {`1`, time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			r, network := locked(t, "gitlab", &regtest.Auth{})
+			r, network := registryWithAuth(t, "gitlab", &regtest.Auth{})
 			r.Profile.Token = func(token string) map[string]any {
 				answer := map[string]any{"token": token, "issued_at": "1999-01-01T00:00:00Z"} // a clock of its own
 				if test.expires != "" {
@@ -202,7 +188,7 @@ func TestTokenExpiry(t *testing.T) {
 // One token request for all that wait; one that is cancelled fails nobody else.
 func TestOneTokenRequestAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, network := locked(t, "gitlab", &regtest.Auth{})
+		r, network := registryWithAuth(t, "gitlab", &regtest.Auth{})
 		r.Fault = func(_ int, req *http.Request) regtest.Fault {
 			if req.URL.Path == "/token" {
 				return regtest.Fault{Delay: time.Second}
@@ -231,7 +217,7 @@ func TestOneTokenRequestAtATime(t *testing.T) {
 // A failure wakes all that wait, and each has it.
 func TestTokenFailureIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, network := locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: "other"})
+		r, network := registryWithAuth(t, "gitlab", &regtest.Auth{Username: "bob", Password: "other"})
 		r.Fault = func(_ int, req *http.Request) regtest.Fault {
 			if req.URL.Path == "/token" {
 				return regtest.Fault{Delay: time.Second}
@@ -320,23 +306,11 @@ func TestDockerHubInsufficientScope(t *testing.T) {
 }
 
 func TestForbidden(t *testing.T) {
-	r, network := locked(t, "gitlab", nil)
+	r, network := registryWithAuth(t, "gitlab", nil)
 	r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Status: 403} }
 	_, err := anonymous(network).ListTags(t.Context(), ref)
 	require.ErrorIs(t, err, ocitags.ErrUnauthorized)
 	assert.Contains(t, err.Error(), "403 Forbidden")
-}
-
-// realm is a registry whose challenge names that token server.
-func realm(text string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if req.Header.Get("Authorization") == "Bearer t" {
-			_, _ = fmt.Fprint(w, `{"tags":["1"]}`)
-			return
-		}
-		w.Header().Set("WWW-Authenticate", `Bearer realm="`+text+`",service="s"`)
-		w.WriteHeader(401)
-	})
 }
 
 // everywhere answers at all hosts but the registry's, with a token.
@@ -523,7 +497,7 @@ func TestTokenAnswers(t *testing.T) {
 // successor was asked for has none.
 func TestTokenServerRefusals(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 405, 413, 501} {
-		r, network := locked(t, "ggcr", &regtest.Auth{})
+		r, network := registryWithAuth(t, "ggcr", &regtest.Auth{})
 		r.Fault = func(_ int, req *http.Request) regtest.Fault {
 			if req.URL.Query().Has("last") {
 				r.Auth.Revoke()
@@ -629,7 +603,7 @@ func TestRedirects(t *testing.T) {
 
 func TestRedirectWithoutLocation(t *testing.T) {
 	for _, status := range []int{301, 302, 307, 308} {
-		r, network := locked(t, "gitlab", nil)
+		r, network := registryWithAuth(t, "gitlab", nil)
 		r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Status: status} }
 		c := anonymous(network)
 		c.MaxAttempts = 1
@@ -642,7 +616,7 @@ func TestRedirectWithoutLocation(t *testing.T) {
 // there; a basic challenge gets nothing.
 func TestForeignChallenges(t *testing.T) {
 	for _, basic := range []bool{false, true} {
-		mirror := regtest.New(regtest.ByName("dist312")).Push("a/b", pushed(2500)...)
+		mirror := regtest.New(regtest.ByName("dist312")).Push("a/b", makeTags(2500)...)
 		mirror.Auth = &regtest.Auth{Basic: basic}
 		home := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("Location", "https://mirror.example2.com"+req.URL.RequestURI())
@@ -665,14 +639,14 @@ func TestForeignChallenges(t *testing.T) {
 
 // Two clients share nothing.
 func TestTokensBelongToTheirClient(t *testing.T) {
-	r, network := locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
+	r, network := registryWithAuth(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
 	mustList(t, withCredentials(network, ocitags.StaticCredential("registry.example", user)), ref, r, "a/b")
 	_, err := anonymous(network).ListTags(t.Context(), ref)
 	require.ErrorIs(t, err, ocitags.ErrUnauthorized)
 }
 
 func TestCredentialError(t *testing.T) {
-	r, network := locked(t, "gitlab", &regtest.Auth{})
+	r, network := registryWithAuth(t, "gitlab", &regtest.Auth{})
 	boom := errors.New("no key chain")
 	calls := 0
 	c := &ocitags.Client{Transport: network, Credentials: func(_ context.Context, host, repository string) (ocitags.Credential, error) {
@@ -707,7 +681,7 @@ func TestTokenServerIsTheRegistry(t *testing.T) {
 }
 
 func listAtOwnTokenServer(t *testing.T, secure bool, concurrency, length, revoke int) {
-	r := regtest.New(regtest.ByName("dist312")).Push("a/b", pushed(2000)...)
+	r := regtest.New(regtest.ByName("dist312")).Push("a/b", makeTags(2000)...)
 	r.Auth = &regtest.Auth{}
 	var pages atomic.Int32
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -771,7 +745,7 @@ func TestTokenServerIsBlamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, network := locked(t, "gitlab", &regtest.Auth{})
+				r, network := registryWithAuth(t, "gitlab", &regtest.Auth{})
 				r.Fault = func(_ int, req *http.Request) regtest.Fault {
 					if req.URL.Path == "/token" {
 						return test.fault
@@ -803,7 +777,7 @@ func TestTokenServerIsBlamed(t *testing.T) {
 	}
 	t.Run("500 once", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r, network := locked(t, "gitlab", &regtest.Auth{})
+			r, network := registryWithAuth(t, "gitlab", &regtest.Auth{})
 			r.Fault = faultAt(2, regtest.Fault{Status: 500})
 			mustList(t, anonymous(network), ref, r, "a/b")
 			assert.Equal(t, []string{"401 GET " + list, "500 GET /token", "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}, methods(r))

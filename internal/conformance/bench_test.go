@@ -6,21 +6,11 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/regtest"
 )
-
-// builds are n tags of a binary cache, ascending.
-func builds(n int) []string {
-	tags := make([]string, n)
-	for i := range tags {
-		tags[i] = fmt.Sprintf("package-%05d-1.%d.%d-%032x.spack", i/100, i/100%7, i/100%13, i)
-	}
-	return tags
-}
 
 // BenchmarkOneAnswer is a list of a million tags in one answer.
 func BenchmarkOneAnswer(b *testing.B) {

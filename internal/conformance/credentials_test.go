@@ -7,11 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/dockerconfig/configtest"
 	"github.com/ocitags/ocitags/internal/regtest"
 )
@@ -56,7 +55,7 @@ func TestCredentialHidesItsSecrets(t *testing.T) {
 	assert.Equal(t, "anonymous", ocitags.Credential{}.String())
 
 	// What the Client keeps holds none either.
-	r, network := locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
+	r, network := registryWithAuth(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
 	client := withCredentials(network, ocitags.StaticCredential("registry.example", user))
 	mustList(t, client, ref, r, "a/b")
 	client.Transport = nil
@@ -83,9 +82,9 @@ func TestStaticCredential(t *testing.T) {
 func TestCredentialHelperIsMissing(t *testing.T) {
 	for _, text := range []string{`{"credsStore":"is-not-there"}`, `{"credHelpers":{"https://REGISTRY.example/":"is-not-there"}}`} {
 		configtest.Home(t, map[string]string{".docker/config.json": text})
-		r, network := locked(t, "gitlab", &regtest.Auth{})
+		r, network := registryWithAuth(t, "gitlab", &regtest.Auth{})
 		mustList(t, &ocitags.Client{Transport: network}, ref, r, "a/b")
-		_, network = locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
+		_, network = registryWithAuth(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
 		_, err := (&ocitags.Client{Transport: network}).ListTags(t.Context(), ref)
 		require.ErrorIs(t, err, ocitags.ErrUnauthorized)
 		require.ErrorContains(t, err, "docker-credential-is-not-there")

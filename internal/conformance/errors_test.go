@@ -13,11 +13,10 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/dockerconfig/configtest"
 	"github.com/ocitags/ocitags/internal/regtest"
 )
@@ -28,7 +27,7 @@ func TestErrorsGiveAdvice(t *testing.T) {
 		return new(regtest.Network).Handle("registry.example", h).Handle("registry-1.docker.io", h)
 	}
 	registry := func(auth *regtest.Auth, fault regtest.Fault) *regtest.Network {
-		r := regtest.New(regtest.ByName("gitlab")).Push("a/b", pushed(10)...)
+		r := regtest.New(regtest.ByName("gitlab")).Push("a/b", makeTags(10)...)
 		r.Auth = auth
 		r.Fault = func(_ int, req *http.Request) regtest.Fault {
 			if req.URL.Path == "/token" || fault.Status == 429 && auth != nil && req.Header.Get("Authorization") == "" {
@@ -156,7 +155,7 @@ func TestErrorQuotes(t *testing.T) {
 func TestCancellationGetsNoAdvice(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("enough"))
-	ref, _, network := mock(t, "gitlab", "a/b", 1)
+	ref, _, network := newRegistry(t, "gitlab", "a/b", 1)
 	_, err := anonymous(network).ListTags(ctx, ref)
 	require.ErrorIs(t, err, context.Canceled)
 	assert.True(t, strings.HasSuffix(err.Error(), ": context canceled: enough"), err)

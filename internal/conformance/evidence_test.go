@@ -9,72 +9,15 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
-
-	"github.com/ocitags/ocitags"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/regtest"
 )
-
-// A script is a registry that is a function: what it answers to n and last ("" where
-// they are absent) in its k-th request.
-type script func(k int, n int, last string) scripted
-
-type scripted struct {
-	page   []string
-	raw    string // the body, in place of a page
-	link   string
-	status int  // of an answer without a body; 0: 200
-	cut    bool // the body, in its middle
-}
-
-func (s script) listed(t *testing.T, c *ocitags.Client) ([]string, int, error) {
-	t.Helper()
-	return s.listedAt(t, c, "registry.example")
-}
-
-func (s script) listedAt(t *testing.T, c *ocitags.Client, host string) ([]string, int, error) {
-	t.Helper()
-	var mu sync.Mutex
-	k := 0
-	c.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if k++; k > 6000 {
-			return nil, fmt.Errorf("too many requests")
-		}
-		n, _ := strconv.Atoi(req.URL.Query().Get("n"))
-		a := s(k, n, req.URL.Query().Get("last"))
-		resp := &http.Response{StatusCode: 200, ProtoMajor: 1, Header: http.Header{}, Request: req, Body: http.NoBody}
-		if a.link != "" {
-			resp.Header.Set("Link", a.link)
-		}
-		if a.status != 0 {
-			resp.StatusCode = a.status
-			return resp, nil
-		}
-		body := a.raw
-		if body == "" {
-			body = `{"tags":["` + strings.Join(a.page, `","`) + `"]}`
-			if len(a.page) == 0 {
-				body = `{"tags":[]}`
-			}
-		}
-		resp.Body = io.NopCloser(strings.NewReader(body))
-		if a.cut {
-			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(body[:len(body)/2]), errorReader{}))
-		}
-		return resp, nil
-	})
-	c.Credentials = ocitags.Anonymous
-	tags, err := c.ListTags(t.Context(), host+"/a/b")
-	return tags, k, err
-}
 
 type errorReader struct{}
 
@@ -99,15 +42,6 @@ func eachWay(t *testing.T, want []string, s func() script, errorsToo bool) {
 	}
 }
 
-// after is what a list has behind last: by value, as it is sorted.
-func after(list []string, last string) []string {
-	i, found := slices.BinarySearch(list, last)
-	if found {
-		i++
-	}
-	return list[i:]
-}
-
 // behind is what a list has behind the place of last; unknown: nothing.
 func behind(list []string, last string) []string {
 	if last == "" {
@@ -119,18 +53,9 @@ func behind(list []string, last string) []string {
 	return nil
 }
 
-func upTo(list []string, n int) []string {
-	if n > 0 && n < len(list) {
-		return list[:n]
-	}
-	return list
-}
-
 func linkAfter(page []string, n int) string {
 	return fmt.Sprintf(`</v2/a/b/tags/list?last=%s&n=%d>; rel="next"`, page[len(page)-1], n)
 }
-
-func sortedTags(n int) []string { return slices.Sorted(slices.Values(pushed(n))) }
 
 // FAULTS 93: n is clamped, and only a page that has the n which was asked for is
 // announced to go on. The try with a larger n must not end the list.
@@ -189,7 +114,7 @@ func TestFault95CursorIsPushedAgain(t *testing.T) {
 	for seed := range uint64(60) {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 0))
-			list := pushed(2500)
+			list := makeTags(2500)
 			rnd.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 			moved := map[string]bool{}
 			var cursor string
@@ -357,7 +282,7 @@ func TestFault100DisorderOnS3(t *testing.T) {
 	for i := range 500 {
 		hidden = append(hidden, fmt.Sprintf("v%04d", i))
 	}
-	for name, list := range map[string][]string{"shown": byKeys(pushed(1800)), "hidden": byKeys(hidden), "small": byKeys([]string{"a", "a-1", "a-1-x", "a.1", "a0", "a_1"})} {
+	for name, list := range map[string][]string{"shown": byKeys(makeTags(1800)), "hidden": byKeys(hidden), "small": byKeys([]string{"a", "a-1", "a-1-x", "a.1", "a0", "a_1"})} {
 		for _, pageSize := range []int{0, 1, 2, 3, 50, 100, 1000} {
 			if pageSize > 0 && len(list) > 100*pageSize {
 				continue
@@ -379,7 +304,7 @@ func TestFault100DisorderOnS3(t *testing.T) {
 	}
 	t.Run("deleted before the question", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			list := byKeys(pushed(1800))
+			list := byKeys(makeTags(1800))
 			gone := ""
 			s := script(func(k, n int, last string) scripted {
 				if k == 2 {
@@ -401,7 +326,7 @@ func TestFault100DisorderOnS3(t *testing.T) {
 	t.Run("after a repository that is listed by age", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := &ocitags.Client{PageSize: 100, Concurrency: 1}
-			byAge := pushed(700)
+			byAge := makeTags(700)
 			_, _, err := script(func(_, n int, last string) (a scripted) {
 				rest := behind(byAge, last)
 				if a.page = upTo(rest, max(n, 100)); len(a.page) < len(rest) {
@@ -410,7 +335,7 @@ func TestFault100DisorderOnS3(t *testing.T) {
 				return a
 			}).listed(t, c)
 			require.NoError(t, err)
-			list := byKeys(pushed(1800))
+			list := byKeys(makeTags(1800))
 			tags, _, err := s3(list, 1000, true).listed(t, c)
 			require.NoError(t, err)
 			assert.Len(t, tags, len(list))
@@ -467,7 +392,7 @@ func TestFault103PageOfDigests(t *testing.T) {
 // FAULTS 104: a registry like quay whose API is empty, while the ordinary answer
 // had tags.
 func TestFault104EmptyAPI(t *testing.T) {
-	r := regtest.New(regtest.ByName("quay")).Push("a/b", pushed(500)...)
+	r := regtest.New(regtest.ByName("quay")).Push("a/b", makeTags(500)...)
 	more := true
 	r.Profile.Extra = func(body map[string]any, _ []string) { body["has_additional"] = more }
 	network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -532,11 +457,11 @@ func TestFault106OneRefusal(t *testing.T) {
 // FAULTS 107: a tag that was not read yet, and then the head of the list, are
 // pushed again and again while quay's pages are read in a row.
 func TestFault107QuayHeadMoves(t *testing.T) {
-	ref, r, network := mock(t, "quayjson", "a/b", 350)
+	ref, r, network := newRegistry(t, "quayjson", "a/b", 350)
 	all := want(r, "a/b")
 	r.Fault = func(k int, _ *http.Request) regtest.Fault {
 		list := r.Tags("a/b")
-		head, unread := pushed(350)[349], list[:1] // the oldest is read last
+		head, unread := makeTags(350)[349], list[:1] // the oldest is read last
 		if k > 1 && k < 12 {
 			r.Push("a/b", unread...)
 			r.Push("a/b", head)
@@ -712,7 +637,7 @@ func TestNothingForALargeN(t *testing.T) {
 	eachWay(t, list, func() script { return s }, false)
 	synctest.Test(t, func(t *testing.T) {
 		c := new(ocitags.Client)
-		_, _, err := s3(byKeys(pushed(1800)), 1000, true).listed(t, c)
+		_, _, err := s3(byKeys(makeTags(1800)), 1000, true).listed(t, c)
 		require.NoError(t, err, "from now on, the list without n is asked for first")
 		tags, _, err := s.listed(t, c)
 		require.NoError(t, err)
@@ -995,7 +920,7 @@ func TestFullPageThatEndsWithTheLastTag(t *testing.T) {
 func TestQuestionsAreAskedAsThePageWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &ocitags.Client{Concurrency: 1}
-		_, _, err := s3(byKeys(pushed(1800)), 1000, true).listed(t, c)
+		_, _, err := s3(byKeys(makeTags(1800)), 1000, true).listed(t, c)
 		require.NoError(t, err)
 		list := builds(100)
 		var asked []int
@@ -1028,4 +953,29 @@ func TestComparingDoesNotReadTheListAgain(t *testing.T) {
 	assert.Equal(t, 30_000, n)
 	assert.Contains(t, requests(r), "", "the list without n")
 	assert.LessOrEqual(t, len(requests(r)), 32)
+}
+
+// A cursor that is a number of tags may be the name of the last tag, too. Its page is
+// asked for with an overlap then, as at a registry that lists by age; where that leads to
+// the start of the list, the Link is followed as it is.
+func TestLinkWhoseOffsetIsATag(t *testing.T) {
+	list := []string{"main", "b", "a", "z", "y", "x", "f", "dev", "9", "c", "latest", "h"}
+	synctest.Test(t, func(t *testing.T) {
+		tags, _, err := script(func(_, n int, last string) (a scripted) {
+			switch {
+			case n > 20:
+				return scripted{raw: `{"tags":[]}`}
+			case n == 0:
+				return scripted{page: list[:9]}
+			}
+			from, _ := strconv.Atoi(last) // what is no number is 0
+			a.page = upTo(list[min(from, len(list)):], n)
+			if len(a.page) == n {
+				a.link = fmt.Sprintf(`<?n=%d&last=%d>; rel="next"`, n, from+n)
+			}
+			return a
+		}).listed(t, new(ocitags.Client))
+		require.NoError(t, err)
+		assert.Equal(t, slices.Sorted(slices.Values(list)), tags)
+	})
 }

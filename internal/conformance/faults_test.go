@@ -32,14 +32,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/dockerconfig/configtest"
 	"github.com/ocitags/ocitags/internal/regtest"
-	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // The promise: a listing is complete, or an error; no secret leaves its origin;
@@ -80,13 +78,13 @@ func TestFaults(t *testing.T) {
 		{18, "a short page with a Link", func(t *testing.T) {
 			p := regtest.ByName("dist312")
 			p.Max = 7
-			r := regtest.New(p).Push("a/b", pushed(50)...)
+			r := regtest.New(p).Push("a/b", makeTags(50)...)
 			mustList(t, anonymous(testNetwork(t).Handle("registry.example", r)), ref, r, "a/b")
 		}},
 		{19, "just n tags and no Link", func(t *testing.T) {
 			for _, profile := range []string{"ggcr", "dist28", "ecr", "zot", "gitlab-c"} {
-				r, network := locked(t, profile, nil)
-				r.Push("a/c", pushed(1000)...)
+				r, network := registryWithAuth(t, profile, nil)
+				r.Push("a/c", makeTags(1000)...)
 				mustList(t, anonymous(network), "registry.example/a/c", r, "a/c")
 			}
 		}},
@@ -111,7 +109,7 @@ func TestFaults(t *testing.T) {
 		{36, "scopes of others", shownBy(".TestReadScope")},
 		{37, "challenges that inject", func(t *testing.T) {
 			const service = `a&b=c#d"e,f` + "\\"
-			r, network := locked(t, "gitlab", &regtest.Auth{})
+			r, network := registryWithAuth(t, "gitlab", &regtest.Auth{})
 			r.Profile.Challenge = func(realm, name string) []string {
 				return []string{`Bearer realm="` + realm + `",service="a&b=c#d\"e,f\\",scope="repository:` + name + `:pull,push"`}
 			}
@@ -128,7 +126,7 @@ func TestFaults(t *testing.T) {
 		{42, "a token server that refuses for ever", both(shownBy("TestTokenServerRefusals"), shownBy("TestTokenServerWithoutPOST"), func(t *testing.T) {
 			for _, status := range []int{429, 500, 503} {
 				synctest.Test(t, func(t *testing.T) {
-					r, network := locked(t, "gitlab", &regtest.Auth{})
+					r, network := registryWithAuth(t, "gitlab", &regtest.Auth{})
 					r.Fault = func(_ int, req *http.Request) regtest.Fault {
 						if req.URL.Path == "/token" {
 							return regtest.Fault{Status: status}
@@ -169,7 +167,7 @@ func TestFaults(t *testing.T) {
 		{49, "two clients", shownBy("TestTokensBelongToTheirClient")},
 		{50, "a basic challenge at a foreign host", shownBy("TestForeignChallenges")},
 		{51, "a refresh token from the server", func(t *testing.T) {
-			r, network := locked(t, "gitlab", &regtest.Auth{})
+			r, network := registryWithAuth(t, "gitlab", &regtest.Auth{})
 			r.Profile.Token = func(token string) map[string]any {
 				return map[string]any{"token": token, "refresh_token": "given-" + token, "expires_in": 1}
 			}
@@ -230,7 +228,7 @@ func TestFaults(t *testing.T) {
 		}},
 		{60, "pages in no order", func(t *testing.T) {
 			for _, profile := range []string{"ecr", "ghcr", "quay311"} {
-				r, network := locked(t, profile, nil)
+				r, network := registryWithAuth(t, profile, nil)
 				mustList(t, anonymous(network), ref, r, "a/b")
 			}
 		}},
@@ -263,7 +261,7 @@ func TestFaults(t *testing.T) {
 			assert.Equal(t, 400, refusal.StatusCode)
 		})},
 		{71, "cookies", func(t *testing.T) {
-			r, network := locked(t, "gitlab", nil)
+			r, network := registryWithAuth(t, "gitlab", nil)
 			r.Fault = func(int, *http.Request) regtest.Fault {
 				return regtest.Fault{Header: http.Header{"Set-Cookie": {"session=" + secret}}}
 			}
@@ -284,7 +282,7 @@ func TestFaults(t *testing.T) {
 		{81, "a consumer that stops, or panics", both(shownBy("TestStopEarly"), shownBy("TestStopAndCancel"), shownBy("TestConsumerPanics"))},
 		{82, "a slow consumer", func(t *testing.T) { slowConsumer(t) }},
 		{83, "64 listings on one client", func(t *testing.T) {
-			r, network := locked(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
+			r, network := registryWithAuth(t, "gitlab", &regtest.Auth{Username: "bob", Password: secret})
 			c := withCredentials(network, ocitags.StaticCredential("registry.example", user))
 			together(t, c, 64, ref, 2500)
 			assert.Equal(t, 2500, len(r.Tags("a/b")))
@@ -315,20 +313,6 @@ func TestFaults(t *testing.T) {
 
 const printableASCII = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
 
-// together lists from one Client so many times at once.
-func together(t *testing.T, c *ocitags.Client, listings int, ref string, tags int) {
-	t.Helper()
-	var wg sync.WaitGroup
-	for range listings {
-		wg.Go(func() {
-			list, err := c.ListTags(t.Context(), ref)
-			assert.NoError(t, err)
-			assert.Len(t, list, tags)
-		})
-	}
-	wg.Wait()
-}
-
 // shownBy is the case of a fault that a test of its own shows. It runs that test no
 // second time, but fails where there is none of that name. A test of another
 // package is named with its directory.
@@ -356,54 +340,6 @@ func both(tests ...func(*testing.T)) func(*testing.T) {
 	return func(t *testing.T) {
 		for _, test := range tests {
 			test(t)
-		}
-	}
-}
-
-// links are Link headers, each followed by what is to become of it: an error,
-// or nil where the next page is read. Lines are headers of their own. The
-// listing has a credential, and an evil host is there to be talked to.
-func links(headersAndErrors ...any) func(*testing.T) {
-	return func(t *testing.T) {
-		for i := 0; i < len(headersAndErrors); i += 2 {
-			header := headersAndErrors[i].(string)
-			want, _ := headersAndErrors[i+1].(error)
-			evil := regtest.New(regtest.ByName("dist312")).Push("a/b", "evil")
-			var asked []string
-			home := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-				if _, password, _ := req.BasicAuth(); password != secret {
-					w.Header().Set("WWW-Authenticate", "Basic realm=x")
-					w.WriteHeader(401)
-					return
-				}
-				asked = append(asked, req.URL.Path)
-				if req.URL.Query().Get("last") == "" {
-					w.Header()["Link"] = strings.Split(header, "\n")
-					_, _ = io.WriteString(w, `{"tags":["a","b"]}`)
-					return
-				}
-				_, _ = io.WriteString(w, `{"tags":["c"]}`)
-			})
-			network := testNetwork(t).Handle("registry.example", home).Handle("registry.example:8443", evil)
-			network.Handle("evil.example", evil).Handle("registry.example.evil.example", evil)
-			c := withCredentials(network, ocitags.StaticCredential("registry.example", user))
-			tags, err := c.ListTags(t.Context(), ref)
-			name := header[:min(len(header), 60)]
-			require.ErrorIs(t, err, want, "%q", name)
-			if want == nil {
-				assert.Equal(t, []string{"a", "b", "c"}, tags, "%q", name)
-			} else {
-				assert.Nil(t, tags)
-				assert.NotContains(t, err.Error(), secret)
-				assert.Empty(t, strings.Trim(err.Error(), printableASCII+"…"))
-			}
-			assert.Empty(t, evil.Requests(), "%q", name)
-			for _, path := range asked {
-				assert.Equal(t, "/v2/a/b/tags/list", path, "%q", name)
-			}
-			for _, req := range network.Sent() {
-				assert.Equal(t, "https", req.URL.Scheme, "%q", name)
-			}
 		}
 	}
 }
@@ -456,11 +392,6 @@ func assertBody(t *testing.T, body string, want error, tags []string) error {
 	return err
 }
 
-func hostOf(server *httptest.Server) string {
-	_, host, _ := strings.Cut(server.URL, "://")
-	return host
-}
-
 // onLoopback is a client of a server on loopback.
 func onLoopback(server *httptest.Server) *ocitags.Client {
 	return withCredentials(server.Client().Transport, ocitags.Anonymous)
@@ -488,13 +419,6 @@ func rawServer(t *testing.T, answer func(w io.Writer)) string {
 	})
 	t.Cleanup(func() { _ = l.Close(); wg.Wait() })
 	return l.Addr().String()
-}
-
-// alone is a client that tries once, over a transport of its own.
-func alone(t *testing.T) *ocitags.Client {
-	transport := &http.Transport{MaxResponseHeaderBytes: wire.MaxHeader}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &ocitags.Client{Transport: transport, Credentials: ocitags.Anonymous, MaxAttempts: 1}
 }
 
 func cutBodies(t *testing.T) {
@@ -601,7 +525,7 @@ func endlessHeaders(t *testing.T) {
 
 // brokenHTTP2 resets streams and sends GOAWAY in the middle of a listing.
 func brokenHTTP2(t *testing.T) {
-	r := regtest.New(regtest.ByName("gitlab")).Push("a/b", pushed(5000)...)
+	r := regtest.New(regtest.ByName("gitlab")).Push("a/b", makeTags(5000)...)
 	r.Fault = func(k int, _ *http.Request) regtest.Fault {
 		switch k {
 		case 2:
@@ -702,7 +626,7 @@ func oddCounts(t *testing.T) {
 				if change(&p); name == "ignores last" && profile == "dist312" && n >= 1000 {
 					continue // a Link that names last and last that is ignored: a circle
 				}
-				r := regtest.New(p).Push("a/b", pushed(n)...)
+				r := regtest.New(p).Push("a/b", makeTags(n)...)
 				network := testNetwork(t).Handle("registry.example", r)
 				tags, err := anonymous(network).ListTags(t.Context(), ref)
 				require.NoError(t, err, "%s, %s, %d", name, profile, n)
@@ -764,7 +688,7 @@ func cancels(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, network := locked(t, "gitlab", at.auth)
+				r, network := registryWithAuth(t, "gitlab", at.auth)
 				r.Fault = at.fault
 				assertPrompt(t, func(ctx context.Context) error {
 					_, err := anonymous(network).ListTags(ctx, ref)
@@ -775,7 +699,7 @@ func cancels(t *testing.T) {
 	}
 	t.Run("helper", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			_, network := locked(t, "gitlab", &regtest.Auth{})
+			_, network := registryWithAuth(t, "gitlab", &regtest.Auth{})
 			c := &ocitags.Client{Transport: network, Credentials: func(ctx context.Context, _, _ string) (ocitags.Credential, error) {
 				<-ctx.Done()
 				return ocitags.Credential{}, ctx.Err()
@@ -800,7 +724,7 @@ func cancels(t *testing.T) {
 		}
 	})
 	t.Run("the consumer's own code", func(t *testing.T) {
-		_, network := locked(t, "gitlab", nil)
+		_, network := registryWithAuth(t, "gitlab", nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var last error
@@ -867,7 +791,7 @@ func badHelpers(t *testing.T) {
 	} {
 		home := configtest.Home(t, map[string]string{".docker/config.json": `{"credHelpers":{"registry.example":"bad"}}`, "bin/docker-credential-bad": "#!/bin/sh\n" + script})
 		t.Setenv("PATH", filepath.Join(home, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
-		_, network := locked(t, "gitlab", &regtest.Auth{})
+		_, network := registryWithAuth(t, "gitlab", &regtest.Auth{})
 		patience := time.Minute
 		if name == "hangs" {
 			patience = 100 * time.Millisecond
@@ -883,41 +807,5 @@ func badHelpers(t *testing.T) {
 		assert.Less(t, len(err.Error()), 1000, name)
 		assert.Less(t, time.Since(began), time.Minute/2, name)
 		assert.False(t, errors.Is(err, ocitags.ErrUnauthorized), "%s: a helper that fails is not a refusal", name)
-	}
-}
-
-// churn lets tags come and go by the thousand while they are listed. All that
-// are there throughout are in the list, for every registry that continues after
-// a value.
-func churn(t *testing.T) {
-	t.Parallel()
-	for _, profile := range []string{"dist310", "dist312", "gitlab", "gitlab-c", "hub", "quay", "acr", "harbor", "gitea", "pulp", "cloudflare", "olareg", "ggcr", "cuelabs", "cuelabs-max", "trow", "zot"} {
-		t.Run(profile, func(t *testing.T) {
-			r := regtest.New(regtest.ByName(profile))
-			var stay, leave, come []string
-			for i := range 1200 {
-				stay = append(stay, fmt.Sprintf("stay-%06d", i*7919%100003))
-				leave = append(leave, fmt.Sprintf("go-%06d", i*7919%100003), fmt.Sprintf("stay-%06d-rc1", i*7919%100003))
-				come = append(come, fmt.Sprintf("come-%06d", i*7919%100003), fmt.Sprintf("stay-%06d-rc2", i*7919%100003))
-			}
-			r.Push("a/b", append(slices.Clone(stay), leave...)...)
-			r.Fault = func(k int, req *http.Request) regtest.Fault {
-				// Now and then the cursor goes in the very moment in which it is used.
-				if last := req.URL.Query().Get("last"); k%3 == 0 && (!strings.HasPrefix(last, "stay-") || strings.Contains(last, "-rc")) {
-					r.Delete("a/b", last)
-				}
-				step := 300
-				from := min((k-1)*step, len(leave))
-				r.Delete("a/b", leave[from:min(from+step, len(leave))]...)
-				from = min((k-1)*step, len(come))
-				r.Push("a/b", come[from:min(from+step, len(come))]...)
-				return regtest.Fault{}
-			}
-			c := anonymous(testNetwork(t).Handle("registry.example", r))
-			c.PageSize = 100
-			tags, err := c.ListTags(t.Context(), ref)
-			require.NoError(t, err)
-			assertHas(t, tags, stay)
-		})
 	}
 }

@@ -18,55 +18,12 @@ import (
 	"time"
 	"weak"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/net/dns/dnsmessage"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/wire"
 )
-
-// names lets the process resolve names to addresses by a DNS server of the test's
-// own. What answer returns for a name, without the dot at its end, may change.
-func names(t *testing.T, answer func(name string) string) {
-	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	require.NoError(t, err)
-	go func() {
-		buf := make([]byte, 1500)
-		for {
-			n, from, err := conn.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			var m dnsmessage.Message
-			if m.Unpack(buf[:n]) != nil || len(m.Questions) == 0 {
-				continue
-			}
-			q := m.Questions[0]
-			m.Header.Response = true
-			m.Additionals = nil
-			if addr, err := netip.ParseAddr(answer(strings.TrimSuffix(q.Name.String(), "."))); err == nil && q.Type == dnsmessage.TypeA {
-				m.Answers = []dnsmessage.Resource{{
-					Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
-					Body:   &dnsmessage.AResource{A: addr.As4()},
-				}}
-			}
-			if out, err := m.Pack(); err == nil {
-				_, _ = conn.WriteTo(out, from)
-			}
-		}
-	}()
-	before := net.DefaultResolver
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}
-	t.Cleanup(func() {
-		net.DefaultResolver = before
-		_ = conn.Close()
-	})
-}
 
 // public takes some addresses of loopback for public ones.
 func public(t *testing.T, addresses ...string) {

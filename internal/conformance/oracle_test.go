@@ -14,11 +14,10 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/regtest"
 	"github.com/ocitags/ocitags/internal/taglist"
 )
@@ -69,15 +68,6 @@ func careful(t *testing.T, g *regtest.Generated, n int) []string {
 
 var nextTarget = regexp.MustCompile(`(?:^|, )<?[^<>, ]*\?([^<>; ]*)(?:>|; rel=next)`)
 
-func sortedKeys(set map[string]bool) []string {
-	keys := make([]string, 0, len(set))
-	for key := range set {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 // A trial is one listing from a generated server.
 type trial struct {
 	seed        uint64
@@ -124,7 +114,7 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 	g.Reset()
 	g.Most(400 + 20*requests)
 	if *servers <= 4 {
-		c.Logger = told(t.Output())
+		c.Logger = stableLog(t.Output())
 	}
 	switch tr.trouble {
 	case "a fault":
@@ -183,7 +173,7 @@ func (tr *trial) missing(tags, want []string) (missing int) {
 func (tr *trial) listRanges(t *testing.T, c *ocitags.Client, rnd *rand.Rand, all []string) (missing int, err error) {
 	var log strings.Builder
 	if c.Logger == nil {
-		c.Logger = told(&log)
+		c.Logger = stableLog(&log)
 	}
 	for range 3 {
 		log.Reset()

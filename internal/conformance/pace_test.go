@@ -9,11 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/listing"
 	"github.com/ocitags/ocitags/internal/regtest"
 )

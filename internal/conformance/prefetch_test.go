@@ -18,48 +18,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/listing"
 	"github.com/ocitags/ocitags/internal/regtest"
 )
-
-// A gauge counts requests in flight, each of which takes a second.
-type gauge struct {
-	http.RoundTripper
-	mu        sync.Mutex
-	now, most int
-	limit     int // more at once are answered with 429; 0: any
-	refused   int
-}
-
-func (g *gauge) RoundTrip(req *http.Request) (*http.Response, error) {
-	g.mu.Lock()
-	g.now++
-	g.most = max(g.most, g.now)
-	refuse := g.limit > 0 && g.now > g.limit
-	if refuse {
-		g.refused++
-	}
-	g.mu.Unlock()
-	defer func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.now--
-	}()
-	select {
-	case <-time.After(time.Second):
-	case <-req.Context().Done():
-		return nil, req.Context().Err()
-	}
-	if refuse {
-		return &http.Response{StatusCode: 429, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
-	}
-	return g.RoundTripper.RoundTrip(req)
-}
 
 // scannable are the profiles whose lists can be begun anywhere.
 var scannable = strings.Fields("dist300 dist310 dist312 gitlab gitlab-c hub acr harbor gitea pulp cloudflare olareg")
@@ -73,8 +38,8 @@ func TestScan(t *testing.T) {
 			t.Run(fmt.Sprint(profile, ", ", concurrency), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					ref, r, network := mock(t, profile, "a/b", 10_000)
-					g := &gauge{RoundTripper: network}
+					ref, r, network := newRegistry(t, profile, "a/b", 10_000)
+					g := &inFlight{RoundTripper: network}
 					c := withCredentials(g, ocitags.Anonymous)
 					c.PageSize = 100
 					began := time.Now()
@@ -112,7 +77,7 @@ func TestScan(t *testing.T) {
 // Tags come in the registry's order, whichever part was read first.
 func TestScanKeepsTheOrder(t *testing.T) {
 	for _, profile := range []string{"gitlab", "gitlab-c", "dist312"} {
-		ref, r, network := mock(t, profile, "a/b", 5000)
+		ref, r, network := newRegistry(t, profile, "a/b", 5000)
 		c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, PageSize: 50, Concurrency: 8}
 		var tags []string
 		for tag, err := range c.Tags(t.Context(), ref) {
@@ -132,7 +97,7 @@ func TestScanGoesOnByQuestions(t *testing.T) {
 			log := &strings.Builder{}
 			tags, requests, err := script(func(_, n int, last string) scripted {
 				return scripted{page: upTo(after(list, last), min(n, 100))}
-			}).listed(t, &ocitags.Client{PageSize: 100, Concurrency: concurrency, Logger: told(log)})
+			}).listed(t, &ocitags.Client{PageSize: 100, Concurrency: concurrency, Logger: stableLog(log)})
 			require.NoError(t, err)
 			assert.Equal(t, list, tags)
 			assert.Less(t, requests, 130)
@@ -150,7 +115,7 @@ func TestScanTurnsItselfOff(t *testing.T) {
 		"ghcr":    0, // nor is its list in order
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			ref, r, network := mock(t, profile, "a/b", 5000)
+			ref, r, network := newRegistry(t, profile, "a/b", 5000)
 			r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Delay: time.Millisecond} } // the same for all
 			c := withCredentials(network, ocitags.Anonymous)
 			c.PageSize = 100
@@ -196,8 +161,8 @@ func TestNoScanForOnePage(t *testing.T) {
 // 429 means fewer requests at once, not an error and not a storm.
 func TestScanUnderRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock(t, "gitlab", "a/b", 10_000)
-		g := &gauge{RoundTripper: network, limit: 2}
+		ref, r, network := newRegistry(t, "gitlab", "a/b", 10_000)
+		g := &inFlight{RoundTripper: network, limit: 2}
 		c := &ocitags.Client{Transport: g, Credentials: ocitags.Anonymous, PageSize: 100, Concurrency: 8}
 		mustList(t, c, ref, r, "a/b")
 		assert.LessOrEqual(t, g.refused, 8+6, "each slot beyond is told once, and the foreground may be told, too")
@@ -207,7 +172,7 @@ func TestScanUnderRateLimit(t *testing.T) {
 // Whoever has enough leaves nothing behind; TestMain looks for goroutines.
 func TestScanIsLeft(t *testing.T) {
 	for _, enough := range []int{1, 100, 101, 2500, 9999} {
-		ref, _, network := mock(t, "gitlab", "a/b", 10_000)
+		ref, _, network := newRegistry(t, "gitlab", "a/b", 10_000)
 		c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, PageSize: 100, Concurrency: 8}
 		n := 0
 		for _, err := range c.Tags(t.Context(), ref) {
@@ -225,7 +190,7 @@ func TestScanIsLeft(t *testing.T) {
 // Distribution 3.1.2 sends the whole list without n. That is remembered also where its
 // length is one at which lists are cut, and a question has to tell that it was all.
 func TestWholeListsOfRoundLength(t *testing.T) {
-	ref, r, network := mock(t, "dist312", "a/b", 4000)
+	ref, r, network := newRegistry(t, "dist312", "a/b", 4000)
 	c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous}
 	mustList(t, c, ref, r, "a/b")
 	assert.Len(t, requests(r), 4)
@@ -238,7 +203,7 @@ func TestWholeListsOfRoundLength(t *testing.T) {
 // A scan takes no more connections than it has slots, and they are used again.
 func TestScanConnections(t *testing.T) {
 	for concurrency, wantOpened := range map[int]int{1: 1, 4: 4, 8: 8} {
-		r := regtest.New(regtest.ByName("gitlab")).Push("a/b", pushed(20_000)...)
+		r := regtest.New(regtest.ByName("gitlab")).Push("a/b", makeTags(20_000)...)
 		var mu sync.Mutex
 		opened := 0
 		server := httptest.NewUnstartedServer(r)
@@ -272,7 +237,7 @@ func TestLargerPages(t *testing.T) {
 		"quay":       {[]string{"1000", "100", "100"}, []string{"1000", "100", "100"}},              // its own size at once
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			ref, r, network := mock(t, profile, "a/b", n)
+			ref, r, network := newRegistry(t, profile, "a/b", n)
 			c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: 1}
 			for _, want := range [][]string{test.first, test.later} {
 				r.Forget()
@@ -294,7 +259,7 @@ func TestLargerPagesTimeOut(t *testing.T) {
 	t.Parallel()
 	for _, from := range []int{2, 4} {
 		synctest.Test(t, func(t *testing.T) {
-			ref, r, network := mock(t, "gitlab", "a/b", 60_000)
+			ref, r, network := newRegistry(t, "gitlab", "a/b", 60_000)
 			r.Fault = faultOver(1000, from, regtest.Fault{Status: http.StatusGatewayTimeout})
 			c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: 1}
 			mustList(t, c, ref, r, "a/b")
@@ -308,7 +273,7 @@ func TestLargerPagesTimeOut(t *testing.T) {
 
 // ghcr.io is said to send no Link on a page of its cap, 1000.
 func TestGHCRWithoutLinkOnAFullPage(t *testing.T) {
-	ref, r, network := mock(t, "ghcr", "a/b", 3000)
+	ref, r, network := newRegistry(t, "ghcr", "a/b", 3000)
 	link := r.Profile.Link
 	r.Profile.Link = func(next regtest.Next) string {
 		if r.Requests()[len(r.Requests())-1].URL != "/v2/a/b/tags/list?n=1000" {
@@ -331,7 +296,7 @@ func TestGHCRIsReadInARow(t *testing.T) {
 
 // A large page that comes as something else is asked for as a small one.
 func TestLargerPagesAreNoPages(t *testing.T) {
-	ref, r, network := mock(t, "gitlab", "a/b", 5000)
+	ref, r, network := newRegistry(t, "gitlab", "a/b", 5000)
 	r.Fault = faultOver(1000, 1, regtest.Fault{Handler: html})
 	mustList(t, &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous}, ref, r, "a/b")
 }
@@ -415,7 +380,7 @@ func TestScanNoticesS3InVain(t *testing.T) {
 // refused, and nothing is asked until the time is over.
 func TestScansShareARetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock(t, "gitlab", "a/b", 5000)
+		ref, r, network := newRegistry(t, "gitlab", "a/b", 5000)
 		began := time.Now()
 		var mu sync.Mutex
 		refused, early := 0, 0
@@ -431,7 +396,7 @@ func TestScansShareARetryAfter(t *testing.T) {
 			refused++
 			return regtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}}
 		}
-		c := &ocitags.Client{Transport: &gauge{RoundTripper: network}, Credentials: ocitags.Anonymous, PageSize: 100, Concurrency: 4}
+		c := &ocitags.Client{Transport: &inFlight{RoundTripper: network}, Credentials: ocitags.Anonymous, PageSize: 100, Concurrency: 4}
 		together(t, c, 16, ref, 5000)
 		assert.Zero(t, early)
 		assert.LessOrEqual(t, refused, 16*4)
@@ -441,7 +406,7 @@ func TestScansShareARetryAfter(t *testing.T) {
 
 // Pages that become much larger than was asked for are read in a row.
 func TestScanMeetsLargePages(t *testing.T) {
-	list := slices.Sorted(slices.Values(pushed(50_000)))
+	list := slices.Sorted(slices.Values(makeTags(50_000)))
 	for name, ahead := range map[string]bool{"where it is read ahead": true, "at the front": false} {
 		t.Run(name, func(t *testing.T) {
 			network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -466,11 +431,6 @@ func TestScanMeetsLargePages(t *testing.T) {
 		})
 	}
 }
-
-// roundTripper is an http.RoundTripper that is a function, and starts nothing.
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 // A slow registry thinks before an answer, and sends its body slowly.
 type slowBodies struct {
@@ -513,7 +473,7 @@ func (b *slowBody) Read(p []byte) (int, error) {
 func TestNextPageIsAskedForEarly(t *testing.T) {
 	for _, profile := range []string{"ecr", "quay311", "artifactory-old"} {
 		synctest.Test(t, func(t *testing.T) {
-			ref, r, network := mock(t, profile, "a/b", 10_000)
+			ref, r, network := newRegistry(t, profile, "a/b", 10_000)
 			list := func(concurrency int) (took time.Duration, requests int, most int32) {
 				r.Forget()
 				slow := &slowBodies{RoundTripper: network, think: 20 * time.Millisecond, send: 20 * time.Millisecond}
@@ -541,7 +501,7 @@ func TestEarlyPagesFail(t *testing.T) {
 	for name, fault := range map[string]regtest.Fault{"refused": {Status: 503}, "dropped": {Drop: true}, "cut": {Cut: 500}, "not found": {Status: 404}} {
 		for at := 2; at < 9; at++ {
 			synctest.Test(t, func(t *testing.T) {
-				ref, r, network := mock(t, "ecr", "a/b", 5000)
+				ref, r, network := newRegistry(t, "ecr", "a/b", 5000)
 				r.Fault = func(k int, _ *http.Request) regtest.Fault {
 					if k == at {
 						return fault

@@ -12,17 +12,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/regtest"
 	"github.com/ocitags/ocitags/internal/wire"
 )
-
-// isJSON reports whether a request went to quay's own API.
-func isJSON(url string) bool { return strings.HasPrefix(url, "/api/v1/repository/") }
 
 // pagesOf are the page numbers that the API was asked for.
 func pagesOf(r *regtest.Registry) (pages []string) {
@@ -35,7 +31,7 @@ func pagesOf(r *regtest.Registry) (pages []string) {
 }
 
 func TestQuayJSONPages(t *testing.T) {
-	ref, r, network := mock(t, "quayjson", "a/b", 350)
+	ref, r, network := newRegistry(t, "quayjson", "a/b", 350)
 	mustList(t, anonymous(network), ref, r, "a/b")
 	assert.Equal(t, []string{
 		"/api/v1/repository/a/b/tag/?limit=100&onlyActiveTags=true&page=1",
@@ -49,7 +45,7 @@ func TestQuayJSONPages(t *testing.T) {
 // What ends a listing elsewhere ends it here.
 func TestQuayIsLeft(t *testing.T) {
 	t.Run("by the consumer", func(t *testing.T) {
-		ref, r, network := mock(t, "quayjson", "a/b", 350)
+		ref, r, network := newRegistry(t, "quayjson", "a/b", 350)
 		n := 0
 		for _, err := range anonymous(network).Tags(t.Context(), ref) {
 			require.NoError(t, err)
@@ -60,7 +56,7 @@ func TestQuayIsLeft(t *testing.T) {
 		assert.Equal(t, []string{"1", "2"}, pagesOf(r))
 	})
 	t.Run("by MaxTags", func(t *testing.T) {
-		ref, _, network := mock(t, "quayjson", "a/b", 350)
+		ref, _, network := newRegistry(t, "quayjson", "a/b", 350)
 		c := anonymous(network)
 		c.MaxTags = 150
 		_, err := c.ListTags(t.Context(), ref)
@@ -68,7 +64,7 @@ func TestQuayIsLeft(t *testing.T) {
 		assert.Contains(t, err.Error(), "page 2: ")
 	})
 	t.Run("by a large answer", func(t *testing.T) {
-		ref, r, network := mock(t, "quayjson", "a/b", 350)
+		ref, r, network := newRegistry(t, "quayjson", "a/b", 350)
 		c := anonymous(network)
 		r.Fault = faultAt(1, regtest.Fault{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Large", strings.Repeat("x", wire.MaxHeader))
@@ -78,7 +74,7 @@ func TestQuayIsLeft(t *testing.T) {
 		assert.Len(t, r.Requests(), 1)
 	})
 	t.Run("by its context", func(t *testing.T) {
-		ref, r, network := mock(t, "quayjson", "a/b", 350)
+		ref, r, network := newRegistry(t, "quayjson", "a/b", 350)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		r.Fault = func(k int, _ *http.Request) regtest.Fault {
 			if k == 2 {
@@ -92,7 +88,7 @@ func TestQuayIsLeft(t *testing.T) {
 		assert.Contains(t, err.Error(), "enough")
 	})
 	t.Run("for want of credentials", func(t *testing.T) {
-		ref, r, network := mock(t, "quayjson", "a/b", 350)
+		ref, r, network := newRegistry(t, "quayjson", "a/b", 350)
 		locked := errors.New("the key chain is locked")
 		_, err := withCredentials(network, func(context.Context, string, string) (ocitags.Credential, error) { return ocitags.Credential{}, locked }).ListTags(t.Context(), ref)
 		require.ErrorIs(t, err, locked)
@@ -103,7 +99,7 @@ func TestQuayIsLeft(t *testing.T) {
 // A registry that does not look at limit is read until two passes agree.
 func TestQuayLikeWithoutLimit(t *testing.T) {
 	for _, size := range []int{7, 50, 100} {
-		list := pushed(3*size + 3)
+		list := makeTags(3*size + 3)
 		var asked []string
 		churn := 0
 		network := testNetwork(t).Handle("quay.io", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -138,14 +134,14 @@ func TestQuayLikeWithoutLimit(t *testing.T) {
 
 // With a credential the ordinary way is taken, and the API sees nothing of it.
 func TestQuayCredentialsDoNotGoToTheAPI(t *testing.T) {
-	ref, r, network := mock(t, "quayjson", "a/b", 350)
+	ref, r, network := newRegistry(t, "quayjson", "a/b", 350)
 	r.Auth = &regtest.Auth{Username: "bob", Password: secret}
 	c := withCredentials(network, ocitags.StaticCredential("quay.io", user))
 	mustList(t, c, ref, r, "a/b")
 	assert.Empty(t, pagesOf(r))
 
 	// Nor where an ordinary answer leads there.
-	r, network = locked(t, "quayjson", &regtest.Auth{Username: "bob", Password: secret})
+	r, network = registryWithAuth(t, "quayjson", &regtest.Auth{Username: "bob", Password: secret})
 	r.Profile.Link = nil
 	r.Profile.Extra = func(body map[string]any, _ []string) { body["has_additional"] = true }
 	c = withCredentials(network, ocitags.StaticCredential("registry.example", user))
@@ -160,7 +156,7 @@ func TestQuayCredentialsDoNotGoToTheAPI(t *testing.T) {
 
 // A registry that is built like quay says so in an ordinary answer.
 func TestQuayLikeRegistry(t *testing.T) {
-	r := regtest.New(regtest.ByName("quayjson")).Push("a/b", pushed(350)...)
+	r := regtest.New(regtest.ByName("quayjson")).Push("a/b", makeTags(350)...)
 	r.Profile.Link = nil
 	r.Profile.Extra = func(body map[string]any, page []string) { body["has_additional"] = len(page) == 100 }
 	network := testNetwork(t).Handle("registry.example", r)
@@ -187,9 +183,9 @@ func TestQuayLikeThatHasMoreAfterAll(t *testing.T) {
 		case isJSON(req.URL.Path):
 			w.WriteHeader(404)
 		case req.URL.Query().Has("last"):
-			_, _ = fmt.Fprintf(w, `{"tags":["%s"],"has_additional":true}`, strings.Join(pushed(50)[1:], `","`))
+			_, _ = fmt.Fprintf(w, `{"tags":["%s"],"has_additional":true}`, strings.Join(makeTags(50)[1:], `","`))
 		default:
-			_, _ = fmt.Fprintf(w, `{"tags":["%s"]}`, strings.Join(pushed(50), `","`))
+			_, _ = fmt.Fprintf(w, `{"tags":["%s"]}`, strings.Join(makeTags(50), `","`))
 		}
 	}))
 	_, err := anonymous(network).ListTags(t.Context(), "registry.example/a/b")
@@ -222,7 +218,7 @@ func TestQuayFallsBack(t *testing.T) {
 	} {
 		for k := 1; k <= 5; k++ {
 			t.Run(fmt.Sprint(name, " at request ", k), func(t *testing.T) {
-				ref, r, network := mock(t, "quayjson", "a/b", 350)
+				ref, r, network := newRegistry(t, "quayjson", "a/b", 350)
 				r.Push("a/b", "1.0")
 				r.Fault = faultAt(k, fault)
 				mustList(t, anonymous(network), ref, r, "a/b")
@@ -235,7 +231,7 @@ func TestQuayFallsBack(t *testing.T) {
 
 // 404 of the API is not the last word; that of the registry is.
 func TestQuayUnknownRepository(t *testing.T) {
-	_, r, network := mock(t, "quayjson", "a/b", 1)
+	_, r, network := newRegistry(t, "quayjson", "a/b", 1)
 	_, err := anonymous(network).ListTags(t.Context(), "quay.io/no/such")
 	require.ErrorIs(t, err, ocitags.ErrUnauthorized, "quay tells nobody what is missing and what is private")
 	assert.Len(t, r.Requests(), 2)
@@ -248,24 +244,24 @@ func TestQuayPagesMove(t *testing.T) {
 	for k := 2; k <= 5; k++ {
 		for name, change := range map[string]func(*regtest.Registry){
 			"push":                      func(r *regtest.Registry) { r.Push("a/b", "new") },
-			"delete the newest":         func(r *regtest.Registry) { r.Delete("a/b", pushed(350)[349]) },
-			"delete the oldest":         func(r *regtest.Registry) { r.Delete("a/b", pushed(350)[0]) },
-			"delete in the first page":  func(r *regtest.Registry) { r.Delete("a/b", pushed(350)[300]) },
-			"delete in the second page": func(r *regtest.Registry) { r.Delete("a/b", pushed(350)[200]) },
-			"delete in the third page":  func(r *regtest.Registry) { r.Delete("a/b", pushed(350)[100]) },
-			"delete what overlaps":      func(r *regtest.Registry) { r.Delete("a/b", pushed(350)[350-100]) },
+			"delete the newest":         func(r *regtest.Registry) { r.Delete("a/b", makeTags(350)[349]) },
+			"delete the oldest":         func(r *regtest.Registry) { r.Delete("a/b", makeTags(350)[0]) },
+			"delete in the first page":  func(r *regtest.Registry) { r.Delete("a/b", makeTags(350)[300]) },
+			"delete in the second page": func(r *regtest.Registry) { r.Delete("a/b", makeTags(350)[200]) },
+			"delete in the third page":  func(r *regtest.Registry) { r.Delete("a/b", makeTags(350)[100]) },
+			"delete what overlaps":      func(r *regtest.Registry) { r.Delete("a/b", makeTags(350)[350-100]) },
 			"delete many": func(r *regtest.Registry) {
 				for i := 0; i < 350; i += 2 {
-					r.Delete("a/b", pushed(350)[i])
+					r.Delete("a/b", makeTags(350)[i])
 				}
 			},
-			"the oldest once more":                        func(r *regtest.Registry) { r.Push("a/b", pushed(350)[0]) },
-			"the oldest once more, and delete the newest": func(r *regtest.Registry) { r.Push("a/b", pushed(350)[0]); r.Delete("a/b", pushed(350)[349]) },
-			"the oldest once more, and delete another":    func(r *regtest.Registry) { r.Push("a/b", pushed(350)[0]); r.Delete("a/b", pushed(350)[340]) },
-			"push, and delete":                            func(r *regtest.Registry) { r.Delete("a/b", pushed(350)[345]); r.Push("a/b", "new") },
+			"the oldest once more":                        func(r *regtest.Registry) { r.Push("a/b", makeTags(350)[0]) },
+			"the oldest once more, and delete the newest": func(r *regtest.Registry) { r.Push("a/b", makeTags(350)[0]); r.Delete("a/b", makeTags(350)[349]) },
+			"the oldest once more, and delete another":    func(r *regtest.Registry) { r.Push("a/b", makeTags(350)[0]); r.Delete("a/b", makeTags(350)[340]) },
+			"push, and delete":                            func(r *regtest.Registry) { r.Delete("a/b", makeTags(350)[345]); r.Push("a/b", "new") },
 		} {
 			t.Run(fmt.Sprint(name, " before request ", k), func(t *testing.T) {
-				ref, r, network := mock(t, "quayjson", "a/b", 350)
+				ref, r, network := newRegistry(t, "quayjson", "a/b", 350)
 				before := want(r, "a/b")
 				r.Fault = func(n int, _ *http.Request) regtest.Fault {
 					if n == k {
@@ -288,7 +284,7 @@ func TestQuayPagesMove(t *testing.T) {
 
 // Pages that move for ever are left for the ordinary way, whose cursor does not.
 func TestQuayPagesKeepMoving(t *testing.T) {
-	ref, r, network := mock(t, "quayjson", "a/b", 350)
+	ref, r, network := newRegistry(t, "quayjson", "a/b", 350)
 	before := want(r, "a/b")
 	r.Fault = func(k int, req *http.Request) regtest.Fault {
 		if isJSON(req.URL.RequestURI()) {
@@ -330,8 +326,8 @@ func TestQuayHistory(t *testing.T) {
 func TestQuaySeveralPagesAtOnce(t *testing.T) {
 	for _, test := range []struct{ concurrency, most int }{{1, 1}, {0, 4}, {8, 8}, {64, 25}} { // over HTTP/1.1
 		synctest.Test(t, func(t *testing.T) {
-			ref, r, network := mock(t, "quayjson", "a/b", 10_000)
-			g := &gauge{RoundTripper: network}
+			ref, r, network := newRegistry(t, "quayjson", "a/b", 10_000)
+			g := &inFlight{RoundTripper: network}
 			c := &ocitags.Client{Transport: g, Credentials: ocitags.Anonymous, Concurrency: test.concurrency}
 			began := time.Now()
 			mustList(t, c, ref, r, "a/b")
@@ -355,7 +351,7 @@ func TestQuaySeveralPagesAtOnce(t *testing.T) {
 // A short list is not asked for many pages that it does not have.
 func TestQuayLooksAheadAsItGoes(t *testing.T) {
 	for n, most := range map[int]int{50: 1, 100: 1, 150: 4, 250: 6, 450: 10} {
-		ref, r, network := mock(t, "quayjson", "a/b", n)
+		ref, r, network := newRegistry(t, "quayjson", "a/b", n)
 		mustList(t, &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: 8}, ref, r, "a/b")
 		assert.LessOrEqual(t, len(r.Requests()), most, "%d tags", n)
 	}
@@ -364,8 +360,8 @@ func TestQuayLooksAheadAsItGoes(t *testing.T) {
 // 429 means fewer requests at once there, too.
 func TestQuayUnderRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock(t, "quayjson", "a/b", 5000)
-		g := &gauge{RoundTripper: network, limit: 3}
+		ref, r, network := newRegistry(t, "quayjson", "a/b", 5000)
+		g := &inFlight{RoundTripper: network, limit: 3}
 		c := &ocitags.Client{Transport: g, Credentials: ocitags.Anonymous, Concurrency: 10}
 		mustList(t, c, ref, r, "a/b")
 		assert.Len(t, pagesOf(r), len(r.Requests()), "the API did for all")
@@ -378,7 +374,7 @@ func TestQuayAheadFails(t *testing.T) {
 	for name, fault := range passing(func(n int) int { return n / 2 }) {
 		for _, k := range []int{3, 5, 8} {
 			synctest.Test(t, func(t *testing.T) {
-				ref, r, network := mock(t, "quayjson", "a/b", 1000)
+				ref, r, network := newRegistry(t, "quayjson", "a/b", 1000)
 				r.Fault = faultAt(k, fault)
 				c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous}
 				mustList(t, c, ref, r, "a/b")
@@ -393,9 +389,9 @@ func TestQuayAheadFails(t *testing.T) {
 // quay.io's ordinary lists take three requests at once: one, and a burst of 2.
 func TestQuayOrdinaryListsThreeAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock(t, "quayjson", "a/b", 5000)
+		ref, r, network := newRegistry(t, "quayjson", "a/b", 5000)
 		r.Auth = &regtest.Auth{Username: "bob", Password: secret}
-		g := &gauge{RoundTripper: network}
+		g := &inFlight{RoundTripper: network}
 		c := &ocitags.Client{Transport: g, Credentials: ocitags.StaticCredential("quay.io", user), Concurrency: 16}
 		mustList(t, c, ref, r, "a/b")
 		assert.Empty(t, pagesOf(r), "a credential does not go to the API")

@@ -11,51 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/regtest"
 )
-
-// packages are tags as a cache of many packages has them.
-func packages(n int) (tags []string) {
-	rnd := rand.New(rand.NewPCG(3, 4))
-	for p := 0; len(tags) < n; p++ {
-		name := fmt.Sprintf("%c%c-pkg%d", 'a'+byte(p%26), 'a'+byte(p/26%26), p)
-		for range min(n-len(tags), 1+rnd.IntN(20)) {
-			tags = append(tags, fmt.Sprintf("%s-%d.%d-%07x.spack", name, rnd.IntN(9), rnd.IntN(30), rnd.IntN(1<<28)))
-		}
-	}
-	return tags
-}
-
-// tagsIn collects a range, and checks that nothing comes twice.
-func tagsIn(t *testing.T, c *ocitags.Client, ctx context.Context, ref string, r ocitags.Range) ([]string, error) {
-	t.Helper()
-	tags := []string{}
-	for tag, err := range c.TagsIn(ctx, ref, r) {
-		if err != nil {
-			return tags, err
-		}
-		tags = append(tags, tag)
-	}
-	slices.Sort(tags)
-	assert.Len(t, slices.Compact(slices.Clone(tags)), len(tags), "nothing comes twice")
-	return tags, nil
-}
-
-// in are those of some tags, sorted, that are in a range.
-func in(tags []string, r ocitags.Range) []string {
-	some := []string{}
-	for _, tag := range tags {
-		if tag > r.After && strings.HasPrefix(tag, r.Prefix) {
-			some = append(some, tag)
-		}
-	}
-	return some
-}
 
 // A prefix of a few tags takes a few requests, of which a Client saves one the next
 // time.
@@ -114,7 +75,7 @@ func TestRangeOfManyTags(t *testing.T) {
 // with the rest.
 func TestRangesOfAllProfiles(t *testing.T) {
 	for _, profile := range regtest.Profiles() {
-		ref, r, network := mock(t, profile.Name, "a/b", 4321)
+		ref, r, network := newRegistry(t, profile.Name, "a/b", 4321)
 		c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous}
 		all := want(r, "a/b")
 		for _, rng := range []ocitags.Range{{}, {Prefix: "v1."}, {Prefix: "zlib-1.7"}, {Prefix: "Build_"}, {Prefix: "nothing"}, {After: "v1.5"}, {After: "v1.5", Prefix: "v"}, {After: "zz"}} {
@@ -127,7 +88,7 @@ func TestRangesOfAllProfiles(t *testing.T) {
 
 // No tag can be in an empty range, so that nothing is asked.
 func TestEmptyRange(t *testing.T) {
-	ref, r, network := mock(t, "gitlab-c", "a/b", 10)
+	ref, r, network := newRegistry(t, "gitlab-c", "a/b", 10)
 	tags, err := tagsIn(t, anonymous(network), t.Context(), ref, ocitags.Range{After: "b", Prefix: "a"})
 	require.NoError(t, err)
 	assert.Empty(t, tags)
@@ -224,7 +185,7 @@ func TestRangeWhereLastIsLookedUp(t *testing.T) {
 		}
 		// Each of the prefixes is asked about once more: nothing was learnt.
 		log := new(strings.Builder)
-		c.Logger = told(log)
+		c.Logger = stableLog(log)
 		_, err := tagsIn(t, c, t.Context(), "registry.example/a/b", ocitags.Range{Prefix: all[1500][:2]})
 		require.NoError(t, err)
 		assert.NotContains(t, log.String(), "what comes after its last tag is past the range")

@@ -11,17 +11,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/readme"
 	"github.com/ocitags/ocitags/internal/regtest"
 )
-
-// root is the top of the repository.
-const root = "../.."
 
 // documents are what there is to read.
 var documents = []string{"README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/command.md", "docs/design.md", "docs/performance.md", "docs/recipes.md", "docs/registries.md"}
@@ -78,9 +74,9 @@ func TestReadmeRegistries(t *testing.T) {
 		if p.Name == "ghcr" || tested == nil { // of which one answer is recorded
 			tested = append(tested, "modelled")
 		}
-		ref, r, network := mock(t, p.Name, "proxy/app", 4321)
+		ref, r, network := newRegistry(t, p.Name, "proxy/app", 4321)
 		var log strings.Builder
-		c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: 1, Logger: told(&log)}
+		c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: 1, Logger: stableLog(&log)}
 		mustList(t, c, ref, r, "proxy/app")
 		pages := "all at once"
 		if m := regexp.MustCompile(`msg=dialect dialect=("[^"]*")`).FindAllStringSubmatch(log.String(), -1); m != nil {

@@ -10,31 +10,19 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/ocierr"
 	"github.com/ocitags/ocitags/internal/regtest"
 	"github.com/ocitags/ocitags/internal/wire"
 )
-
-// faultAt makes request k go wrong.
-func faultAt(k int, fault regtest.Fault) func(int, *http.Request) regtest.Fault {
-	return func(n int, _ *http.Request) regtest.Fault {
-		if n == k {
-			return fault
-		}
-		return regtest.Fault{}
-	}
-}
 
 // Whatever breaks a page once is mended by asking again, and the stream shows
 // nothing of it.
@@ -48,7 +36,7 @@ func TestPagesAreRetried(t *testing.T) {
 			t.Run(fmt.Sprint(name, " at request ", k), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					for profile, requested := range map[string]int{"gitlab-c": 5, "gitlab": 5, "ecr": 4} { // in order, in another, in none
-						ref, r, network := mock(t, profile, "a/b", 2500)
+						ref, r, network := newRegistry(t, profile, "a/b", 2500)
 						r.Fault = faultAt(k, fault)
 						var streamed []string
 						for tag, err := range anonymous(network).Tags(t.Context(), ref) {
@@ -67,7 +55,7 @@ func TestPagesAreRetried(t *testing.T) {
 // What asking again does not mend is asked once.
 func TestRefusalsAreNotRetried(t *testing.T) {
 	for _, status := range []int{201, 202, 204, 206, 226, 304, 400, 403, 405, 406, 410, 418, 451, 501, 505} {
-		ref, r, network := mock(t, "gitlab", "a/b", 2500)
+		ref, r, network := newRegistry(t, "gitlab", "a/b", 2500)
 		r.Fault = faultAt(2, regtest.Fault{Status: status})
 		_, err := anonymous(network).ListTags(t.Context(), ref)
 		var refusal *ocitags.Error
@@ -81,7 +69,7 @@ func TestRefusalsAreNotRetried(t *testing.T) {
 func TestAttemptsAreBounded(t *testing.T) {
 	for maxAttempts, want := range map[int]int{0: 5, 1: 1, 3: 3} {
 		synctest.Test(t, func(t *testing.T) {
-			ref, r, network := mock(t, "gitlab", "a/b", 1)
+			ref, r, network := newRegistry(t, "gitlab", "a/b", 1)
 			r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Status: 503} }
 			c := anonymous(network)
 			c.MaxAttempts = maxAttempts
@@ -98,7 +86,7 @@ func TestAttemptsAreBounded(t *testing.T) {
 
 func TestCutBodyAfterAllAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock(t, "gitlab", "a/b", 1000)
+		ref, r, network := newRegistry(t, "gitlab", "a/b", 1000)
 		r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Cut: 500} }
 		tags, err := anonymous(network).ListTags(t.Context(), ref)
 		require.ErrorIs(t, err, ocitags.ErrInvalidResponse)
@@ -126,7 +114,7 @@ func TestRetryAfter(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ref, r, network := mock(t, "gitlab", "a/b", 10)
+				ref, r, network := newRegistry(t, "gitlab", "a/b", 10)
 				r.Fault = faultAt(1, regtest.Fault{Status: 429, Header: http.Header{"Retry-After": {test.header}}})
 				began := time.Now()
 				mustList(t, anonymous(network), ref, r, "a/b")
@@ -141,7 +129,7 @@ func TestRetryAfter(t *testing.T) {
 func TestRetryAfterBeyondTheBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, header := range []string{"61", "86400", "9999999999", "99999999999999999999"} {
-			ref, r, network := mock(t, "gitlab", "a/b", 10)
+			ref, r, network := newRegistry(t, "gitlab", "a/b", 10)
 			r.Fault = faultAt(1, regtest.Fault{Status: 429, Header: http.Header{"Retry-After": {header}}})
 			began := time.Now()
 			_, err := anonymous(network).ListTags(t.Context(), ref)
@@ -159,7 +147,7 @@ func TestRetryAfterBeyondTheBound(t *testing.T) {
 // A wait that the context does not allow is not begun; the error has both facts.
 func TestRetryAfterBeyondTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock(t, "gitlab", "a/b", 10)
+		ref, r, network := newRegistry(t, "gitlab", "a/b", 10)
 		r.Fault = faultAt(1, regtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"30"}}})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
@@ -175,7 +163,7 @@ func TestRetryAfterBeyondTheDeadline(t *testing.T) {
 // 429 nobody asks, and then they do not all ask at once.
 func TestListingsShareARetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock(t, "gitlab", "a/b", 10)
+		ref, r, network := newRegistry(t, "gitlab", "a/b", 10)
 		began := time.Now()
 		var times []time.Duration
 		r.Fault = func(k int, _ *http.Request) regtest.Fault {
@@ -216,7 +204,7 @@ func TestListingsShareARetryAfter(t *testing.T) {
 // ghcr.io writes how long to wait into the text.
 func TestGhcrRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock(t, "ghcr", "a/b", 10)
+		ref, r, network := newRegistry(t, "ghcr", "a/b", 10)
 		r.Fault = faultAt(1, regtest.Fault{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(429)
 			_, _ = fmt.Fprint(w, `{"errors":[{"code":"TOOMANYREQUESTS","message":"retry-after: 7s, allowed: 44000/minute"}]}`)
@@ -230,7 +218,7 @@ func TestGhcrRateLimit(t *testing.T) {
 // A server that says nothing for a minute is given up, again and again.
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock(t, "gitlab", "a/b", 10)
+		ref, r, network := newRegistry(t, "gitlab", "a/b", 10)
 		r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Delay: 24 * time.Hour} }
 		began := time.Now()
 		_, err := anonymous(network).ListTags(t.Context(), ref)
@@ -277,7 +265,7 @@ func TestNoTagList(t *testing.T) {
 		"gzip unasked":         {http.Header{"Content-Encoding": {"gzip"}}, "\x1f\x8b", `found Content-Encoding "gzip"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ref, r, network := mock(t, "gitlab", "a/b", 1500)
+			ref, r, network := newRegistry(t, "gitlab", "a/b", 1500)
 			r.Fault = faultAt(2, regtest.Fault{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				for key, values := range test.header {
 					w.Header()[key] = values
@@ -315,7 +303,7 @@ func TestGzipOverTheWire(t *testing.T) {
 
 // Bodies are read to their end, so that one connection does for all pages.
 func TestOneConnection(t *testing.T) {
-	r := regtest.New(regtest.ByName("gitlab")).Push("a/b", pushed(20_000)...)
+	r := regtest.New(regtest.ByName("gitlab")).Push("a/b", makeTags(20_000)...)
 	opened := 0
 	server := httptest.NewUnstartedServer(r)
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -333,7 +321,7 @@ func TestOneConnection(t *testing.T) {
 
 // A header beyond the bound is an error that names it, over any transport.
 func TestHeaderBound(t *testing.T) {
-	ref, r, network := mock(t, "gitlab", "a/b", 1)
+	ref, r, network := newRegistry(t, "gitlab", "a/b", 1)
 	r.Fault = faultAt(1, regtest.Fault{Header: http.Header{"X-Large": {strings.Repeat("x", wire.MaxHeader)}}})
 	_, err := anonymous(network).ListTags(t.Context(), ref)
 	require.ErrorIs(t, err, ocitags.ErrTooLarge)
@@ -356,7 +344,7 @@ func TestHeaderBoundOnTheWire(t *testing.T) {
 
 // An error body of any length makes a short error.
 func TestErrorBodyBound(t *testing.T) {
-	ref, r, network := mock(t, "gitlab", "a/b", 1)
+	ref, r, network := newRegistry(t, "gitlab", "a/b", 1)
 	r.Fault = faultAt(1, regtest.Fault{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(403)
 		_, _ = fmt.Fprintf(w, `{"errors":[{"code":"DENIED","message":%q}`, strings.Repeat("x", 10_000))
@@ -408,7 +396,7 @@ func TestTLSErrors(t *testing.T) {
 
 // The log tells of requests, repairs and what was skipped, and no secret.
 func TestLogger(t *testing.T) {
-	r, network := locked(t, "ghcr", &regtest.Auth{Username: "bob", Password: secret})
+	r, network := registryWithAuth(t, "ghcr", &regtest.Auth{Username: "bob", Password: secret})
 	r.Push("a/b", "-\x1b[31m")
 	var log strings.Builder
 	c := &ocitags.Client{
@@ -434,7 +422,7 @@ func TestLogger(t *testing.T) {
 
 // A consumer that panics leaves nothing behind; its panic goes on.
 func TestConsumerPanics(t *testing.T) {
-	ref, _, network := mock(t, "gitlab", "a/b", 2500)
+	ref, _, network := newRegistry(t, "gitlab", "a/b", 2500)
 	assert.PanicsWithValue(t, "enough", func() {
 		for range anonymous(network).Tags(t.Context(), ref) {
 			panic("enough")
@@ -443,20 +431,9 @@ func TestConsumerPanics(t *testing.T) {
 	assert.Error(t, network.Sent()[0].Context().Err(), "its request is cancelled")
 }
 
-// faultOver is a fault of each request from the k-th on that asks for more than
-// limit tags.
-func faultOver(limit, k int, fault regtest.Fault) func(int, *http.Request) regtest.Fault {
-	return func(i int, req *http.Request) regtest.Fault {
-		if n, _ := strconv.Atoi(req.URL.Query().Get("n")); i >= k && n > limit {
-			return fault
-		}
-		return regtest.Fault{}
-	}
-}
-
 // A server that sends nothing but rubbish does not fill the log with it.
 func TestSkippedEntriesAreLoggedUpToABound(t *testing.T) {
-	ref, _, network := mock(t, "gitlab", "a/b", 0)
+	ref, _, network := newRegistry(t, "gitlab", "a/b", 0)
 	tags := []string{`"good"`}
 	for i := range 1000 {
 		tags = append(tags, fmt.Sprintf(`"-%d"`, i), "null")
@@ -467,7 +444,7 @@ func TestSkippedEntriesAreLoggedUpToABound(t *testing.T) {
 	var log strings.Builder
 	skipped := 0
 	c := anonymous(network)
-	c.Logger, c.OnPage = told(&log), func(p ocitags.Page) { skipped += p.Skipped }
+	c.Logger, c.OnPage = stableLog(&log), func(p ocitags.Page) { skipped += p.Skipped }
 	got, err := c.ListTags(t.Context(), ref)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"good"}, got)

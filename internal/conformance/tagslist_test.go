@@ -14,31 +14,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/regtest"
 )
-
-// requests are the queries that r was asked, without its one path.
-func requests(r *regtest.Registry) (queries []string) {
-	for _, u := range r.URLs() {
-		_, query, _ := strings.Cut(u, "?")
-		queries = append(queries, query)
-	}
-	return queries
-}
-
-// mustList lists ref completely.
-func mustList(t *testing.T, c *ocitags.Client, ref string, r *regtest.Registry, name string) []string {
-	t.Helper()
-	tags, err := c.ListTags(t.Context(), ref)
-	require.NoError(t, err)
-	require.Equal(t, want(r, name), tags)
-	return tags
-}
 
 // What a registry refuses is asked for in smaller pages, and the Client
 // remembers which.
@@ -57,7 +38,7 @@ func TestRefusedPageSizes(t *testing.T) {
 		{"small pages", "gitlab", 300, []string{"n=300"}, "n=300"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ref, r, network := mock(t, test.profile, "a/b", 2345)
+			ref, r, network := newRegistry(t, test.profile, "a/b", 2345)
 			c := anonymous(network)
 			c.PageSize = test.pageSize
 			mustList(t, c, ref, r, "a/b")
@@ -75,7 +56,7 @@ func TestRefusedPageSizes(t *testing.T) {
 // that wants no n at all would be met by not sending it.
 func TestQuayRefusesOver100(t *testing.T) {
 	for limit, wantAsked := range map[int][]string{100: {"n=1000", "n=100"}, 0: {"n=1000", "n=100", "n=50", ""}} {
-		ref, r, network := mock(t, "dist312", "a/b", 50)
+		ref, r, network := newRegistry(t, "dist312", "a/b", 50)
 		r.Fault = faultOver(limit, 1, regtest.Fault{Status: http.StatusRequestEntityTooLarge})
 		mustList(t, anonymous(network), ref, r, "a/b")
 		assert.Equal(t, wantAsked, requests(r)[:len(wantAsked)])
@@ -84,7 +65,7 @@ func TestQuayRefusesOver100(t *testing.T) {
 
 // A name that is refused is not tried with every page size.
 func TestInvalidNameIsNotAskedTwice(t *testing.T) {
-	ref, r, network := mock(t, "dist312", "a/b", 1)
+	ref, r, network := newRegistry(t, "dist312", "a/b", 1)
 	r.Fault = func(int, *http.Request) regtest.Fault {
 		return regtest.Fault{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(400)
@@ -103,7 +84,7 @@ func TestDockerHubTimesOutOnLargePages(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, from := range []int{1, 2, 3} { // on the first page, and on later ones
-			ref, r, network := mock(t, "hub", "a/b", 25_000)
+			ref, r, network := newRegistry(t, "hub", "a/b", 25_000)
 			r.Fault = faultOver(100, from, regtest.Fault{Status: http.StatusGatewayTimeout})
 			c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: 1}
 			mustList(t, c, ref, r, "a/b")
@@ -117,7 +98,7 @@ func TestDockerHubTimesOutOnLargePages(t *testing.T) {
 // A registry that is silent for a minute is asked for less, too.
 func TestSilenceStepsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock(t, "hub", "a/b", 250)
+		ref, r, network := newRegistry(t, "hub", "a/b", 250)
 		r.Fault = func(_ int, req *http.Request) regtest.Fault {
 			if req.URL.Query().Get("n") == "1000" {
 				return regtest.Fault{Delay: time.Hour}
@@ -132,7 +113,7 @@ func TestSilenceStepsDown(t *testing.T) {
 
 // ghcr.io writes n=0 into a Link where n was not sent, meaning its default.
 func TestGhcrWritesN0(t *testing.T) {
-	ref, r, network := mock(t, "ghcr", "a/b", 250)
+	ref, r, network := newRegistry(t, "ghcr", "a/b", 250)
 	c := anonymous(network)
 	c.PageSize = -1
 	mustList(t, c, ref, r, "a/b")
@@ -158,7 +139,7 @@ func TestGhcrWritesN0(t *testing.T) {
 // ghcr.io lists by age and goes on from the place of last, which shows in its
 // second page.
 func TestGhcrGoesByPlace(t *testing.T) {
-	ref, r, network := mock(t, "ghcr", "a/b", 3500)
+	ref, r, network := newRegistry(t, "ghcr", "a/b", 3500)
 	c := anonymous(network)
 	const pages, last = 4, 1 // the last one asks whether the list stands still
 	mustList(t, c, ref, r, "a/b")
@@ -171,7 +152,7 @@ func TestGhcrGoesByPlace(t *testing.T) {
 // A tag that is pushed again while ghcr.io is read moves to the end: it comes
 // twice, or not at all in the pages between, but it comes.
 func TestGhcrMovesTagsThatArePushedAgain(t *testing.T) {
-	ref, r, network := mock(t, "ghcr", "a/b", 2500)
+	ref, r, network := newRegistry(t, "ghcr", "a/b", 2500)
 	tags := want(r, "a/b")
 	r.Fault = func(k int, _ *http.Request) regtest.Fault {
 		if k == 2 {
@@ -190,7 +171,7 @@ func TestGhcrMovesTagsThatArePushedAgain(t *testing.T) {
 func TestGhcrMovesTheTagsOfABuild(t *testing.T) {
 	for _, pushed := range []int{2, 3, 8} {
 		for _, at := range []int{1000, 1999} {
-			ref, r, network := mock(t, "ghcr", "a/b", 2500)
+			ref, r, network := newRegistry(t, "ghcr", "a/b", 2500)
 			tags := want(r, "a/b")
 			r.Fault = func(k int, _ *http.Request) regtest.Fault {
 				if k == 1+at/1000 {
@@ -217,7 +198,7 @@ func TestDistributionOnS3LosesTags(t *testing.T) {
 			mustList(t, c, "registry.example/a/b", r, "a/b")
 		}
 	}
-	ref, r, network := mock(t, "dist312s3", "a/b", 4000)
+	ref, r, network := newRegistry(t, "dist312s3", "a/b", 4000)
 	mustList(t, anonymous(network), ref, r, "a/b")
 	assert.Contains(t, requests(r), "", "without n")
 
@@ -253,7 +234,7 @@ func TestDistributionOnS3LosesTagsAtTheEnd(t *testing.T) {
 func TestOrderAndCursorDisagreeInEveryPage(t *testing.T) {
 	p := regtest.ByName("dist312s3")
 	p.DefaultN = 100
-	r := regtest.New(p).Push("a/b", pushed(2500)...)
+	r := regtest.New(p).Push("a/b", makeTags(2500)...)
 	_, err := anonymous(testNetwork(t).Handle("registry.example", r)).ListTags(t.Context(), "registry.example/a/b")
 	require.ErrorIs(t, err, ocitags.ErrInvalidResponse)
 	assert.Contains(t, err.Error(), "tags are missing")
@@ -264,7 +245,7 @@ func TestOrderAndCursorDisagreeInEveryPage(t *testing.T) {
 func TestZotDeletedCursor(t *testing.T) {
 	t.Parallel()
 	for _, deleted := range []int{1, 2, 3, 50, 900} {
-		ref, r, network := mock(t, "zot", "a/b", 3500)
+		ref, r, network := newRegistry(t, "zot", "a/b", 3500)
 		list := r.Tags("a/b")
 		gone := list[2000-deleted : 2000] // up to the second Link's tag
 		r.Fault = func(k int, _ *http.Request) regtest.Fault {
@@ -282,7 +263,7 @@ func TestZotDeletedCursor(t *testing.T) {
 
 // If all tags of the page before are deleted the list is begun anew.
 func TestZotDeletedPage(t *testing.T) {
-	ref, r, network := mock(t, "zot", "a/b", 3500)
+	ref, r, network := newRegistry(t, "zot", "a/b", 3500)
 	list := r.Tags("a/b")
 	r.Fault = func(k int, _ *http.Request) regtest.Fault {
 		if k == 3 {
@@ -300,7 +281,7 @@ func TestZotDeletedPage(t *testing.T) {
 
 // A repository that disappears while it is read is not one that never was.
 func TestDeletedRepositoryIsNoMissingOne(t *testing.T) {
-	ref, r, network := mock(t, "zot", "a/b", 2500)
+	ref, r, network := newRegistry(t, "zot", "a/b", 2500)
 	r.Fault = func(k int, _ *http.Request) regtest.Fault {
 		if k > 1 {
 			return regtest.Fault{Status: http.StatusNotFound}
@@ -316,7 +297,7 @@ func TestDeletedRepositoryIsNoMissingOne(t *testing.T) {
 
 // Cloudflare's serverless-registry may name the start of the list after its end.
 func TestCloudflareEmptyLast(t *testing.T) {
-	ref, r, network := mock(t, "cloudflare", "a/b", 60)
+	ref, r, network := newRegistry(t, "cloudflare", "a/b", 60)
 	r.Fault = func(int, *http.Request) regtest.Fault {
 		return regtest.Fault{Header: http.Header{"Link": {"https://registry.example/v2/a/b/tags/list?n=1000&last=; rel=next"}}}
 	}
@@ -327,7 +308,7 @@ func TestCloudflareEmptyLast(t *testing.T) {
 // go-containerregistry sends no Link, and begins anew after the last tag.
 func TestGoContainerRegistryBeginsAnew(t *testing.T) {
 	for n, requests := range map[int]int{999: 2, 1000: 2, 1001: 3, 2000: 4, 3000: 6} { // the last one brings nothing new, or tells how the registry compares
-		ref, r, network := mock(t, "ggcr", "a/b", n)
+		ref, r, network := newRegistry(t, "ggcr", "a/b", n)
 		mustList(t, anonymous(network), ref, r, "a/b")
 		assert.Equal(t, requests, len(r.Requests()), "%d tags", n)
 	}
@@ -363,7 +344,7 @@ func TestRoundPages(t *testing.T) {
 				p.Max, p.Over = test.cap, regtest.Rule{What: regtest.Clamp}
 			}
 			p.Link = nil
-			r := regtest.New(p).Push("a/b", pushed(test.tags)...)
+			r := regtest.New(p).Push("a/b", makeTags(test.tags)...)
 			network := testNetwork(t).Handle("registry.example", r)
 			mustList(t, anonymous(network), "registry.example/a/b", r, "a/b")
 			assert.Equal(t, test.requests, len(r.Requests()), "%v", requests(r))
@@ -384,7 +365,7 @@ func TestArtifactRegistryCutsAtN(t *testing.T) {
 				}
 				return list, nil
 			}
-			r := regtest.New(p).Push("a/b", pushed(n)...)
+			r := regtest.New(p).Push("a/b", makeTags(n)...)
 			mustList(t, anonymous(testNetwork(t).Handle("registry.example", r)), "registry.example/a/b", r, "a/b")
 			most := 4
 			if refuses && n == 999 {
@@ -410,7 +391,7 @@ func TestFullPageWithoutATag(t *testing.T) {
 func TestUnansweredQuestionIsAnError(t *testing.T) {
 	for _, status := range []int{401, 403, 429, 500, 503} {
 		synctest.Test(t, func(t *testing.T) {
-			ref, r, network := mock(t, "ggcr", "a/b", 1000)
+			ref, r, network := newRegistry(t, "ggcr", "a/b", 1000)
 			r.Fault = func(k int, _ *http.Request) regtest.Fault {
 				if k > 1 {
 					return regtest.Fault{Status: status}
@@ -430,7 +411,7 @@ func TestUnansweredQuestionIsAnError(t *testing.T) {
 // next try, has brought news, even if none of it is new any more.
 func TestCutGuessIsStillNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ref, r, network := mock(t, "ggcr", "a/b", 4000)
+		ref, r, network := newRegistry(t, "ggcr", "a/b", 4000)
 		r.Fault = faultAt(3, regtest.Fault{CutEnd: 3})
 		mustList(t, anonymous(network), ref, r, "a/b")
 	})
@@ -600,7 +581,7 @@ func TestCursorsAreOpaque(t *testing.T) {
 }
 
 func TestStopEarly(t *testing.T) {
-	ref, r, network := mock(t, "gitlab", "a/b", 5000)
+	ref, r, network := newRegistry(t, "gitlab", "a/b", 5000)
 	n := 0
 	for tag, err := range anonymous(network).Tags(t.Context(), ref) {
 		require.NoError(t, err)
@@ -617,7 +598,7 @@ func TestStopAndCancel(t *testing.T) {
 	for _, profile := range []string{"gitlab", "dist28", "quayjson", "ecr"} {
 		for _, stop := range []int{1, 99, 100, 1000, 1001, 2500} {
 			for _, concurrency := range []int{1, 4} {
-				ref, _, network := mock(t, profile, "a/b", 2500)
+				ref, _, network := newRegistry(t, profile, "a/b", 2500)
 				ctx, cancel := context.WithCancel(t.Context())
 				n := 0
 				c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, PageSize: 100, Concurrency: concurrency}
@@ -637,7 +618,7 @@ func TestStopAndCancel(t *testing.T) {
 
 // Ranging twice lists twice.
 func TestRangeTwice(t *testing.T) {
-	ref, r, network := mock(t, "gitlab", "a/b", 1500)
+	ref, r, network := newRegistry(t, "gitlab", "a/b", 1500)
 	seq := anonymous(network).Tags(t.Context(), ref)
 	for range 2 {
 		n := 0
@@ -652,7 +633,7 @@ func TestRangeTwice(t *testing.T) {
 
 // The error of a stream is its last element.
 func TestStreamEndsInItsError(t *testing.T) {
-	ref, r, network := mock(t, "gitlab", "a/b", 5000)
+	ref, r, network := newRegistry(t, "gitlab", "a/b", 5000)
 	r.Fault = func(k int, _ *http.Request) regtest.Fault {
 		if k == 3 {
 			return regtest.Fault{Status: 400}
@@ -676,7 +657,7 @@ func TestStreamEndsInItsError(t *testing.T) {
 }
 
 func TestMaxTags(t *testing.T) {
-	ref, _, network := mock(t, "gitlab", "a/b", 1500)
+	ref, _, network := newRegistry(t, "gitlab", "a/b", 1500)
 	for max, wantErr := range map[int]error{1499: ocitags.ErrTooLarge, 1500: nil, -1: nil, 0: nil} {
 		c := anonymous(network)
 		c.MaxTags = max
@@ -699,7 +680,7 @@ func TestInvalidReference(t *testing.T) {
 
 func TestNotFound(t *testing.T) {
 	for _, profile := range regtest.Profiles() {
-		_, _, network := mock(t, profile.Name, "a/b", 1)
+		_, _, network := newRegistry(t, profile.Name, "a/b", 1)
 		c := anonymous(network)
 		c.MaxAttempts = 1
 		tags, err := c.ListTags(t.Context(), "registry.example/no/such")
@@ -759,7 +740,7 @@ func TestDockerHubAddress(t *testing.T) {
 
 func TestOnPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := regtest.New(regtest.ByName("gitlab")).Push("a/b", pushed(1500)...).Push("a/b", "-not-a-tag")
+		r := regtest.New(regtest.ByName("gitlab")).Push("a/b", makeTags(1500)...).Push("a/b", "-not-a-tag")
 		r.Fault = func(k int, _ *http.Request) regtest.Fault {
 			if k == 2 {
 				return regtest.Fault{Status: 502}
@@ -788,7 +769,7 @@ func TestCancel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ref, r, network := mock(t, "gitlab", "a/b", 1500)
+				ref, r, network := newRegistry(t, "gitlab", "a/b", 1500)
 				r.Fault = func(k int, _ *http.Request) regtest.Fault {
 					if k == 2 {
 						return fault

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -14,11 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ocitags/ocitags"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags"
 	"github.com/ocitags/ocitags/internal/listing"
 	"github.com/ocitags/ocitags/internal/regtest"
 )
@@ -27,28 +25,6 @@ var (
 	schedules = flag.Int("schedules", 400, "how many random schedules of faults TestRandomFaults runs")
 	seed      = flag.Uint64("seed", 0, "the seed of the first of them; 0: any")
 )
-
-// html is what stands in front of a registry that is down.
-var html = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/html")
-	_, _ = io.WriteString(w, "<html>Sorry</html>")
-})
-
-// passing are the faults that one more try gets over, by name.
-func passing(random func(n int) int) map[string]regtest.Fault {
-	return map[string]regtest.Fault{
-		"drop":     {Drop: true},
-		"cut":      {Cut: 1 + random(12_000)},
-		"silence":  {Delay: 2 * time.Minute},
-		"pause":    {Delay: 30 * time.Second},
-		"429":      {Status: 429, Header: http.Header{"Retry-After": {fmt.Sprint(random(30))}}},
-		"500":      {Status: 500},
-		"503":      {Status: 503},
-		"504":      {Status: 504},
-		"slow cut": {Delay: 20 * time.Second, Cut: 1 + random(12_000)},
-		"cut end":  {CutEnd: 1 + random(5)}, // all tags have come, but who knows
-	}
-}
 
 // lasting are the faults that no further try gets over. A 4xx may also be what
 // it says.
@@ -59,9 +35,9 @@ func lasting() map[string]regtest.Fault {
 	}
 }
 
-// suffer lists from a registry under a schedule of faults, in virtual time. The
+// listUnderFaults lists from a registry under a schedule of faults, in virtual time. The
 // list is complete or there is an error, within bounds.
-func suffer(t *testing.T, list func(context.Context, string) ([]string, error), ref string, r *regtest.Registry, name string) error {
+func listUnderFaults(t *testing.T, list func(context.Context, string) ([]string, error), ref string, r *regtest.Registry, name string) error {
 	t.Helper()
 	before, began := len(r.Requests()), time.Now()
 	tags, err := list(t.Context(), ref)
@@ -94,9 +70,9 @@ func slowly(c *ocitags.Client, rnd *rand.Rand) func(context.Context, string) ([]
 	}
 }
 
-// tortured is a registry of a profile, as TestProfiles has it.
-func tortured(t *testing.T, profile string, n int) (ref string, r *regtest.Registry, name string, c *ocitags.Client) {
-	ref, r, network := mock(t, profile, "proxy/app", n)
+// newFaulty is a registry of a profile, as TestProfiles has it.
+func newFaulty(t *testing.T, profile string, n int) (ref string, r *regtest.Registry, name string, c *ocitags.Client) {
+	ref, r, network := newRegistry(t, profile, "proxy/app", n)
 	c = &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous}
 	c.PageSize = 400 // some pages, some of them full
 	return ref, r, "proxy/app", c
@@ -109,22 +85,22 @@ func TestEachRequestFails(t *testing.T) {
 	for _, profile := range regtest.Profiles() {
 		t.Run(profile.Name, func(t *testing.T) {
 			t.Parallel()
-			ref, r, name, c := tortured(t, profile.Name, 1200)
+			ref, r, name, c := newFaulty(t, profile.Name, 1200)
 			mustList(t, c, ref, r, name)
 			operations := len(r.Requests())
 			for k := 1; k <= operations; k++ {
 				for kind, fault := range passing(half) {
 					synctest.Test(t, func(t *testing.T) {
-						ref, r, name, c := tortured(t, profile.Name, 1200)
+						ref, r, name, c := newFaulty(t, profile.Name, 1200)
 						r.Fault = faultAt(k, fault)
-						require.NoError(t, suffer(t, c.ListTags, ref, r, name), "%s at request %d", kind, k)
+						require.NoError(t, listUnderFaults(t, c.ListTags, ref, r, name), "%s at request %d", kind, k)
 					})
 				}
 				for _, fault := range lasting() {
 					synctest.Test(t, func(t *testing.T) {
-						ref, r, name, c := tortured(t, profile.Name, 1200)
+						ref, r, name, c := newFaulty(t, profile.Name, 1200)
 						r.Fault = faultAt(k, fault)
-						_ = suffer(t, c.ListTags, ref, r, name)
+						_ = listUnderFaults(t, c.ListTags, ref, r, name)
 					})
 				}
 			}
@@ -147,7 +123,7 @@ func TestRandomFaults(t *testing.T) {
 		profile := profiles[rnd.IntN(len(profiles))]
 		ok := t.Run(fmt.Sprintf("%s, seed %d", profile.Name, first+i), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ref, r, name, c := tortured(t, profile.Name, []int{0, 1, 99, 100, 999, 1000, 1001, 2000, 2345}[rnd.IntN(9)])
+				ref, r, name, c := newFaulty(t, profile.Name, []int{0, 1, 99, 100, 999, 1000, 1001, 2000, 2345}[rnd.IntN(9)])
 				c.PageSize = []int{-1, 0, 0, 50, 100, 333, 1000}[rnd.IntN(7)]
 				c.Concurrency = []int{0, 0, 1, 2, 3, 16}[rnd.IntN(6)]
 				if !profile.JSONPages && rnd.IntN(2) == 0 {
@@ -185,7 +161,7 @@ func TestRandomFaults(t *testing.T) {
 				var wg sync.WaitGroup
 				for _, list := range lists {
 					wg.Go(func() {
-						err := suffer(t, list, ref, r, name)
+						err := listUnderFaults(t, list, ref, r, name)
 						mu.Lock()
 						defer mu.Unlock()
 						if err == nil {

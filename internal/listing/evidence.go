@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/ocitags/ocitags/internal/ocierr"
-
 	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/wire"
 )

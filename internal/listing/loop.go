@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/ocitags/ocitags/internal/ocierr"
-
 	"github.com/ocitags/ocitags/internal/taglist"
 	"github.com/ocitags/ocitags/internal/wire"
 )
@@ -65,6 +64,7 @@ type Cursor struct {
 	entry string // the entry, which is no tag, after which the page begins
 
 	announced *url.URL // what the registry named; nil: nothing
+	named     *url.URL // the same, where url asks for another place, with an overlap; nil: it does not
 	fallback  *url.URL // the same place, where url asks for more than is known to come; nil: it does not
 	hollow    bool     // the page after the last tag was empty
 	again     bool     // it was asked before, and not answered

@@ -4,9 +4,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/ocitags/ocitags/internal/regtest"
-
 	"github.com/stretchr/testify/assert"
+
+	"github.com/ocitags/ocitags/internal/regtest"
 )
 
 // list.

@@ -183,6 +183,8 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, rep wire.Resp
 		ans.Next = s.otherSize()
 	case (s.whole || s.n == 0) && s.strays && !s.refusedLast && round(s.entries) && s.mayFitOnePage():
 		ans.Next = s.inOnePage()
+	case s.untried != nil:
+		return s.asNamed(ans), nil
 	case s.whole, s.n == 0:
 		return s.ended(ctx, cur, ans, "the list without n has no tag more, and "+why)
 	case s.sizeLeft():
@@ -221,10 +223,20 @@ func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 		ans.Next = s.otherSize()
 	case s.silent && round(s.entries):
 		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: what comes after its last tags is the start of the list with one n, and nothing with another", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked)))
+	case s.untried != nil:
+		return s.asNamed(ans), nil
 	default:
 		return s.ended(ctx, cur, ans, "last is not looked at, and the list without n has no tag more")
 	}
 	return ans, nil
+}
+
+// asNamed follows a Link as the registry wrote it, because nothing came of asking for its
+// page with an overlap: its cursor may be no tag, and only look like one.
+func (s *tagsList) asNamed(ans Answer) Answer {
+	ans.Next = &Cursor{URL: s.untried, announced: s.untried, kind: announced}
+	s.untried = nil
+	return ans
 }
 
 // hasOwnCursor reports whether an answer has a next link whose cursor is the

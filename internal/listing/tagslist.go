@@ -40,6 +40,7 @@ type tagsList struct {
 	offsets  *url.URL // one whose cursor is a number of tags
 	compared bool     // the list without n was asked for, to compare
 	owing    bool     // what other parts had behind the end was asked for
+	untried  *url.URL // a Link that was asked for with an overlap only, in vain; nil: none
 	aside    *aside   // the list without n, read beside the pages; nil: it is not
 	inARow   bool     // the latest Link is followed as it is, and its cursor is no tag
 	early    *early   // the next page, asked for when its place was known; nil: it was not
@@ -402,6 +403,9 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 	case t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.Repository.String())) && !s.wholeTried && s.disagrees(ctx):
 		return Answer{Response: rep, Next: s.relist(true)}, nil
 	case cur.step > 0 && s.isRepeat(t, nOf(rep.Asked)):
+		if cur.kind == announced {
+			s.untried = cur.named
+		}
 		return s.lost(ctx, cur, rep, t.news) // it begins the list anew, whatever it is asked
 	case cur.kind == asked && !s.answered && cur.step >= 4:
 		s.strays = true
@@ -720,7 +724,7 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans Answer, link *
 	case byTag && !s.seen.Sorted() && s.latest(1) != "" && t.number > 2:
 		// ghcr.io lists by age: a tag that is pushed again moves to the end, and
 		// a list that goes on after it does, too. So the pages overlap.
-		next.after, next.must, next.step = s.latest(1), last, 1
+		next.after, next.must, next.step, next.named = s.latest(1), last, 1, named
 		next.URL = WithParam(link, "last", url.QueryEscape(next.after))
 		next.announced = next.URL
 	case !byTag && last != "" && err == nil && (s.offsets != nil || place == s.entries || place == s.total) && place > 1 && !HasOther(q):

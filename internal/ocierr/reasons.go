@@ -45,4 +45,3 @@ func Reasons(body []byte) (reasons []Reason) {
 	}
 	return []Reason{{Message: line}}
 }
-

@@ -10,9 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ocitags/ocitags/internal/readme"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ocitags/ocitags/internal/readme"
 )
 
 var update = flag.Bool("update", false, "rewrite the part of docs/performance.md")
