@@ -62,6 +62,11 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 		default:
 			return s.orOnePage(ans, s.disagreement(ans))
 		}
+	case s.PageSize > 0 && s.PageSize < defaultPageSize && s.seen.MayDiffer() && !s.compared && s.mayComeWhole(s.Repository.String()):
+		// That n is the user's, so that the list without n has not been seen yet.
+		s.compared = true
+		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be in one order and continued in another")
+		ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, why: why}
 	default:
 		ans.Next = s.standsStill(cur, ans)
 	}

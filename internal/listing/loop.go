@@ -260,18 +260,25 @@ func (f *foreground) run(ctx context.Context) error {
 			}
 		}
 	}
-	for _, page := range f.ahead.reports() {
+	f.reportAhead()
+	return nil
+}
+
+// readInARow reads nothing ahead any more. What was read is reported all the same.
+func (f *foreground) readInARow(ctx context.Context) {
+	f.ahead.stop(ctx)
+	pages := f.ahead.reports()
+	f.ahead = nil
+	for _, page := range pages {
 		f.report(page)
 	}
-	return nil
 }
 
 // step reads one page. met says that it has come to where another part of the
 // list begins.
 func (f *foreground) step(ctx context.Context, cur *Cursor) (next *Cursor, met bool, err error) {
 	if cur.Restart {
-		f.ahead.stop(ctx)
-		f.ahead = nil
+		f.readInARow(ctx)
 	}
 	if err := f.enter(cur); err != nil {
 		next, err := f.orOtherwise(ctx, err)
@@ -293,17 +300,14 @@ func (f *foreground) turnPage(ctx context.Context, cur *Cursor, ans Answer, took
 	meetsNone := ans.Next != nil && (ans.Next.Restart || !ans.held)
 	switch {
 	case f.ahead != nil && meetsNone:
-		f.ahead.stop(ctx)
-		f.ahead = nil
+		f.readInARow(ctx)
 	case f.ahead != nil:
 		met = f.ahead.lead(ctx, f, cur, ans)
 	}
 	if cur.kind != compare || f.news > 0 {
 		f.report(Page{Tags: f.total - f.before, Skipped: ans.Skipped, Duration: took, Attempts: ans.Attempts})
 	}
-	for _, page := range f.ahead.reports() {
-		f.report(page)
-	}
+	f.reportAhead()
 	if f.skipped += ans.Skipped; f.skipped > wire.MaxSkipped+10*f.total {
 		return nil, false, fmt.Errorf("%w: more than %d entries that are no tags", ocierr.ErrTooLarge, wire.MaxSkipped+10*f.total)
 	}
@@ -368,8 +372,7 @@ func (f *foreground) takePart(ctx context.Context) (next *Cursor, met bool, err 
 		}
 		f.why, next = ans.Why, ans.Next
 		if next != nil && (next.Restart || !ans.held || i+1 < len(p.ready) && !sameQuery(next.URL, p.ready[i+1].cur.URL)) {
-			f.ahead.stop(ctx)
-			f.ahead = nil
+			f.readInARow(ctx)
 			return next, false, nil
 		}
 		if next == nil && i+1 < len(p.ready) {
@@ -381,6 +384,13 @@ func (f *foreground) takePart(ctx context.Context) (next *Cursor, met bool, err 
 }
 
 func sameQuery(a, b *url.URL) bool { return a.RawQuery == b.RawQuery }
+
+// reportAhead tells the user of the pages that came ahead.
+func (f *foreground) reportAhead() {
+	for _, page := range f.ahead.reports() {
+		f.report(page)
+	}
+}
 
 // report tells the user of a page.
 func (f *foreground) report(page Page) {
