@@ -18,13 +18,13 @@ const Keep = 16384
 // only their number and the sum of their hashes. That is enough as long as none
 // comes before those that are remembered; when one does, Admit asks for what was
 // forgotten, and Restore checks that it is that. The first tags are remembered, too: a
-// list that is begun once more, to compare, need not be more than them. From a tag out of order on the
-// Filter holds a set. The zero value is ready.
+// list that is begun once more, to compare, need not be more than them. From a tag out of
+// order on the Filter holds a set. The zero value is ready.
 type Filter struct {
 	head []string // the first tags of those before run
 	run  []string // the last tags, ascending
 	all  digest   // of all tags
-	old  digest   // of those before run
+	old  int      // how many were before run
 	seen map[string]struct{}
 
 	again  digest // of the tags of this try that come before run
@@ -84,13 +84,13 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 	if tag == f.before {
 		return false, true // the page begins with the cursor itself
 	}
-	if f.old.n > 0 && tag < f.run[0] {
+	if f.old > 0 && tag < f.run[0] {
 		if _, known := slices.BinarySearch(f.head, tag); known && !f.repeat {
 			return false, true
 		}
 		return f.skip(tag)
 	}
-	if f.repeat && f.again != f.old && f.old.n > f.page.n {
+	if f.repeat && f.old > f.page.n && f.again != f.forgotten() {
 		return false, false // this try has not had all the tags of the one before
 	}
 	f.repeat = false
@@ -98,7 +98,7 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 	switch {
 	case known:
 		return false, true
-	case f.old.n == 0:
+	case f.old == 0:
 		f.Set(f.run)
 		f.seen[tag] = struct{}{}
 	default:
@@ -110,17 +110,25 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 
 func (f *Filter) push(tag string) (fresh, ok bool) {
 	if len(f.run) == Keep+Keep/8 { // so that they are not moved for each tag
-		if f.old.n == 0 {
+		if f.old == 0 {
 			f.head = slices.Clone(f.run[:Keep/8])
 		}
-		for _, old := range f.run[:Keep/8] {
-			f.old.add(old)
-		}
+		f.old += Keep / 8
 		f.run = append(f.run[:0], f.run[Keep/8:]...)
 	}
 	f.run = append(f.run, tag)
 	f.all.add(tag)
 	return true, true
+}
+
+// forgotten is the digest of the tags that are not remembered.
+func (f *Filter) forgotten() digest {
+	old := f.all
+	for _, tag := range f.run {
+		h := hash(tag)
+		old.n, old.sum, old.squares = old.n-1, old.sum-h, old.squares-h*h
+	}
+	return old
 }
 
 // skip takes a tag that comes before those that are remembered. When a long page
@@ -136,7 +144,7 @@ func (f *Filter) skip(tag string) (fresh, ok bool) {
 }
 
 // Forgets reports whether there are tags that are not remembered.
-func (f *Filter) Forgets() bool { return f.seen == nil && f.old.n > 0 }
+func (f *Filter) Forgets() bool { return f.seen == nil && f.old > 0 }
 
 // Knows reports whether tag was admitted. Of those that are forgotten it takes
 // all for known that are less than what it remembers.
@@ -146,7 +154,7 @@ func (f *Filter) Knows(tag string) bool {
 		return known
 	}
 	_, known := slices.BinarySearch(f.run, tag)
-	return known || f.old.n > 0 && tag < f.run[0]
+	return known || f.old > 0 && tag < f.run[0]
 }
 
 // Max is the greatest tag, while all ascend.
