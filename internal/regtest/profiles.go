@@ -165,9 +165,25 @@ func opaque(param string, unknown func(list []string, last string) ([]string, *R
 func restart(list []string, _ string) ([]string, *Refusal) { return list, nil }
 
 func sorted(compare func(a, b string) int) func([]string) []string {
-	return func(tags []string) []string {
-		return slices.SortedStableFunc(slices.Values(tags), compare)
+	return func(tags []string) []string { return Sorted(tags, compare) }
+}
+
+// Sorted returns the tags in order. Those that compare as equal stay as they were.
+func Sorted(tags []string, compare func(a, b string) int) []string {
+	type placed struct {
+		tag   string
+		place int
 	}
+	all := make([]placed, len(tags)) // sooner sorted than by slices.SortStableFunc, in place
+	for i, tag := range tags {
+		all[i] = placed{tag, i}
+	}
+	slices.SortFunc(all, func(a, b placed) int { return cmp.Or(compare(a.tag, b.tag), a.place-b.place) })
+	list := make([]string, len(tags))
+	for i, tag := range all {
+		list[i] = tag.tag
+	}
+	return list
 }
 
 func asPushed(tags []string) []string { return slices.Clone(tags) }

@@ -3,6 +3,7 @@ package split
 import (
 	"slices"
 	"sort"
+	"strings"
 )
 
 // How cuts are chosen.
@@ -138,18 +139,7 @@ func (p *Planner) spot(key string, place int) spot {
 	if place == 0 {
 		return spot{}
 	}
-	s := spot{min(place, maxPlaces-1), 0}
-	switch c := p.byteOf(key[place-1]); {
-	case isDigit(c):
-		s.before = 1
-	case c == '-':
-		s.before = 2
-	case c == '.':
-		s.before = 3
-	case c == '_':
-		s.before = 4
-	}
-	return s
+	return spot{min(place, maxPlaces-1), p.alphabet().kind[key[place-1]&127]}
 }
 
 // A closing is what was seen of a spot where what begins alike came to its end.
@@ -160,12 +150,13 @@ type closing struct {
 
 // close looks for the digits at which numbers end, whatever stands before them.
 func (p *Planner) close(keys []string) {
+	kind := &p.alphabet().kind
 	for i, key := range keys[1:] {
-		for l := commonPrefix(keys[i], key) + 1; l < min(maxPlaces, len(keys[i])); l++ {
-			at := p.spot(keys[i], l)
-			c := &p.closed[at.place][at.before]
+		ended := keys[i]
+		for l := commonPrefix(ended, key) + 1; l < min(maxPlaces, len(ended)); l++ {
+			c := &p.closed[l][kind[ended[l-1]&127]]
 			c.n++
-			c.max = max(c.max, keys[i][l])
+			c.max = max(c.max, ended[l])
 		}
 	}
 }
@@ -221,19 +212,40 @@ func (p *Planner) table(k kinds, key string, place int) *table {
 	return t
 }
 
-// byteOf is the byte of tags that has a byte of keys; 0: none.
-func (p *Planner) byteOf(key byte) byte {
-	if p.bytes == nil || p.bytesOf != p.orders[0].Name {
-		p.bytes, p.bytesOf = new([128]byte), p.orders[0].Name
-		for b := range byte(128) {
-			key := p.orders[0].Key(string([]byte{b}))
-			if len(key) == 1 && (p.bytes[key[0]&127] == 0 || isLower(b)) {
-				p.bytes[key[0]&127] = b
-			}
+// An alphabet has, for each byte of keys, the byte of tags that has it, 0 where there is
+// none, and what kind of byte that is before a place.
+type alphabet struct {
+	order string
+	bytes [128]byte
+	kind  [128]int
+}
+
+// alphabet is that of the order which the list seems to have.
+func (p *Planner) alphabet() *alphabet {
+	if p.letters != nil && p.letters.order == p.orders[0].Name {
+		return p.letters
+	}
+	a := &alphabet{order: p.orders[0].Name}
+	for b := range byte(128) {
+		key := p.orders[0].Key(string([]byte{b}))
+		if len(key) == 1 && (a.bytes[key[0]&127] == 0 || isLower(b)) {
+			a.bytes[key[0]&127] = b
 		}
 	}
-	return p.bytes[key&127]
+	for key, b := range a.bytes {
+		switch {
+		case isDigit(b):
+			a.kind[key] = 1
+		case b == '-', b == '.', b == '_':
+			a.kind[key] = 2 + strings.IndexByte("-._", b)
+		}
+	}
+	p.letters = a
+	return a
 }
+
+// byteOf is the byte of tags that has a byte of keys; 0: none.
+func (p *Planner) byteOf(key byte) byte { return p.alphabet().bytes[key&127] }
 
 // place is where a string stands in the alphabet, from 0 to 1.
 func (t *table) place(s string) float64 {

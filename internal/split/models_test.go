@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/ocitags/ocitags/internal/regtest"
 )
 
 // A shape makes n tags, in no order and without duplicates.
@@ -155,7 +157,7 @@ var models = []model{
 }
 
 func sortedBy(compare func(a, b string) int) func([]string) []string {
-	return func(tags []string) []string { return slices.SortedStableFunc(slices.Values(tags), compare) }
+	return func(tags []string) []string { return regtest.Sorted(tags, compare) }
 }
 
 func asPushed(tags []string) []string { return slices.Clone(tags) }

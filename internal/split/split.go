@@ -71,8 +71,7 @@ type Planner struct {
 	prefix string // of all tags that are wanted
 
 	closed  [maxPlaces][5]closing // of each spot
-	bytes   *[128]byte            // of tags, by the byte of their keys
-	bytesOf string                // the order of these
+	letters *alphabet
 
 	read   int // pages that brought something
 	wasted int // pages that did not
