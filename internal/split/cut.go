@@ -21,6 +21,10 @@ import (
 // page for each slot is expected: so the second round spreads over the whole alphabet,
 // and tells whether all tags begin alike.
 //
+// Two things are known of numbers from what they mostly are: where one ended with a
+// smaller digit whatever stood before, larger ones are thought unlikely; and so are what
+// no date has where dates stand.
+//
 // The largest gap between places that are read or were asked for is cut in its middle, at
 // the shortest string that lies about there.
 const (
@@ -59,6 +63,10 @@ const (
 	// surely is how fast a byte loses weight at a place, each time that a number ends there
 	// with a smaller digit: a month begins with 0 or 1, and a minute with 0 to 5.
 	surely = 4
+
+	// unlikely is the weight of what no date has, such as a month 13, or a year from 2030 on,
+	// where dates stand.
+	unlikely = 0.02
 
 	// maxPlaces is how far into tags numbers are looked for.
 	maxPlaces = 48
@@ -181,8 +189,9 @@ type table [129]float64
 
 // table is that of words of some kinds, at a place in a key.
 func (p *Planner) table(k kinds, key string, place int) *table {
-	at := p.spot(key, place)
-	end := p.closed[at.place][at.before]
+	spot := p.spot(key, place)
+	end := p.closed[spot.place][spot.before]
+	latest := p.latest(key, place)
 	letters := 26.0
 	if k.lower >= hexadecimal && !k.beyond {
 		letters = 6
@@ -204,12 +213,74 @@ func (p *Planner) table(k kinds, key string, place int) *table {
 		if k.lower == 0 && isDigit(end.max) && byte(b) > end.max {
 			weight /= 1 + surely*float64(end.n)
 		}
+		if latest != 0 && p.byteOf(byte(b)) > latest {
+			weight *= unlikely
+		}
 		t[b+1] = t[b] + weight
 	}
 	for b := range t {
 		t[b] /= t[128]
 	}
 	return t
+}
+
+// latest is the greatest digit to expect at a place where a key has a date such as
+// 20261126 or 2026-11-26; 0: any.
+func (p *Planner) latest(key string, place int) byte {
+	for start := max(0, place-9); start <= place; start++ {
+		places, ok := p.date(key, start)
+		if !ok {
+			continue
+		}
+		switch slices.Index(places[:], place) {
+		case 0, 2: // of a year
+			return '2'
+		case 1:
+			return '0'
+		case 4: // of a month
+			return '1'
+		case 5:
+			if p.byteOf(key[places[4]]) == '1' {
+				return '2'
+			}
+		case 6: // of a day
+			return '3'
+		case 7:
+			if p.byteOf(key[places[6]]) == '3' {
+				return '1'
+			}
+		}
+		return 0
+	}
+	return 0
+}
+
+// date reports whether a key has a date from a place on, and where its digits stand.
+func (p *Planner) date(key string, start int) (places [8]int, ok bool) {
+	if start > 0 && isDigit(p.byteOf(key[start-1])) {
+		return places, false
+	}
+	var digits [8]byte
+	for n := range digits {
+		if c := p.byteOf(at(key, start)); (n == 4 || n == 6) && (c == '-' || c == '.' || c == '_') {
+			start++
+		}
+		if digits[n] = p.byteOf(at(key, start)); !isDigit(digits[n]) {
+			return places, false
+		}
+		places[n] = start
+		start++
+	}
+	year, month, day := string(digits[:4]), string(digits[4:6]), string(digits[6:])
+	return places, "1990" <= year && year < "2030" && "01" <= month && month <= "12" && "01" <= day && day <= "31"
+}
+
+// at is the byte of a key at a place, 0 behind its end.
+func at(key string, place int) byte {
+	if place < len(key) {
+		return key[place]
+	}
+	return 0
 }
 
 // An alphabet has, for each byte of keys, the byte of tags that has it, 0 where there is

@@ -153,6 +153,28 @@ func TestCostWhateverIsAnsweredFirst(t *testing.T) {
 	}
 }
 
+// Where a date stands, no cut is made behind the last month, or the last day of one.
+func TestDates(t *testing.T) {
+	p, _ := New([]string{"a", "b"})
+	for _, test := range []struct{ tag, latest string }{
+		{"nightly-20261126-1", "        202.123.  "},
+		{"2019.10.31.7", "202..12.31.."},
+		{"2020-01-09", "202..1..3."},
+		{"v20260230", " 202.1.31"},
+		{"20261326", "........"},
+		{"120261126", "........."},
+		{"2026112", "......."},
+	} {
+		for place, want := range test.latest {
+			got := p.latest(test.tag, place)
+			if want == ' ' || want == '.' {
+				want = 0
+			}
+			assert.Equal(t, string(byte(want)), string(got), "%s, %d", test.tag, place)
+		}
+	}
+}
+
 // What a part was not told of shows that the list is in another order, or that it has
 // changed. Either way cuts are made up to the first tag of that part.
 func TestWhatAPartWasNotToldOf(t *testing.T) {
@@ -464,4 +486,24 @@ func TestListsThatChange(t *testing.T) {
 		assert.True(t, first.Gone())
 		assert.Nil(t, p.Next(a))
 	})
+}
+
+// BenchmarkScan has the cost of each shape at k=8 and k=4: its time in units of pages/k,
+// and its requests by pages.
+func BenchmarkScan(b *testing.B) {
+	for _, shape := range slices.Concat(shapes, moreShapes) {
+		b.Run(strings.ReplaceAll(shape.name, " ", "-"), func(b *testing.B) {
+			lists := repositories(models[0], shape, 1, 100_000)
+			costs := map[int]cost{}
+			for b.Loop() {
+				for _, k := range []int{4, 8} {
+					costs[k] = costOf(models[0], k, lists)
+				}
+			}
+			for k, c := range costs {
+				b.ReportMetric(c.time, fmt.Sprintf("time/k=%d", k))
+				b.ReportMetric(c.requests, fmt.Sprintf("requests/k=%d", k))
+			}
+		})
+	}
 }
