@@ -6,7 +6,6 @@ package ocitags
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +13,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -33,17 +31,17 @@ import (
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
-// A Credential is what a registry knows a user by. The zero value is nobody.
-// Where more than one is set, an AccessToken goes before a RefreshToken, and
-// that before Username and Password. It prints without its secrets.
+// A Credential identifies a user at a registry. The zero value is an anonymous user.
+// If several fields are set, AccessToken takes precedence over RefreshToken, and that
+// over Username and Password. A Credential prints without its secrets.
 type Credential struct {
 	Username, Password string
 	RefreshToken       string // an identity token, for the token server: OAuth2's grant_type=refresh_token
-	AccessToken        string // a registry token, sent to the registry itself as it is
+	AccessToken        string // a registry token, sent to the registry itself, unchanged
 }
 
-// String names the parts that are set, and shows none of them: the user name may
-// be a secret too (DigitalOcean has a token there).
+// String names the fields that are set, and shows none of them: the user name may be a
+// secret, too (DigitalOcean has a token there).
 func (c Credential) String() string {
 	var parts []string
 	if c.Username != "" {
@@ -64,38 +62,38 @@ func (c Credential) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// Format prints String for each verb, and so for a value that holds a Credential
-// in an exported field, a slice or a map. It is not asked about unexported fields,
-// nor for %p and %w, which go vet finds.
+// Format implements fmt.Formatter. It prints String for each verb, and so hides the
+// secrets also where a Credential is an exported field, or in a slice or a map. Package
+// fmt does not call it for unexported fields, nor for %p and %w, which go vet reports.
 func (c Credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
-// GoString is String, for %#v of what is no fmt.Formatter's.
+// GoString implements fmt.GoStringer by String.
 func (c Credential) GoString() string { return c.String() }
 
-// MarshalText is String, so that JSON and the like hide the secrets too.
+// MarshalText implements encoding.TextMarshaler by String, so that JSON hides the secrets.
 func (c Credential) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// LogValue is String, so that a log record hides the secrets too.
+// LogValue implements slog.LogValuer by String, so that log records hide the secrets.
 func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// A CredentialFunc finds the credential for a repository. host is the registry
-// as in the reference, with its port if one was given (docker.io for Docker
-// Hub), repository the name there. The zero Credential stands for none; an
-// error ends the listing. It is called at most once for each listing, when the
-// registry asks, and must be safe for concurrent use.
+// A CredentialFunc finds the credential for a repository. host is the registry as in
+// the reference, including its port (docker.io for Docker Hub), and repository is the
+// name there. It returns the zero Credential if there is none; an error ends the
+// listing. It is called at most once per listing, when the registry asks, and must be
+// safe for concurrent use.
 //
-// The key chains of other libraries make one in ten lines: those of
-// go-containerregistry and oras-go are examples in internal/interop.
+// The key chains of other libraries can be adapted in ten lines: docs/recipes.md has
+// those of go-containerregistry and oras-go.
 type CredentialFunc func(ctx context.Context, host, repository string) (Credential, error)
 
-// Anonymous is the CredentialFunc that knows no credential.
+// Anonymous is a CredentialFunc that finds no credential.
 func Anonymous(ctx context.Context, host, repository string) (Credential, error) {
 	return Credential{}, nil
 }
 
-// StaticCredential gives cred for the registry host, and none for any other.
-// The case of host does not matter, its port does: a credential for
-// registry.example is not one for registry.example:5000. For Docker Hub host is
+// StaticCredential returns a CredentialFunc that finds cred for the registry host, and
+// none for any other. The case of host does not matter, but its port does: a credential
+// for registry.example is not used for registry.example:5000. For Docker Hub, host is
 // docker.io.
 func StaticCredential(host string, cred Credential) CredentialFunc {
 	return func(_ context.Context, h, _ string) (Credential, error) {
@@ -106,9 +104,8 @@ func StaticCredential(host string, cred Credential) CredentialFunc {
 	}
 }
 
-// DefaultCredentials reads the files that docker login and podman login write
-// and runs the credential helpers that they name, by the first of these that
-// has an entry:
+// DefaultCredentials reads the files that docker login and podman login write, and runs
+// the credential helpers that they name. It returns what the first of these has:
 //
 //   - $REGISTRY_AUTH_FILE
 //   - $DOCKER_AUTH_CONFIG, which is the content of such a file
@@ -117,16 +114,16 @@ func StaticCredential(host string, cred Credential) CredentialFunc {
 //     /run/containers/<uid>/auth.json
 //   - $XDG_CONFIG_HOME/containers/auth.json, or ~/.config/containers/auth.json
 //
-// In each a helper for the host (credHelpers) comes first, then an entry
-// (auths), of which the longest key wins, host/org/name, host/org or host, then
-// the helper for all hosts (credsStore). A helper whose name is empty stands for
-// the file. The entry for Docker Hub may be called docker.io, index.docker.io,
+// In each of them, a helper for the host (credHelpers) takes precedence over an entry
+// (auths), of which the longest key wins (host/org/name, host/org or host), and that over
+// the helper for all hosts (credsStore). A helper with an empty name stands for the file.
+// The entry for Docker Hub may be called docker.io, index.docker.io,
 // registry-1.docker.io or, as docker login does, https://index.docker.io/v1/.
-// Files that do not exist, are empty or are directories are passed over, those
-// that cannot be read are errors. A helper is given 30 seconds. One that is not
-// installed is an error where nothing else has an entry; a listing goes on as a
-// stranger then, and tells of it if that is refused. Errors hold nothing of what
-// a file or a helper said.
+//
+// Files that do not exist, are empty or are directories are ignored; those that cannot
+// be read are errors. A helper has 30 seconds. One that is not installed is an error if
+// nothing else has an entry: a listing then goes on anonymously, and says so if it is
+// refused. Errors hold nothing of what a file or a helper said.
 func DefaultCredentials(ctx context.Context, host, repository string) (Credential, error) {
 	cred, err := dockerconfig.Find(ctx, host, repository)
 	return Credential(cred), err
@@ -134,33 +131,6 @@ func DefaultCredentials(ctx context.Context, host, repository string) (Credentia
 
 // maxRealm bounds the URL of a token server.
 const maxRealm = 8 << 10
-
-// readActions are the actions that reading a tag list can need: pull, and what
-// Azure asks for instead.
-var readActions = []string{"pull", "metadata_read", "content_read"}
-
-// readScope reduces the scope that a challenge names to reading name: a
-// registry must not make us ask for a token that could write, or that opens
-// another repository. Scopes are separated by spaces; a comma separates
-// actions. Nothing left, or Gitea's "*", means pulling name.
-func readScope(scope, name string) string {
-	var actions []string
-	for _, s := range strings.Fields(scope) {
-		rest, ok := strings.CutPrefix(s, "repository:"+name+":")
-		if !ok {
-			continue
-		}
-		for _, action := range strings.Split(rest, ",") {
-			if slices.Contains(readActions, action) && !slices.Contains(actions, action) {
-				actions = append(actions, action)
-			}
-		}
-	}
-	if actions == nil {
-		actions = []string{"pull"}
-	}
-	return "repository:" + name + ":" + strings.Join(actions, ",")
-}
 
 // checkRealm says whether a token server may be asked at all, and whether it
 // may see the credential; from is the URL whose answer names it. allowed is that
@@ -376,15 +346,17 @@ func (v *visit) foresee() (string, error) {
 // meet returns the Authorization that challenges ask for, after header was refused;
 // "": there is none.
 func (v *visit) meet(challenges []string, header string) (string, error) {
-	asked, unknown := chooseChallenge(challenges)
+	asked, other := challenge.Choose(challenges)
 	auth, err := v.authorization() // looked for in any case, so that a refusal can tell what became of it
 	switch {
 	case err != nil:
 		return "", err
-	case unknown != nil && v.hasCredential():
-		return "", fmt.Errorf("%w; the credential for %s was not sent", unknown, v.repo.Host)
-	case unknown != nil:
-		return "", fmt.Errorf("%w; no credential was sent", unknown)
+	case other != "":
+		ours := "no credential was sent"
+		if v.hasCredential() {
+			ours = "the credential for " + v.repo.Host + " was not sent"
+		}
+		return "", fmt.Errorf("%w: the registry asks for %s authentication; only Bearer and Basic are supported; %s", ErrUnauthorized, taglist.Quote(other), ours)
 	case asked.Scheme == "":
 		return "", nil
 	}
@@ -440,7 +412,7 @@ func (a *authorizer) renew(ctx context.Context, auth *token.Authorization, refus
 // it.
 func (a *authorizer) toRegistry(req *http.Request) bool {
 	for ; ; req = req.Response.Request {
-		if !origin.Same(req.URL, a.home) && !upgrades(a.home, req.URL) {
+		if !origin.Same(req.URL, a.home) && !origin.Upgrades(a.home, req.URL) {
 			return false
 		}
 		if req.Response == nil || req.Response.Request == nil {
@@ -449,37 +421,12 @@ func (a *authorizer) toRegistry(req *http.Request) bool {
 	}
 }
 
-// upgrades reports whether to is the https of an http origin: at the same port, or
-// both at the scheme's own.
-func upgrades(from, to *url.URL) bool {
-	return from.Scheme == "http" && to.Scheme == "https" && origin.SameHost(from.Hostname(), to.Hostname()) &&
-		(origin.Port(from) == origin.Port(to) || origin.Port(from) == "80" && origin.Port(to) == "443")
-}
-
 func withAuthorization(req *http.Request, header string) *http.Request {
 	clone := req.Clone(req.Context())
 	if clone.Header.Del("Authorization"); header != "" {
 		clone.Header.Set("Authorization", header)
 	}
 	return clone
-}
-
-// chooseChallenge picks Bearer before Basic. No challenge at all is none; only
-// others (Negotiate, Digest) are an error.
-func chooseChallenge(headers []string) (challenge.Challenge, error) {
-	all := challenge.Parse(headers)
-	for _, scheme := range []string{"bearer", "basic"} {
-		for _, c := range all {
-			if c.Scheme == scheme {
-				return c, nil
-			}
-		}
-	}
-	if len(all) == 0 {
-		return challenge.Challenge{}, nil
-	}
-	return challenge.Challenge{}, fmt.Errorf("%w: the registry asks for %s authentication; only Bearer and Basic are supported",
-		ErrUnauthorized, taglist.Quote(all[0].Scheme))
 }
 
 // credential asks the CredentialFunc, once for this listing.
@@ -532,7 +479,7 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 	case useless:
 		return "", time.Time{}, nil
 	case asked.Scheme == "basic":
-		return basic(cred), time.Time{}, nil
+		return token.Basic(cred.Username, cred.Password), time.Time{}, nil
 	case cred.AccessToken != "":
 		header, err := bearer(cred.AccessToken)
 		return header, time.Time{}, err
@@ -544,35 +491,18 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 	if allowed {
 		ctx = wire.Allow(ctx, realm.Hostname())
 	}
-	scope := readScope(asked.Params["scope"], repositoryOf(req.URL, a.repo.Name))
+	scope := token.ReadScope(asked.Params["scope"], reference.Listed(req.URL.Path, a.repo.Name))
 	a.log.DebugContext(ctx, "asking for a token", "scope", scope)
 	return a.askToken(ctx, tokenserver.Request{Realm: realm, Scope: scope, Service: asked.Params["service"]}, cred)
 }
 
-// repositoryOf is the repository that u lists. Within a registry a redirect may
-// lead to the same name in another place (Docker Hub's and Harbor's library/),
-// and the token must then be for that; any other path counts as ours.
-func repositoryOf(u *url.URL, ours string) string {
-	name, ok := strings.CutPrefix(u.Path, "/v2/")
-	if name, ok2 := strings.CutSuffix(name, "/tags/list"); ok && ok2 && path.Base(name) == path.Base(ours) {
-		if _, err := reference.Parse("host.invalid/" + name); err == nil {
-			return name
-		}
-	}
-	return ours
-}
-
-func basic(cred Credential) string {
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(cred.Username+":"+cred.Password))
-}
-
-// bearer makes a header of a token, which must be visible ASCII: RFC 6750 §2.1
-// allows less, some servers use more.
+// bearer is the header of a token.
 func bearer(text string) (string, error) {
-	if strings.ContainsFunc(text, func(r rune) bool { return r <= 0x20 || r >= 0x7f }) {
+	header, ok := token.Bearer(text)
+	if !ok {
 		return "", wire.Permanent{Err: fmt.Errorf("%w: the token holds characters that no header can carry", ErrUnauthorized)}
 	}
-	return "Bearer " + text, nil
+	return header, nil
 }
 
 // askToken asks a token server, with a refresh token if there is one. A server that does

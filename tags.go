@@ -2,70 +2,66 @@
 //
 //	tags, err := ocitags.ListTags(ctx, "ghcr.io/org/name")
 //
-// [ListTags] returns the list, [Tags] streams it, and [Client.TagsIn] streams a part of
-// it. A [Client] holds what can be set about them. They need only a reference.
+// [ListTags] returns the list, [Tags] streams it, and [Client.TagsIn] streams part of
+// it. A [Client] holds the settings; its zero value is ready to use.
 //
-// # All
+// # What "all" means
 //
-// Every tag that exists for the whole of the listing is returned, or the call
-// fails with an error that says why. A tag that is pushed or deleted meanwhile
-// may be there or not. There is never a part of a list with a nil error.
+// ListTags returns every tag that exists for the whole of the listing, or an error
+// that says why it cannot. A tag that is pushed or deleted meanwhile may be there or
+// not. It never returns part of a list with a nil error.
 //
-// That needs some care, because the specification says little about pages
-// (distribution-spec v1.1.1, "Listing Tags"). Registries cut their lists at 50,
-// 100 or 1000 tags, or not at all; they announce the next page in a Link header
-// (RFC 8288), or in one that leads nowhere, or not at all. The package follows
-// the header, repairs the ones that are known to be broken, asks with n and
-// last where there is none, and reads the JSON pages of quay.io. It ends a
-// listing on evidence only: on a last page that says so, or on an answer that
-// brought nothing new. [Client.Logger] is told which evidence it was.
+// The specification says little about paging (distribution-spec v1.1.1, "Listing
+// Tags"). Registries cut their lists at 50, 100 or 1000 tags, or not at all; they
+// announce the next page in a Link header (RFC 8288), or in one that leads nowhere, or
+// not at all. The package follows the header, repairs those that are known to be
+// broken, asks with n and last where there is none, and reads quay.io's JSON pages.
+// It ends a listing only on evidence: a last page that says so, or an answer that
+// brings nothing new. [Client.Logger] receives that evidence.
 //
 // # Errors
 //
-// A page is asked for again after 408, 425, 429, 499, 500, 502, 503, 504, 522, a
-// connection that broke or a body that was cut short, as often as
-// [Client.MaxAttempts] says (twice where the connection is refused)
-// and not before the registry's Retry-After. What then remains is an error:
-// [ErrNotFound] and [ErrUnauthorized] are about the repository and the user,
-// [ErrRateLimited] is about patience, [ErrInvalidResponse], [ErrLoop] and
-// [ErrUnsafeLink] about a server that cannot be followed, and [ErrTooLarge]
-// about a bound. An [*Error] has the status and the registry's own words. Errors
-// of the network and of ctx are wrapped as they are. The text of an error is one
-// line: what was asked of whom, what came back, and what to do; it holds no
-// secret and no control characters.
+// A request is retried after status 408, 425, 429, 499, 500, 502, 503, 504 or 522, a
+// broken connection or a body that is cut short: up to [Client.MaxAttempts] times in
+// all (twice if the connection is refused), and not before the registry's Retry-After.
+// After that it is an error. [ErrNotFound] and [ErrUnauthorized] concern the repository
+// and the user, [ErrRateLimited] asks for patience, [ErrInvalidResponse], [ErrLoop] and
+// [ErrUnsafeLink] mean a server that cannot be followed, and [ErrTooLarge] a limit that
+// was exceeded. An [*Error] has the status and the registry's own words. Errors of the
+// network and of ctx are wrapped unchanged. The text of an error is one line: what was
+// asked of whom, what came back, and what to do. It holds no secrets and no control
+// characters.
 //
 // # Order and memory
 //
-// ListTags sorts, and holds the list. Tags yields in the order of the registry,
-// which is alphabetical at most of them, by age at ghcr.io, and none at some; it
-// yields nothing twice. While the order is that of sort.Strings it takes constant
-// memory, apart from what is read ahead; otherwise it holds each tag, and 40 to
-// 70 bytes more.
+// ListTags sorts the list and holds all of it. Tags yields in the order of the
+// registry, which is alphabetical at most of them, by age at ghcr.io, and arbitrary at
+// some; it never yields a tag twice. As long as that order is the order of
+// sort.Strings, it takes constant memory, apart from pages that are read ahead;
+// otherwise it holds each tag, and 40 to 70 bytes more.
 //
 // # Concurrency
 //
 // A Client may be used by any number of goroutines. Each listing has up to
-// [Client.Concurrency] requests in flight; it reads a long list from several
-// places at once where the registry can begin a list anywhere, and yields it as
-// if it had been read in a row. When a listing returns, or the loop over it is
-// left, its requests are cancelled and its goroutines have ended. [Client.OnPage]
-// is called by the goroutine that lists.
+// [Client.Concurrency] requests in flight: where a registry can begin a list anywhere,
+// several parts of a long list are read concurrently and yielded in order. When a
+// listing returns, or its loop is left, its requests have been cancelled and its
+// goroutines have ended. [Client.OnPage] is called by the goroutine that lists.
 //
 // # Credentials
 //
-// They are those that docker login and podman login have left
-// ([DefaultCredentials]), or what [Client.Credentials] finds. They go to the
-// registry that the reference names and to its own token server, over TLS unless
-// plain HTTP was asked for, and never where a link, a redirect or another domain
-// leads. Tokens are kept by the Client, and are for reading one repository.
+// Credentials are those that docker login and podman login have stored
+// ([DefaultCredentials]), or what [Client.Credentials] returns. They are sent to the
+// registry that the reference names and to its own token server, over TLS unless plain
+// HTTP was asked for, and never to where a link, a redirect or another domain leads.
+// The Client caches tokens; each is valid for reading one repository.
 //
 // # Hostile servers
 //
-// What a server sends is not believed further than it can be checked. One answer
-// may have 1 GiB, last 10 minutes and pause for 60 seconds; one value in it may
-// have 1 MiB; a listing may have 10 million tags ([Client.MaxTags]). Strings that
-// are no tags are skipped and never returned, so that a tag is fit for a file's
-// name.
+// Nothing that a server sends is trusted further than it can be checked. One answer
+// may have 1 GiB, take 10 minutes and pause for 60 seconds; one value in it may have
+// 1 MiB; a listing may have 10 million tags ([Client.MaxTags]). Strings that are not
+// valid tags are skipped and never returned, so a tag is safe to use as a file name.
 package ocitags
 
 import (
@@ -112,77 +108,77 @@ func Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
 	return new(Client).Tags(ctx, ref)
 }
 
-// A Client lists tags. The zero value is ready to use. Its fields must not
-// change after the first listing; it may then be used by several goroutines,
-// and should be shared: it remembers tokens, and what each registry accepts.
+// A Client lists tags. The zero value is ready to use. Its fields must not be changed
+// after the first listing. A Client is safe for concurrent use and should be shared: it
+// caches tokens, and remembers what each registry accepts.
 type Client struct {
-	// Transport sends the requests. nil: one of NewTransport, which all Clients
-	// share. It must not add credentials or follow redirects by itself.
+	// Transport sends the requests. If nil, a transport made by NewTransport is used,
+	// which all Clients share. A Transport must not add credentials or follow
+	// redirects.
 	//
-	// Of the hosts that a public registry names, in redirects or as token servers,
-	// the names are judged in any case: they must be public ones. Their addresses
-	// are judged by NewTransport's DialContext only, when they are dialed. With
-	// another one, or with a RoundTripper that is no *http.Transport, a public name
-	// may lead to an address inside the user's network.
+	// Hosts that a public registry names, in redirects or as token servers, must have
+	// public names, whatever the Transport. That their addresses are public, too, is
+	// checked when they are dialed, by the DialContext of NewTransport; with another
+	// one, or with a RoundTripper that is not an *http.Transport, a public name may
+	// lead to an address inside the user's network.
 	Transport http.RoundTripper
 
-	// Credentials finds the user's credential for a registry. nil:
-	// DefaultCredentials, the files and helpers of Docker and Podman.
-	// Anonymous: none.
+	// Credentials finds the user's credential for a registry. If nil,
+	// DefaultCredentials is used, which reads the files and runs the helpers of Docker
+	// and Podman. Anonymous finds none.
 	Credentials CredentialFunc
 
-	// PlainHTTP says whether a registry is asked over http. host is as in the
-	// reference, with its port. nil: loopback hosts only, which are localhost and
-	// the names under it, 127.0.0.0/8 and ::1. A reference that begins with
-	// http:// or https:// has its own say.
+	// PlainHTTP reports whether a registry is asked over http. host is as in the
+	// reference, including its port. If nil, only loopback hosts are: localhost and
+	// names below it, 127.0.0.0/8 and ::1. A reference that begins with http:// or
+	// https:// overrides it.
 	PlainHTTP func(host string) bool
 
-	// PageSize is the n that is asked for, in tags. 0: chosen by the Client,
-	// 1000 at first, more where a registry honours that, and less where it
-	// refuses. < 0: n is not sent, and the registry chooses; only where it does
-	// not look at last without n is it asked with one.
+	// PageSize is the n to ask for, in tags. If 0, the Client chooses: 1000 at first,
+	// more where a registry honours it, and less where it refuses. If negative, n is
+	// not sent and the registry chooses, except where it ignores last without n.
 	PageSize int
 
-	// Concurrency is how many requests of one listing may be in flight.
-	// 0: 4, and in a list of more than 20 pages up to 16, as long as answers come
-	// as soon as before and none is refused. 1: strictly one after the other. Only
-	// lists of several pages are read from several places at once, and only from
-	// registries that can begin a list anywhere. Up to 64 MiB of what is read ahead
-	// of its turn are kept.
+	// Concurrency limits the requests of one listing that are in flight. If 0, it is
+	// 4, and up to 16 in a list of more than 20 pages, as long as answers come as
+	// quickly as before and none is refused. If 1, requests are sent strictly one
+	// after the other. Only lists of several pages are read concurrently, and only
+	// where the registry can begin a list anywhere. Up to 64 MiB of tags that are read
+	// ahead are kept.
 	Concurrency int
 
-	// MaxTags is how many tags one listing may bring; one more is ErrTooLarge.
-	// 0: 10,000,000. < 0: unbounded.
+	// MaxTags limits the tags of one listing; one more is ErrTooLarge. 0 means
+	// 10,000,000, and a negative value means no limit.
 	MaxTags int
 
-	// MaxAttempts is how often one request is tried. 0: 5. 1: no retry.
+	// MaxAttempts limits how often one request is tried. 0 means 5, and 1 means that
+	// nothing is retried.
 	MaxAttempts int
 
-	// UserAgent is sent with each request. "": ocitags/<version>.
+	// UserAgent is sent with each request. If empty, it is ocitags/<version>.
 	UserAgent string
 
-	// AllowRealm says whether a token server may see the credential that the
-	// user has for a registry, which is the host as in the reference. nil: it
-	// may where it is at the registry's own host, at any port, or in its
-	// registrable domain, and is asked over https, or over http where the
-	// listing itself is; of a registry with no public name, where both are names
-	// under one private domain, names of one label, or private addresses. Without
-	// a credential any public https host may be asked for a token, and AllowRealm
-	// about the others.
+	// AllowRealm reports whether a token server may see the user's credential for a
+	// registry, which is the host as in the reference. If nil, a token server may if
+	// it is at the registry's own host, at any port, or in its registrable domain,
+	// and is asked over https, or over http where the registry is. For a registry
+	// without a public name, both must be names in one private domain, names of a
+	// single label, or private addresses. Without a credential, any public https host
+	// may be asked for a token, and AllowRealm is called for all others.
 	AllowRealm func(registry string, realm *url.URL) bool
 
-	// OnPage is called after each page, for progress and metrics. A listing
-	// waits for it. Those of several listings may call it at once.
+	// OnPage is called after each page, for progress and metrics. The listing waits
+	// for it. Concurrent listings may call it at the same time.
 	OnPage func(Page)
 
-	// Logger gets a Debug record for each request, for the dialect that was
-	// found and for the evidence that ended a listing, and a Warn record for
-	// what was repaired or skipped, but for null and digests among the tags,
-	// which some registries always send. None holds a secret. Messages are for
-	// people and may change; these attributes stay: repository; because; of a
+	// Logger receives a Debug record for each request, for the dialect that was
+	// detected and for the evidence that ended a listing, and a Warn record for
+	// whatever was repaired or skipped, except for null and digests among the tags,
+	// which some registries always send. Records hold no secrets. Messages are for
+	// people and may change; these attributes will stay: repository; because; of a
 	// request, url, status, tags, skipped, duration, error, and method unless it is
-	// GET; of an entry that was skipped, entry; dialect, which names the registry's way
-	// of paging. nil: silent.
+	// GET; of an entry that was skipped, entry; and dialect, which names the
+	// registry's way of paging. If nil, nothing is logged.
 	Logger *slog.Logger
 
 	auth   token.Store
@@ -192,41 +188,38 @@ type Client struct {
 	pools  *wire.Pools
 }
 
-// A Page is what one answered request brought. One that was asked for ahead of
-// its turn and turned out to be of no use brought nothing.
+// A Page describes one answered request. A page that was read ahead and discarded
+// reports no tags.
 type Page struct {
 	Repository string        // host/name, normalised
 	Number     int           // 1, 2, …, in the order of arrival
 	Tags       int           // new tags in this page
 	Total      int           // new tags so far
-	Skipped    int           // entries of this page that are no tags: null, digests, outside the grammar
-	Duration   time.Duration // from the request to the end of the page, with retries and what the consumer took
-	Attempts   int           // how often it was asked for; 1: the first try succeeded
+	Skipped    int           // entries of this page that are not tags: null, digests, outside the grammar
+	Duration   time.Duration // from the request to the end of the page, including retries and the consumer's time
+	Attempts   int           // how often it was requested; 1: the first try succeeded
 }
 
-// A Range is a part of the tags of a repository: those that are greater than After
-// and begin with Prefix, compared bytewise as Go compares strings. The zero value is
-// all tags.
+// A Range selects tags: those that are greater than After and begin with Prefix,
+// compared bytewise, as Go compares strings. The zero value selects all tags.
 type Range struct {
-	After  string // not in the range itself; "": from the first tag on
+	After  string // itself excluded; "": from the first tag on
 	Prefix string // "": any
 }
 
-// ListTags returns all tags of the repository that ref names: sorted as by
-// sort.Strings, without duplicates, never nil without an error. An empty
-// repository has an empty list. On an error it returns nil and the error, which
-// says what was asked and what came back, and is one of the Err variables or an
-// [*Error] where one of them fits, or ctx's.
+// ListTags returns all tags of the repository that ref names, sorted as by
+// sort.Strings, without duplicates. For an empty repository it returns an empty list,
+// which is not nil. On an error it returns nil and the error, which says what was asked
+// and what came back, and wraps one of the Err variables, an [*Error] or ctx's error
+// where one of them fits.
 //
-// ref is what people paste: ubuntu, ghcr.io/org/name, localhost:5000/a/b,
-// [::1]:5000/a; with a :tag or @digest, which do not matter; with oci://,
-// docker:// or https:// in front. http:// or oci+http:// in front asks for plain
-// HTTP. Without a host it is a repository at Docker Hub, and ubuntu is
-// docker.io/library/ubuntu.
+// ref is what people paste: ubuntu, ghcr.io/org/name, localhost:5000/a/b or
+// [::1]:5000/a; a :tag or @digest behind it is ignored; oci://, docker:// or https://
+// may stand in front. http:// or oci+http:// in front asks for plain HTTP. Without a
+// host it names a repository at Docker Hub, and ubuntu is docker.io/library/ubuntu.
 //
-// Tags outside the specification's grammar, [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127},
-// which a registry may hold or a hostile one send, are skipped, counted in
-// Page.Skipped and logged.
+// Entries outside the specification's grammar, [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127},
+// are skipped, counted in Page.Skipped and logged.
 func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
 	const chunk = 16384
 	var full [][]string // so that a long list is copied once, and not each time that it grows
@@ -249,31 +242,29 @@ func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
 	return tags, nil
 }
 
-// Tags returns an iterator over the tags of the repository that ref names, as
-// [Client.ListTags] describes it, in the registry's order, without duplicates,
-// as they arrive. An error is yielded once, last, with an empty tag: then the
-// tags before it are not all. Breaking out of the loop cancels what is in
-// flight. Each range over the iterator lists anew.
+// Tags returns an iterator over the tags of the repository that ref names, as described
+// at [Client.ListTags], in the registry's order, without duplicates, as they arrive. An
+// error is yielded once, at the end, with an empty tag; the tags before it are then
+// incomplete. Breaking out of the loop cancels the requests in flight. Each range over
+// the iterator lists anew.
 func (c *Client) Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
 	return c.list(ctx, ref, nil, nil)
 }
 
-// TagsIn returns an iterator over the tags of the repository that ref names which are
-// in the range: all of them, or an error, as with [Client.Tags], and in the
-// registry's order.
+// TagsIn returns an iterator over those tags of the repository that are in the range:
+// all of them, or an error, as with [Client.Tags], and in the registry's order.
 //
 // Where the registry shows, in this listing, that it sorts its tags in a known order
-// and compares last with them, only that part of the list is read: a few requests
-// for a prefix that few tags have. A Client remembers the question by which that is
-// seen, so that the next range of the repository takes a request less. Everywhere
-// else, and as soon as an answer contradicts it, the whole list is read. A [Page]
-// counts the tags that were read, whether they are in the range or not.
+// and compares last with them, only that part of the list is read, which takes a few
+// requests for a prefix that few tags have. A Client remembers the question that has
+// shown it, so that the next range of the repository takes one request less. Otherwise,
+// and as soon as an answer contradicts it, the whole list is read. A [Page] counts the
+// tags that were read, in the range or not.
 //
-// A listing that broke can be taken up again with After, the last tag that came, where
-// the tags came in the order of sort.Strings. Where they did not, tags that are less
-// than After may not have come. TagsIn keeps the tags of the range until it is known
-// which part of the list is read, and until the end where it is not all of it: 40 to
-// 70 bytes each, and the tag.
+// A listing that failed can be resumed with the last tag as After, if its tags came in
+// the order of sort.Strings. If they did not, tags less than After may be missing.
+// TagsIn holds the tags of the range until it is known which part of the list is read,
+// and until the end if it is not the whole list: 40 to 70 bytes each, and the tag.
 func (c *Client) TagsIn(ctx context.Context, ref string, r Range) iter.Seq2[string, error] {
 	return c.list(ctx, ref, &r, nil)
 }
@@ -352,14 +343,12 @@ func (c *Client) isPlain(repo reference.Repository) bool {
 	return reference.Loopback(repo.Host)
 }
 
-// NewTransport returns a transport like that of a Client without one: HTTP/2,
-// proxies from the environment, no more connections to a registry than a listing
-// has requests in flight, at most 128 idle ones in all and 64 to a host, at most
-// 1 MiB of response headers, and no way into a private network for the redirects
-// and token servers of a public registry. It is there to be changed before its
-// first use, with TLSClientConfig for an authority or a certificate of one's own,
-// say, and then to be the Transport of a Client, or of several. The last of these
-// goes with its DialContext.
+// NewTransport returns the transport that a Client uses by default: HTTP/2, proxies from
+// the environment, no more connections to a registry than a listing has requests in
+// flight, at most 128 idle ones in all and 64 per host, at most 1 MiB of response
+// headers, and no way into a private network for redirects and token servers of a public
+// registry, which its DialContext sees to. Callers may modify it before its first use,
+// for example to set TLSClientConfig for a private CA, and share it among Clients.
 func NewTransport() *http.Transport { return wire.NewTransport() }
 
 // defaultTransports are shared, so that the package-level functions reuse
@@ -406,8 +395,8 @@ var version = sync.OnceValue(func() string {
 	return "devel"
 })
 
-// The errors of a listing. They are matched by errors.Is; the error itself
-// names the registry, the page and what was found.
+// The errors of a listing, to be matched by errors.Is. The error itself names the
+// registry, the page and what was found.
 var (
 	ErrInvalidReference = errors.New("invalid reference")  // ref cannot be parsed
 	ErrNotFound         = errors.New("no such repository") // 404 on the first page

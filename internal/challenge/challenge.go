@@ -61,3 +61,20 @@ func Parse(headers []string) []Challenge {
 	}
 	return all
 }
+
+// Choose picks a Bearer challenge before a Basic one. other is the scheme that is asked
+// for where neither is offered, such as Negotiate; "": there is none.
+func Choose(headers []string) (c Challenge, other string) {
+	all := Parse(headers)
+	for _, scheme := range []string{"bearer", "basic"} {
+		for _, c := range all {
+			if c.Scheme == scheme {
+				return c, ""
+			}
+		}
+	}
+	if len(all) > 0 {
+		other = all[0].Scheme
+	}
+	return Challenge{}, other
+}

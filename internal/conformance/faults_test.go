@@ -106,7 +106,7 @@ func TestFaults(t *testing.T) {
 		{33, "a token server that is no URL", shownBy("TestRealms")},
 		{34, "a token server that redirects", shownBy("TestTokenServerRedirects")},
 		{35, "hosts of one label", shownBy("TestRealms")},
-		{36, "scopes of others", shownBy(".TestReadScope")},
+		{36, "scopes of others", shownBy("internal/token.TestReadScope")},
 		{37, "challenges that inject", func(t *testing.T) {
 			const service = `a&b=c#d"e,f` + "\\"
 			r, network := registryWithAuth(t, "gitlab", &regtest.Auth{})

@@ -164,3 +164,10 @@ func SamePlace(a, b *url.URL) bool { return Same(a, b) && a.EscapedPath() == b.E
 func WithoutSecrets(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }
+
+// Upgrades reports whether to is the https of an http origin: at the same port, or
+// both at the scheme's own.
+func Upgrades(from, to *url.URL) bool {
+	return from.Scheme == "http" && to.Scheme == "https" && SameHost(from.Hostname(), to.Hostname()) &&
+		(Port(from) == Port(to) || Port(from) == "80" && Port(to) == "443")
+}

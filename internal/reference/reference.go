@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -168,3 +169,16 @@ func cause(err error) error {
 // errFormat is distribution's ErrReferenceInvalidFormat, whose text says no more
 // than that it is invalid.
 var errFormat = errors.New("it cannot be parsed")
+
+// Listed is the name of the repository whose tags are listed at a path. Within a registry
+// a redirect may lead to the same name in another place (Docker Hub's and Harbor's
+// library/), and a token must then be for that; any other path counts as ours.
+func Listed(at, ours string) string {
+	name, ok := strings.CutPrefix(at, "/v2/")
+	if name, ok2 := strings.CutSuffix(name, "/tags/list"); ok && ok2 && path.Base(name) == path.Base(ours) {
+		if _, err := Parse("host.invalid/" + name); err == nil {
+			return name
+		}
+	}
+	return ours
+}
