@@ -138,7 +138,7 @@ const maxRealm = 8 << 10
 //
 // Without a credential nothing can leak, and some registries do have their
 // token server elsewhere (lscr.io sends one to ghcr.io); but a registry must
-// not make us knock at doors inside the user's network.
+// not make us send requests inside the user's network.
 func (a *authorizer) checkRealm(text string, from *url.URL, cred Credential) (realm *url.URL, allowed bool, err error) {
 	refuse := func(why string) error {
 		return fmt.Errorf("%w: the token server %s that %s names %s", ErrUnsafeLink, taglist.Quote(withoutQuery(text)), from.Host, why)
@@ -156,7 +156,7 @@ func (a *authorizer) checkRealm(text string, from *url.URL, cred Credential) (re
 	realm = from.ResolveReference(realm)
 	switch {
 	case realm.Scheme != "https" && realm.Scheme != "http" || realm.Hostname() == "" || realm.Opaque != "":
-		return nil, false, refuse("is no http or https URL with a host")
+		return nil, false, refuse("is not an http or https URL with a host")
 	case realm.User != nil || strings.Contains(text, "#"):
 		return nil, false, refuse("has user-info or a fragment")
 	}
@@ -232,7 +232,7 @@ func (a *authorizer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := a.carrier.RoundTrip(withAuthorization(req, header))
 	if err == nil && resp.StatusCode == http.StatusForbidden && v.foreseen {
-		// Nobody has asked for it here: a stranger may be let in.
+		// This repository has not asked for it, and may be public.
 		wire.Release(resp)
 		v.all.Forget(v.at)
 		header = ""
@@ -286,8 +286,8 @@ type visit struct {
 func (a *authorizer) visit(req *http.Request) *visit {
 	v := &visit{authorizer: a, req: req, home: a.toRegistry(req), at: token.Place{Origin: origin.Of(req.URL), Repository: a.repo.Name}, all: &a.client.auth}
 	if !v.home {
-		// What a foreign origin is told must not be what the registry is told,
-		// even if a redirect leads back: it gets its own.
+		// A foreign origin gets tokens of its own, never those of the registry, even
+		// if a redirect leads back.
 		v.all = &a.foreign
 	}
 	return v
@@ -372,7 +372,7 @@ func (v *visit) token(ctx context.Context, asked challenge.Challenge) (string, t
 }
 
 // probe asks the registry once for its challenge, where the user has a credential
-// and the answer hides what a stranger may not see without asking for it: a 403
+// and the answer hides the list without asking for it: a 403
 // or a 404. /v2/ is where a registry asks (distribution-spec v1.1.1, "Determining
 // Support").
 func (a *authorizer) probe(req *http.Request, hidden *http.Response) (challenges []string, err error) {
@@ -451,7 +451,7 @@ func (a *authorizer) credential(ctx context.Context) (Credential, error) {
 	return a.cred, a.err
 }
 
-// holderOf is what stands for a credential where tokens are kept.
+// holderOf identifies a credential in the token cache.
 func holderOf(cred Credential) token.Holder {
 	return token.HolderOf(cred.Username, cred.Password, cred.RefreshToken, cred.AccessToken)
 }

@@ -137,7 +137,7 @@ func registryOf(host string) listing.Registry {
 		r.Announces = true
 	case host == "ghcr.io":
 		// It lists by age, which a first page in alphabetical order would hide, and
-		// nothing is known of what it makes of a last that is no tag.
+		// nothing is known of what it makes of a last that is not a tag.
 		r.ByAge, r.Announces, r.PagesOnly = true, true, true
 	case host == "registry.gitlab.com", host == "public.ecr.aws":
 		r.Announces, r.PagesOnly = true, true

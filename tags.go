@@ -288,7 +288,7 @@ func (c *Client) list(ctx context.Context, ref string, within *Range, held func(
 		if within != nil && !l.Within(span.Range(*within)) {
 			return
 		}
-		stopped := false // whoever has enough may have cancelled, too: what then failed is not told
+		stopped := false // a consumer that has enough may also have cancelled: its errors are not reported
 		err = l.Run(ctx, func(tag string) bool {
 			stopped = stopped || !yield(tag, nil)
 			return !stopped

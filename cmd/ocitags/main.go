@@ -54,7 +54,7 @@ const (
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	colours := coloursOf(stderr)
 	tell := func(err error) {
-		if !errors.Is(err, syscall.EPIPE) { // ocitags … | head: whoever reads has enough
+		if !errors.Is(err, syscall.EPIPE) { // ocitags … | head: the reader has enough
 			_, _ = fmt.Fprintln(stderr, colours.red("ocitags:"), inFlags.Replace(err.Error()))
 		}
 	}

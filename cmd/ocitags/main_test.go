@@ -233,14 +233,14 @@ func TestCredentials(t *testing.T) {
 func TestVerbose(t *testing.T) {
 	r, host := serve(t, "quay311")
 	r.Push("a/b", "-not-a-tag")
-	_, stderr, status := command(t, "-v", host+"/a/b")
+	_, stderr, status := command(t, "-v", "-c", "1", host+"/a/b")
 	assert.Equal(t, 0, status)
 	told := regexp.MustCompile(`[0-9.]+[µm]?s\n`).ReplaceAllString(strings.ReplaceAll(stderr, host, "HOST"), "TIME\n")
 	const page = "ocitags: GET http://HOST/v2/a/b/tags/list?n=50&next_page=(opaque): 200, 50 tags, TIME\n"
 	assert.Equal(t, "ocitags: GET http://HOST/v2/a/b/tags/list?n=1000: 200, 50 tags, TIME\n"+
 		"ocitags: dialect: Link, whose cursor is the registry's own: it does not name the last tag of the page\n"+
 		page+page+page+page+
-		`ocitags: skipped an entry that is no tag: outside the grammar for tags (entry "-not-a-tag")`+"\n"+
+		`ocitags: skipped an entry that is not a tag: outside the grammar for tags (entry "-not-a-tag")`+"\n"+
 		"ocitags: GET http://HOST/v2/a/b/tags/list?n=50&next_page=(opaque): 200, 0 tags, 1 skipped, TIME\n"+
 		"ocitags: complete: the last page has no Link (tags 250, pages 6)\n", told)
 	assert.Equal(t, len(r.Requests()), strings.Count(stderr, ": GET "))
@@ -267,7 +267,7 @@ func TestVerboseTrouble(t *testing.T) {
 		}
 		return 0, ""
 	}
-	_, stderr, status := command(t, "-v", host+"/a/b")
+	_, stderr, status := command(t, "-v", "-c", "1", host+"/a/b")
 	assert.Equal(t, 0, status)
 	for _, line := range []string{
 		"/v2/a/b/tags/list?n=1000: EOF, ",

@@ -226,7 +226,7 @@ func TestFault98NewMemberInTheReplay(t *testing.T) {
 	assert.Len(t, seen, 40_002)
 }
 
-// FAULTS 99: a part of a scan ends early, n-1 tags after a last that is no tag, and
+// FAULTS 99: a part of a scan ends early, n-1 tags after a last that is not a tag, and
 // other parts have tags behind it.
 func TestFault99PartEndsEarly(t *testing.T) {
 	list := sortedTags(8000)
@@ -968,7 +968,7 @@ func TestLinkWhoseOffsetIsATag(t *testing.T) {
 			case n == 0:
 				return scripted{page: list[:9]}
 			}
-			from, _ := strconv.Atoi(last) // what is no number is 0
+			from, _ := strconv.Atoi(last) // what is not a number is 0
 			a.page = upTo(list[min(from, len(list)):], n)
 			if len(a.page) == n {
 				a.link = fmt.Sprintf(`<?n=%d&last=%d>; rel="next"`, n, from+n)

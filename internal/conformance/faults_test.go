@@ -197,7 +197,7 @@ func TestFaults(t *testing.T) {
 		{56, "empty strings and digests", func(t *testing.T) {
 			assertBody(t, `{"tags":["a","","sha256:`+strings.Repeat("0", 64)+`"]}`, nil, []string{"a"})
 		}},
-		{57, "names that are no tags", func(t *testing.T) {
+		{57, "names that are not tags", func(t *testing.T) {
 			var log strings.Builder
 			var first ocitags.Page
 			c := answering(t, `{"tags":["a","../x","`+strings.Repeat("x", 129)+`","a\r\nb","a\u0000","\u001b[31m","\u202ex"]}`)

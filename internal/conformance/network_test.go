@@ -307,7 +307,7 @@ func TestFault123SlowConsumers(t *testing.T) {
 	}
 }
 
-// FAULTS 124: a small body of very many entries that are no tags is bounded.
+// FAULTS 124: a small body of very many entries that are not tags is bounded.
 func TestFault124Nulls(t *testing.T) {
 	t.Parallel()
 	const most = wire.MaxSkipped + 1<<20
@@ -328,7 +328,7 @@ func TestFault124Nulls(t *testing.T) {
 	})}
 	_, err := c.ListTags(t.Context(), "registry.example/a/b")
 	require.ErrorIs(t, err, ocitags.ErrTooLarge)
-	assert.Contains(t, err.Error(), "entries that are no tags")
+	assert.Contains(t, err.Error(), "entries that are not tags")
 	assert.Less(t, written.Load(), int64(most))
 }
 

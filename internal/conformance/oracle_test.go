@@ -183,7 +183,7 @@ func (tr *trial) listRanges(t *testing.T, c *ocitags.Client, rnd *rand.Rand, all
 			return 0, err
 		}
 		assert.Equal(t, in(tags, r), tags, "%v: nothing else comes", tr)
-		tr.parts = tr.parts || strings.Contains(log.String(), "asking what comes after a string that is no tag") && !strings.Contains(log.String(), "reading the whole list")
+		tr.parts = tr.parts || strings.Contains(log.String(), "asking what comes after a string that is not a tag") && !strings.Contains(log.String(), "reading the whole list")
 		if n := tr.missing(tags, in(all, r)); n > 0 {
 			tr.trouble += fmt.Sprintf(", %+v", r)
 			missing += n

@@ -260,7 +260,7 @@ func TestNoTagList(t *testing.T) {
 		"HTML":                 {http.Header{"Content-Type": {"text/html"}}, "<html>\x1b[31m", `found markup (HTML or XML): "<html>\x1b[31m" (Content-Type "text/html")`},
 		"{}":                   {nil, `{}`, `found a JSON object without "tags"`},
 		"error body under 200": {nil, `{"errors":[{"code":"DENIED"}]}`, "found an error body"},
-		"a number":             {nil, `{"tags":["a",1]}`, "found tags[1] that is no tag but a number"},
+		"a number":             {nil, `{"tags":["a",1]}`, "found tags[1] that is not a tag but a number"},
 		"br unasked":           {http.Header{"Content-Encoding": {"br"}}, "\x0b", `found Content-Encoding "br"`},
 		"gzip unasked":         {http.Header{"Content-Encoding": {"gzip"}}, "\x1f\x8b", `found Content-Encoding "gzip"`},
 	} {
@@ -411,7 +411,7 @@ func TestLogger(t *testing.T) {
 		`msg="authorization is asked for" repository=registry.example/a/b scheme=bearer as="user name, password"`,
 		`msg="asking for a token" repository=registry.example/a/b scope=repository:a/b:pull`,
 		`msg="token request" repository=registry.example/a/b method=GET url=https://registry.example/token status=200`,
-		`level=WARN msg="skipped an entry that is no tag"`, `level=DEBUG msg=complete`, `because="the last page has no Link,`,
+		`level=WARN msg="skipped an entry that is not a tag"`, `level=DEBUG msg=complete`, `because="the last page has no Link,`,
 	} {
 		assert.Contains(t, text, part)
 	}

@@ -198,7 +198,7 @@ func decodeEntry(ctx context.Context, text json.RawMessage) (Credential, error) 
 	return c, nil
 }
 
-// read reads a file of a reasonable size, and nothing that is no file: a pipe
+// read reads a file of a reasonable size, and nothing that is not a file: a pipe
 // would not end. Its errors continue the source's name.
 func (s source) read() (f file, err error) {
 	text := []byte(s.text)
@@ -318,7 +318,7 @@ func plainKey(key string) string {
 // left running is not waited for.
 func runHelper(parent context.Context, within time.Duration, source, helper, host string) (Credential, error) {
 	if strings.Trim(helper, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" || helper == "" {
-		return Credential{}, fmt.Errorf("%s names a helper that is no plain word", source)
+		return Credential{}, fmt.Errorf("%s names a helper whose name is not a plain word", source)
 	}
 	name := "docker-credential-" + helper
 	failed := func(how string) error {

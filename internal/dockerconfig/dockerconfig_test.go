@@ -236,7 +236,7 @@ func TestHelpers(t *testing.T) {
 		for _, name := range []string{"../test", "a b", "x;rm", "/bin/true", ".."} {
 			helper(t, fmt.Sprintf(`{"credHelpers":{"ghcr.io":%q}}`, name), "echo '{}'")
 			_, err := Find(t.Context(), "ghcr.io", "a/b")
-			require.ErrorContains(t, err, "no plain word", name)
+			require.ErrorContains(t, err, "not a plain word", name)
 		}
 	})
 	t.Run("an identity token", func(t *testing.T) {

@@ -12,30 +12,30 @@ import (
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
-// A Source is one dialect of asking for one repository's tags. It knows what
-// stands in an answer and what follows it, and is used by one goroutine.
+// A Source pages through one repository's tags in one dialect. It is not safe for
+// concurrent use.
 type Source interface {
 	First() *Cursor
 
 	// Page asks for the Page at cur and hands its tags to the sink.
 	Page(ctx context.Context, cur *Cursor, to Sink) (Answer, error)
 
-	// Take is page for one that was read ahead: those are its tags.
+	// Take is Page for one that was read ahead: t has its tags.
 	Take(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags) (Answer, error)
 
-	// Meets is told of the last page of a part that was read ahead: those of its tags
-	// that are the part's own, and the one at which the next part begins.
+	// Meets receives the tags of the last page of a part that was read ahead, up to and
+	// including the first tag of the next part.
 	Meets(cur *Cursor, tags []string)
 
-	// NewPage is what a page that was read ahead is handed to.
+	// NewPage returns the receiver of a page that was read ahead.
 	NewPage(cur *Cursor, to Sink) *PageTags
 
-	// Unfinished is where the list goes on although it came to an end, as other
-	// tags of it are known; nil where it does not.
+	// Unfinished returns where the list goes on although it seemed to end, because
+	// other tags of it are known; nil if nowhere.
 	Unfinished(ctx context.Context) *Cursor
 
-	// Otherwise is where else the list may be read when its pages lead nowhere, or
-	// why it is known to be complete all the same; nil and "": neither.
+	// Otherwise returns where else the list may be read when its pages lead nowhere,
+	// or why it is complete nevertheless; nil and "" if neither is known.
 	Otherwise() (next *Cursor, why string)
 }
 
@@ -61,7 +61,7 @@ type Cursor struct {
 	stood int    // how many of the last tags were seen to stand there still
 	ended bool   // the list was seen to end, and only whether it stands is asked
 	place int    // of an offset, the number of tags before the page; 0: it is none
-	entry string // the entry, which is no tag, after which the page begins
+	entry string // the entry, which is not a tag, after which the page begins
 
 	announced *url.URL // what the registry named; nil: nothing
 	named     *url.URL // the same, where url asks for another place, with an overlap; nil: it does not
@@ -71,7 +71,7 @@ type Cursor struct {
 	Restart   bool     // the list begins anew here
 	beside    bool     // the list without n is read beside this page
 	aside     *aside   // what has been read already
-	back      *Cursor  // where the pages go on if it is of no use
+	back      *Cursor  // where the pages go on if it does not help
 	why       string   // the evidence that it is to confirm
 
 }
@@ -99,16 +99,16 @@ type Answer struct {
 
 // A Sink takes the tags of one page.
 type Sink interface {
-	// Begin is told of each try to read the page. From the second on the tags
-	// of the one before come again.
+	// Begin begins a try to read the page. From the second try on, tags of the one
+	// before may come again.
 	Begin(try int)
 
 	// Tags takes some Tags, and returns how many are news. The slice is valid
 	// during the call.
 	Tags(ctx context.Context, batch []string) (news int, err error)
 
-	// Leads reports whether it is in the foreground, where trouble has to be
-	// dealt with. What reads ahead leaves it for later.
+	// Leads reports whether the sink is in the foreground, which retries refused
+	// requests; a sink that reads ahead leaves them to it.
 	Leads() bool
 }
 
@@ -128,10 +128,10 @@ func (e each) Tags(_ context.Context, batch []string) (int, error) {
 
 func (each) Leads() bool { return true }
 
-// progress sees to it that the pages come to an end.
+// progress returns ErrLoop if pages keep arriving without new tags.
 type progress struct {
 	seen    map[uint64]bool // hashes of the URLs asked in this pass
-	pass    int             // how often the list was begun anew
+	pass    int             // how often the list was restarted
 	entries int             // in this pass
 	idle    int             // pages in a row without news
 
@@ -148,7 +148,7 @@ const maxQuestions = 100
 
 var urlSeed = maphash.MakeSeed()
 
-// enter is told of each page before it is asked for.
+// enter records a page before it is requested.
 func (p *progress) enter(cur *Cursor) error {
 	if p.seen != nil && cur.Restart {
 		p.pass++
@@ -165,7 +165,7 @@ func (p *progress) enter(cur *Cursor) error {
 	return nil
 }
 
-// made is told what a page brought when another follows. A list that is read
+// made records what a page brought that is followed by another. A list that is read
 // once more brings little that is new, but not many more entries than there
 // are tags.
 func (p *progress) made(cur *Cursor, news int, page taglist.Summary, total int) error {
@@ -211,7 +211,7 @@ type foreground struct {
 	page   []string
 	why    string // how it is known that the list is complete
 
-	skipped int // entries that are no tags, so far
+	skipped int // entries that are not tags, so far
 
 	ahead *prefetcher // nil: nothing is read ahead
 }
@@ -309,7 +309,7 @@ func (f *foreground) turnPage(ctx context.Context, cur *Cursor, ans Answer, took
 	}
 	f.reportAhead()
 	if f.skipped += ans.Skipped; f.skipped > wire.MaxSkipped+10*f.total {
-		return nil, false, fmt.Errorf("%w: more than %d entries that are no tags", ocierr.ErrTooLarge, wire.MaxSkipped+10*f.total)
+		return nil, false, fmt.Errorf("%w: more than %d entries that are not tags", ocierr.ErrTooLarge, wire.MaxSkipped+10*f.total)
 	}
 	if ans.Next == nil || met {
 		return ans.Next, met, nil

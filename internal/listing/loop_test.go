@@ -21,7 +21,7 @@ func TestSecondPassComesToAnEnd(t *testing.T) {
 	assert.Equal(t, 2200, p.entries)
 }
 
-// Questions come to an end, also where each answer has an entry that is no tag.
+// Questions come to an end, also where each answer has an entry that is not a tag.
 func TestQuestionsComeToAnEnd(t *testing.T) {
 	p := new(progress)
 	var err error

@@ -21,7 +21,7 @@ type sizes struct {
 	roomy      int         // the most entries of a first page that had fewer than its n, or no n
 	roomyOfN   int         // the same of those with n
 	unlinked   int         // the same of those that had no Link
-	resized    bool        // it was begun anew with another one
+	resized    bool        // the list was restarted with another one
 	lastResort int         // the n of one page for all, as the pages did not fit together
 	misfit     error       // why, if that n is a large one
 	overLimit  int         // one that was answered with nothing
@@ -151,7 +151,7 @@ func setParam(query, name, value string) string {
 // what has come may be cut, and that n has not been tried.
 func (s *tagsList) sizeLeft() bool { return s.sizeToTry() > 0 }
 
-// sizeToTry is the n with which the list is begun anew: the usual one where a
+// sizeToTry is the n with which the list is restarted: the usual one where a
 // smaller one was recalled, or where none was tried; a smaller one, as what is over
 // the limit may be answered with less than it allows; and the sizes of pages that
 // came, as some send a Link where a page has the n that was asked for. 0: none is
@@ -180,7 +180,7 @@ func (s *tagsList) sizeToTry() int {
 	ignored := s.repeats > 0 && s.entries < s.total && s.was == defaultPageSize
 	unanswered := s.silent && s.entries == defaultPageSize
 	if s.whole && (ignored || unanswered) && !tried(largePageSize) {
-		return largePageSize // last is of no use: only a larger n tells whether there is more
+		return largePageSize // last does not help: only a larger n tells whether there is more
 	}
 	if s.strays && !s.refusedLast && !s.whole {
 		for n := lower(s.n); n > 0; n = lower(n) { // a smaller one may be what it takes

@@ -14,7 +14,7 @@ type PageTags struct {
 	Sink
 	before order.Seen // the page
 	after  string     // the tag that it was asked for after; "": none, or not known
-	sought bool       // after is no tag, but a string of our own
+	sought bool       // after is not a tag, but a string of our own
 	start  []string   // of the list: a page that repeats it brings nothing; nil: none does
 
 	seen   order.Seen

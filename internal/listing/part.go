@@ -158,7 +158,7 @@ func (s *partSource) readAll(ctx context.Context, next *Cursor) (why string, err
 
 // prove asks what shows how the registry compares, and takes note of it.
 func (s *partSource) prove(ctx context.Context) error {
-	s.Log.DebugContext(ctx, "asking what comes after a string that is no tag", "because", "a part of the list can be read where the registry compares with it")
+	s.Log.DebugContext(ctx, "asking what comes after a string that is not a tag", "because", "a part of the list can be read where the registry compares with it")
 	first := ""
 	_, err := s.Read(ctx, wire.Request{URL: WithParam(s.question(s.proof.After), "n", "1")}, each(func(tag string) error {
 		first = tag

@@ -33,7 +33,7 @@ type prefetcher struct {
 
 	mu      sync.Mutex
 	plan    *split.Planner
-	parts   map[*split.Range]*prefetch // those that are of use
+	parts   map[*split.Range]*prefetch // those that were not discarded
 	turn    *prefetch                  // what is handed out
 	slots   int                        // requests that may be in flight
 	pace    pace                       // of them
@@ -56,7 +56,7 @@ type prefetch struct {
 	bytes int              // of them
 
 	wanted  bool          // its turn has come
-	resting bool          // it stopped for want of room
+	resting bool          // it stopped because too much is kept
 	idle    chan struct{} // closed when it does not read; nil: it never did
 }
 
@@ -188,7 +188,7 @@ func (s *prefetcher) fill(ctx context.Context) {
 	}
 }
 
-// refused takes note of a page that was refused, or came at a later try only.
+// refused records a page that was refused, or needed a retry.
 func (s *prefetcher) refused(ctx context.Context) {
 	if s.hasGrown() {
 		s.l.learn(func(h *habits) { h.crowded = true })
@@ -218,7 +218,7 @@ func (s *prefetcher) room() bool {
 	return kept < cmp.Or(s.l.Options.MaxAhead, MaxAhead)
 }
 
-// rested is the first part that has stopped for want of room, or nil.
+// rested is the first part that has stopped because too much was kept, or nil.
 func (s *prefetcher) rested() *prefetch {
 	for at := s.turn.at; at != nil; at = s.plan.Next(at) {
 		p := s.parts[at]
@@ -254,8 +254,8 @@ func (p *prefetch) start(ctx context.Context) {
 	})
 }
 
-// failed is told why a part cannot be read ahead. Whatever it is, the foreground
-// meets it again if it comes there.
+// failed records why a part cannot be read ahead. If the foreground comes there, it
+// meets the same error.
 func (p *prefetch) failed(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return // the listing is over
@@ -273,8 +273,8 @@ func (p *prefetch) failed(ctx context.Context, err error) {
 	p.s.settle(ctx)
 }
 
-// settle forgets the parts that have turned out to be of no use, and keeps in
-// mind what makes all parts so at this registry. s.mu is held.
+// settle drops the parts that the planner has discarded, and remembers why no part can
+// be read ahead at this registry. s.mu is held.
 func (s *prefetcher) settle(ctx context.Context) {
 	for at, p := range s.parts {
 		if at.Gone() {

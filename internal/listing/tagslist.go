@@ -36,13 +36,13 @@ type tagsList struct {
 	begun    bool     // a page was read
 	linked   [2]bool  // a page had a Link that was asked for without n, or with it
 	heeded   [2]bool  // such a page came after the tag that it was asked for after
-	opaque   bool     // the cursors of its Links are no tags
+	opaque   bool     // the cursors of its Links are not tags
 	offsets  *url.URL // one whose cursor is a number of tags
 	compared bool     // the list without n was asked for, to compare
 	owing    bool     // what other parts had behind the end was asked for
 	untried  *url.URL // a Link that was asked for with an overlap only, in vain; nil: none
 	aside    *aside   // the list without n, read beside the pages; nil: it is not
-	inARow   bool     // the latest Link is followed as it is, and its cursor is no tag
+	inARow   bool     // the latest Link is followed unchanged, and its cursor is not a tag
 	early    *early   // the next page, asked for when its place was known; nil: it was not
 
 	sizes
@@ -90,7 +90,7 @@ type pass struct {
 }
 
 // keepRecent is how many tags are remembered, to go back to when a cursor has
-// moved or is gone, and maxRelists how often a list is begun anew when all have.
+// moved or is gone, and maxRelists how often a list is restarted when all have.
 const (
 	keepRecent = 1024
 	maxRelists = 6
@@ -598,7 +598,7 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans Answer, t *
 		s.n, s.overLimit, s.overKnown = lower(s.overLimit), 0, true
 		ans.Next = s.relist(false)
 	case s.full && s.opaque && cur.kind == announced:
-		return s.ended(ctx, cur, ans, "the last page has no Link, and the registry's cursors are no tags")
+		return s.ended(ctx, cur, ans, "the last page has no Link, and the registry's cursors are not tags")
 	case s.altered(cur, rep) && s.seen.Unproven() && (s.aside != nil || !s.compared && s.mayComeWhole(s.Repository.String())):
 		// The list without n may tell both that nothing is lost and where it ends.
 		ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, back: s.after(asked), aside: s.aside}

@@ -67,10 +67,10 @@ const MaxNoted = 2048
 func New() Seen { return Seen{list: anyOrder, cut: knownOrders, open: knownOrders} }
 
 // Page begins a page that was asked for after a tag; "": the first one, or one
-// whose cursor is no tag.
+// whose cursor is not a tag.
 func (s *Seen) Page(after string) { s.prev, s.after, s.tags, s.noted = after, after, 0, 0 }
 
-// Seek begins a page that was asked for after a string which is no tag of the list.
+// Seek begins a page that was asked for after a string which is not a tag of the list.
 func (s *Seen) Seek(after string) { s.prev, s.after, s.tags, s.noted = "", after, 0, 0 }
 
 // Orders returns the known orders that the list may be in.

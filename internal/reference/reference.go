@@ -130,7 +130,7 @@ func checkAddress(host string) error {
 		return nil
 	}
 	if _, err := netip.ParseAddr(host[1:strings.IndexByte(host, ']')]); err != nil {
-		return errors.New("what stands in brackets is no IPv6 address")
+		return errors.New("the text in brackets is not an IPv6 address")
 	}
 	return nil
 }

@@ -582,7 +582,7 @@ func (g *Generated) rest(list []string, last string) ([]string, int) {
 		}
 		return rest, 200
 	case "offset":
-		i, _ := strconv.Atoi(last) // what is no number is 0
+		i, _ := strconv.Atoi(last) // what is not a number is 0
 		return list[min(max(0, i), len(list)):], 200
 	}
 	if i := slices.Index(list, last); i >= 0 && (kind == "404" || kind == "start" || kind == "end" || kind == "value") {

@@ -31,7 +31,7 @@ type Profile struct {
 	Over     Rule // for a larger one
 	Zero     Rule // for n=0
 	Negative Rule // for n<0
-	Junk     Rule // for an n that is no number
+	Junk     Rule // for an n that is not a number
 
 	Cursor Cursor
 	Links  Links
@@ -459,7 +459,7 @@ func Profiles() []Profile {
 			Name: "artifactory-old", Server: "JFrog Artifactory up to 7.46, a virtual repository",
 			Order: sorted(strings.Compare), Zero: Rule{What: All},
 			Cursor: Cursor{"last", func(list []string, last string) ([]string, *Refusal) {
-				i, _ := strconv.Atoi(last) // what is no number is 0
+				i, _ := strconv.Atoi(last) // what is not a number is 0
 				return list[min(max(i, 0), len(list)):], nil
 			}, func(_ []string, from int, _ string) string { return strconv.Itoa(from) }},
 			Link: func(next Next) string {

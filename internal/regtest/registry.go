@@ -406,7 +406,7 @@ func (p Profile) dflt() int {
 	return p.DefaultN
 }
 
-// A Refusal is an answer that is no tag list. In its body $name stands for the
+// A Refusal is an answer that is not a tag list. In its body $name stands for the
 // repository.
 type Refusal struct {
 	Status      int

@@ -7,7 +7,7 @@ import (
 )
 
 // A Proof is a question that tells whether a registry compares with last, and in which
-// order. It asks what comes after a string that is no tag and belongs between the tags
+// order. It asks what comes after a string that is not a tag and belongs between the tags
 // of a page that is known, at another place in each order. A registry that compares
 // answers with the tag behind that place; one that looks for the place of a tag has
 // no such answer.

@@ -42,7 +42,7 @@ const (
 	asked state = iota // nothing has come yet
 	reading
 	ended // at the range after it, or at the end of the list
-	gone  // of no use
+	gone  // discarded
 )
 
 // Start is what to send as last in the first request.
@@ -56,7 +56,7 @@ func (c *Range) Last() string { return c.last }
 // end of the list.
 func (c *Range) Ended() bool { return c.state == ended }
 
-// Gone says that the range is of no use: neither is what it has brought.
+// Gone reports whether the range was discarded, with what it has read.
 func (c *Range) Gone() bool { return c.state == gone }
 
 // A Planner is the reading of one list.
@@ -91,7 +91,7 @@ const (
 	Ignores   Reason = "last is not compared with"
 	EndsEarly Reason = "an unknown last gives the end of the list"
 	Refuses   Reason = "an unknown last is refused"
-	Over      Reason = "the list has come to its end, or is begun anew"
+	Over      Reason = "the list has ended, or is restarted"
 )
 
 // New begins with the range that has read the first page of a list, and its
@@ -207,7 +207,7 @@ func (p *Planner) Refused(c *Range) {
 }
 
 // Failed says that a range's request had no answer. One that has read something
-// goes on when it is its turn; another was of no use.
+// goes on when it is its turn; another is discarded.
 func (p *Planner) Failed(c *Range) {
 	if c.state == asked {
 		p.reject(c)
@@ -248,7 +248,7 @@ func isSorted(o order.Order, prev string, tags []string) bool {
 
 func (p *Planner) compare(a, b string) int { return p.orders[0].Compare(a, b) }
 
-// accept takes the first page of a range, and reports whether it is of use.
+// accept takes the first page of a range, and reports whether it can be used.
 func (p *Planner) accept(c *Range, tags []string) bool {
 	if len(tags) == 0 {
 		if !c.beforeOther() && (p.edge == "" || p.compare(c.start, p.edge) < 0) {
@@ -386,7 +386,7 @@ func (p *Planner) allows(o order.Order) bool {
 	return true
 }
 
-// reject removes a range that was asked for and brought nothing of use.
+// reject removes a range that brought nothing usable.
 func (p *Planner) reject(c *Range) {
 	p.wasted++
 	p.remove(c)

@@ -27,7 +27,7 @@ const (
 	// number. A tag has at most 128 bytes; the rest is for values to skip.
 	MaxValue = 1 << 20
 
-	// maxTail bounds an element that is no tag and may serve as a cursor.
+	// maxTail bounds an element that is not a tag but may serve as a cursor.
 	maxTail = 128
 
 	// batchBytes is how many bytes of tags are cut from one string: a tag that
@@ -71,7 +71,7 @@ type Handler struct {
 	// as it is.
 	Tags func(tags []string) error
 
-	// Skip takes an element that is no tag: at most 256 bytes of it,
+	// Skip receives an element that is not a tag: at most 256 bytes of it,
 	// unescaped but otherwise raw. nil: they are only counted.
 	Skip func(reason Reason, text string)
 
@@ -84,10 +84,10 @@ type Handler struct {
 type Summary struct {
 	Name    string // the "name" field, which proxies get wrong
 	Entries int    // elements of "tags", valid or not
-	Skipped int    // those that are no tags
+	Skipped int    // those that are not tags
 	More    *bool  // quay's "has_additional"; nil: not there
 	Page    string // quay's "page", as it was written; "": not there
-	Tail    string // the last element, if it is no tag but a string that could be a cursor; "": it is not
+	Tail    string // the last element, if it is not a tag but a string that could be a cursor; "": it is not
 }
 
 // Decode reads one tag list from r, to the end of r. The tags that it hands
@@ -286,7 +286,7 @@ func (d *decoder) tags() error {
 			if kind == 0 { // bad syntax: let the decoder say it
 				return d.skip()
 			}
-			return &Error{Found: fmt.Sprintf("found tags[%d] that is no tag but %s", d.sum.Entries, kindName(kind))}
+			return &Error{Found: fmt.Sprintf("found tags[%d] that is not a tag but %s", d.sum.Entries, kindName(kind))}
 		}
 		if err != nil {
 			return err
@@ -426,7 +426,7 @@ func (d *decoder) more() error {
 		return err
 	}
 	if text != "true" && text != "false" {
-		return &Error{Found: "found has_additional that is no boolean"}
+		return &Error{Found: "found has_additional that is not a boolean"}
 	}
 	more := text == "true"
 	d.sum.More = &more

@@ -62,7 +62,7 @@ func TestDecode(t *testing.T) {
 			tags: []string{strings.Repeat("a", 128)}, skipped: []string{"outside the grammar for tags: " + strings.Repeat("b", 129)},
 		},
 		{
-			name: "a long string is no tag, and is told of briefly", body: `{"tags":["` + strings.Repeat("c", 100_000) + `"]}`,
+			name: "a long string is not a tag, and is told of briefly", body: `{"tags":["` + strings.Repeat("c", 100_000) + `"]}`,
 			skipped: []string{"outside the grammar for tags: " + strings.Repeat("c", 256)},
 		},
 	} {
@@ -113,12 +113,12 @@ func TestDecodeRefuses(t *testing.T) {
 		{"tags and errors", `{"tags":["1"],"errors":[{"code":"DENIED"}]}`, "an error body"},
 		{"tags a string", `{"tags":"1"}`, "neither an array nor null"},
 		{"tags an object", `{"tags":{"1":1}}`, "neither an array nor null"},
-		{"a number", `{"tags":["1",2]}`, "tags[1] that is no tag but a number"},
-		{"a boolean", `{"tags":[true]}`, "tags[0] that is no tag but a boolean"},
-		{"an array", `{"tags":[["1"]]}`, "tags[0] that is no tag but an array"},
+		{"a number", `{"tags":["1",2]}`, "tags[1] that is not a tag but a number"},
+		{"a boolean", `{"tags":[true]}`, "tags[0] that is not a tag but a boolean"},
+		{"an array", `{"tags":[["1"]]}`, "tags[0] that is not a tag but an array"},
 		{"an object without a name", `{"tags":[{"tag":"1"}]}`, "tags[0] that is an object without a name"},
 		{"a name that is no string", `{"tags":[{"name":1}]}`, "tags[0] whose name is not a string"},
-		{"has_additional a string", `{"tags":[],"has_additional":"true"}`, "has_additional that is no boolean"},
+		{"has_additional a string", `{"tags":[],"has_additional":"true"}`, "has_additional that is not a boolean"},
 		{"twice tags", `{"tags":["1"],"tags":["2"]}`, "bad JSON"},
 		{"twice a name in an entry", `{"tags":[{"name":"1","name":"2"}]}`, "bad JSON"},
 		{"byte order mark", "\ufeff{\"tags\":[]}", "no JSON"},
@@ -247,7 +247,7 @@ type readerFunc func([]byte) (int, error)
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // Whatever is decoded is what encoding/json finds; whatever it refuses is an
-// error; and nothing that is no tag is handed out as one.
+// error; and nothing that is not a tag is handed out as one.
 func FuzzDecode(f *testing.F) {
 	for _, body := range []string{
 		`{"name":"a/b","tags":["1","2"]}`, `{"tags":null}`, `{"tags":[{"name":"x","end_ts":1}],"has_additional":true,"page":1}`,

@@ -77,7 +77,7 @@ func (s *Store) Asked(origin string, asked challenge.Challenge) {
 }
 
 // Asking returns how an origin has asked for authorization; ok is false where it has
-// not, or where that was of no use.
+// not, or where that did not help.
 func (s *Store) Asking(origin string) (asked challenge.Challenge, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,7 +85,7 @@ func (s *Store) Asking(origin string) (asked challenge.Challenge, ok bool) {
 	return asked, ok
 }
 
-// Forget is told that what the origin of a place has asked for is not wanted there.
+// Forget records that a place does not want what its origin has asked for.
 func (s *Store) Forget(at Place) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

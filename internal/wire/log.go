@@ -40,7 +40,7 @@ func (c *Client) logRequest(ctx context.Context, asked *url.URL, status int, rep
 // maxSkipsLogged is how many skipped entries a listing logs one by one, each once.
 const maxSkipsLogged = 10
 
-// skips are the entries that are no tags, as far as they were logged.
+// skips are the entries that are not tags, as far as they were logged.
 type skips struct {
 	mu    sync.Mutex
 	count map[slog.Level]int
@@ -64,7 +64,7 @@ func (s *skips) add(level slog.Level, text string) (n int, known bool) {
 	return n, false
 }
 
-// skipped logs an entry that is no tag. The number of all is in Page.Skipped.
+// skipped logs an entry that is not a tag. The number of all is in Page.Skipped.
 func (c *Client) skipped(ctx context.Context, reason taglist.Reason, text string) {
 	level := slog.LevelDebug // a null or a digest is a registry's habit
 	if reason == taglist.Invalid {
@@ -80,9 +80,9 @@ func (c *Client) skipped(ctx context.Context, reason taglist.Reason, text string
 		if text != "" {
 			args = append(args, "entry", taglist.Quote(text))
 		}
-		c.Log.Log(ctx, level, "skipped an entry that is no tag", args...)
+		c.Log.Log(ctx, level, "skipped an entry that is not a tag", args...)
 	case n == maxSkipsLogged+1:
-		c.Log.Log(ctx, level, "skipping more entries that are no tags")
+		c.Log.Log(ctx, level, "skipping more entries that are not tags")
 	}
 }
 

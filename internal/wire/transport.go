@@ -26,7 +26,7 @@ func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dial,
-		ForceAttemptHTTP2:      true, // a DialContext of one's own turns it off
+		ForceAttemptHTTP2:      true, // a custom DialContext would turn it off
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxResponseHeaderBytes: MaxHeader,
 		MaxIdleConns:           128,
@@ -96,7 +96,7 @@ func (c *Carrier) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// gotConn is told of a connection to the registry's own host.
+// gotConn records a connection to the registry's own host.
 func (c *Carrier) gotConn(info httptrace.GotConnInfo) {
 	conn := info.Conn
 	if over, ok := conn.(*tls.Conn); ok {
@@ -115,7 +115,7 @@ var PublicAddress = origin.PublicAddress
 
 // judge says whether a request to a host that a server has chosen may be sent, and
 // whether the address is to be judged when it is dialed. A registry out there
-// must not make us knock at doors inside the user's network. One that is inside
+// must not make us send requests inside the user's network. One that is inside
 // itself, by its name, may name others; one that is inside by its address may
 // name those of its own domain.
 func (c *Carrier) judge(req *http.Request) (guarded bool, err error) {
@@ -128,7 +128,7 @@ func (c *Carrier) judge(req *http.Request) (guarded bool, err error) {
 	case origin.SameSite(home, to) && c.within.Load():
 		return false, nil
 	case !origin.Public(to):
-		return false, fmt.Errorf("%w: %s leads to %s, which is no public name", ocierr.ErrUnsafeLink, c.home.Host, taglist.Quote(to))
+		return false, fmt.Errorf("%w: %s leads to %s, which is not a public name", ocierr.ErrUnsafeLink, c.home.Host, taglist.Quote(to))
 	}
 	return true, nil
 }

@@ -29,7 +29,7 @@ const (
 	MaxErrorBody  = 64 << 10         // bytes of one error body
 	MaxHeader     = 1 << 20          // bytes of a response's header, Go's own default
 	MaxRedirects  = 5                // registry.k8s.io and Harbor use one
-	MaxSkipped    = 10_000_000       // entries that are no tags, and ten times the tags
+	MaxSkipped    = 10_000_000       // entries that are not tags, and ten times the tags
 	MaxRetryAfter = 60 * time.Second // more is an error: nobody waits that long unasked
 	MaxIdle       = 60 * time.Second // without a byte from the server
 	MaxAnswerTime = 10 * time.Minute // of waiting for one answer
@@ -197,7 +197,7 @@ func (c *Client) decode(ctx context.Context, rep *Response, header http.Header, 
 		},
 		Skip: func(reason taglist.Reason, text string) {
 			if skipped++; skipped > MaxSkipped+10*tags && stop == nil {
-				stop = fmt.Errorf("%w: GET %s: more than %d entries that are no tags", ocierr.ErrTooLarge, origin.WithoutSecrets(rep.Asked), MaxSkipped)
+				stop = fmt.Errorf("%w: GET %s: more than %d entries that are not tags", ocierr.ErrTooLarge, origin.WithoutSecrets(rep.Asked), MaxSkipped)
 			}
 			c.skipped(ctx, reason, text)
 		},
