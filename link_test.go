@@ -171,3 +171,50 @@ func FuzzNextLink(f *testing.F) {
 		require.LessOrEqual(t, len(query), 3*maxLink)
 	})
 }
+
+// What is known of a registry by its host chooses what is asked, and which answer needs
+// no other question.
+func TestRegistryOf(t *testing.T) {
+	type known struct {
+		byAge, pagesOnly, announces bool
+		slots                       int
+	}
+	for host, want := range map[string]known{
+		"docker.io":           {announces: true},
+		"ghcr.io":             {byAge: true, pagesOnly: true, announces: true},
+		"registry.gitlab.com": {pagesOnly: true, announces: true},
+		"public.ecr.aws":      {pagesOnly: true, announces: true},
+		"123456789012.dkr.ecr.eu-west-1.amazonaws.com": {pagesOnly: true, announces: true},
+		"registry.eu-west-1.amazonaws.com":             {pagesOnly: true},
+		"quay.io":                                      {pagesOnly: true, slots: 3},
+		"eu.gcr.io":                                    {pagesOnly: true},
+		"europe-docker.pkg.dev":                        {pagesOnly: true},
+		"registry.example":                             {},
+		"ghcr.io.example":                              {},
+	} {
+		r := registryOf(host)
+		assert.Equal(t, want, known{r.ByAge, r.PagesOnly, r.Announces, r.Slots}, host)
+	}
+}
+
+// ghcr.io sends n=0, and Cloudflare's serverless-registry an empty last after the end. Any
+// other link stays as it is, to the byte.
+func TestRepairLink(t *testing.T) {
+	for query, want := range map[string]string{
+		"n=0&last=v1":       "n=100&last=v1",
+		"last=v1&n=0":       "last=v1&n=100",
+		"n=50&last=":        "",
+		"last=%2B1&n=50":    "last=%2B1&n=50",
+		"n=50&next_page=gA": "n=50&next_page=gA",
+		"last=&next_page=g": "last=&next_page=g",
+	} {
+		link := mustURL(t, "https://reg.example/v2/a/b/tags/list?"+query)
+		mended, wrong := repairLink(link, 100)
+		if want == "" {
+			assert.Nil(t, mended, query)
+		} else {
+			assert.Equal(t, want, mended.RawQuery, query)
+		}
+		assert.Equal(t, want != query, wrong != "", query)
+	}
+}
