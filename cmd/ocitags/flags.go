@@ -77,8 +77,8 @@ var groups = []struct {
 	title string
 	flags []string
 }{
-	{"Which tags", []string{"prefix", "after", "include", "exclude", "omit-digest-tags", "limit"}},
-	{"What is printed", []string{"count", "full-ref", "json", "o", "v"}},
+	{"Selection", []string{"prefix", "after", "include", "exclude", "omit-digest-tags", "limit"}},
+	{"Output", []string{"count", "full-ref", "json", "o", "v"}},
 	{"Credentials", []string{"u", "password-stdin", "authfile", "anonymous", "allow-realm"}},
 	{"Requests", []string{"c", "n", "timeout", "plain-http", "cacert", "cert", "key", "insecure"}},
 	{"Other", []string{"demo", "completion", "man", "version"}},
@@ -88,36 +88,36 @@ var groups = []struct {
 func newFlags(o *options) *flag.FlagSet {
 	f := flag.NewFlagSet("ocitags", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.StringVar(&o.prefix, "prefix", "", "only tags that begin with `PREFIX`; where the registry lets it, no others are read")
-	f.StringVar(&o.after, "after", "", "only tags that are greater than `TAG`, by bytes: to take up a sorted list again")
-	f.Var(&o.include, "include", "only tags that match the regular expression `RE`, somewhere unless it has ^ and $; again for each")
-	f.Var(&o.exclude, "exclude", "no tags that match `RE`; again for each")
-	f.BoolVar(&o.omitDigestTags, "omit-digest-tags", false, "no tags that name a digest, such as sha256-….sig of cosign")
-	f.IntVar(&o.limit, "limit", 0, "end after `N` tags; 0: at the end of the list")
+	f.StringVar(&o.prefix, "prefix", "", "only tags that begin with `PREFIX`; reads no others where the registry allows it")
+	f.StringVar(&o.after, "after", "", "only tags greater than `TAG`, compared by bytes: resumes a sorted list")
+	f.Var(&o.include, "include", "only tags that match the regular expression `RE`, anywhere unless it has ^ and $; may be repeated")
+	f.Var(&o.exclude, "exclude", "no tags that match `RE`; may be repeated")
+	f.BoolVar(&o.omitDigestTags, "omit-digest-tags", false, "no tags that are named after a digest, such as cosign's sha256-….sig")
+	f.IntVar(&o.limit, "limit", 0, "stop after `N` tags (0 = no limit)")
 
-	f.BoolVar(&o.count, "count", false, "print only how many tags there are")
-	f.BoolVar(&o.fullRef, "full-ref", false, "print host/name:tag, as is done for several references")
-	f.BoolVar(&o.json, "json", false, `print a JSON object a line: {"tag":…}, and {"complete":…} last`)
-	f.StringVar(&o.output, "o", "", "write to `FILE`, and replace it only once the list is complete")
-	f.BoolVar(&o.verbose, "v", false, "tell of each request, each repair, and why the list is complete")
+	f.BoolVar(&o.count, "count", false, "print only the number of tags")
+	f.BoolVar(&o.fullRef, "full-ref", false, "print host/name:tag, the default for several references")
+	f.BoolVar(&o.json, "json", false, `print one JSON object per line: {"tag":…}, and {"complete":…} at the end`)
+	f.StringVar(&o.output, "o", "", "write to `FILE`, which is replaced only when the list is complete")
+	f.BoolVar(&o.verbose, "v", false, "log each request, each repair, and why the list is complete")
 
-	f.StringVar(&o.user, "u", "", "ask as `USER`, whose password comes by -password-stdin")
+	f.StringVar(&o.user, "u", "", "log in as `USER`, with the password of -password-stdin")
 	f.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password from standard input")
-	f.StringVar(&o.authFile, "authfile", "", "take credentials from `FILE` only, as docker login and podman login write it")
+	f.StringVar(&o.authFile, "authfile", "", "read credentials from `FILE` only, as written by docker login or podman login")
 	f.BoolVar(&o.anonymous, "anonymous", false, "do not look for credentials")
-	f.Var(&o.allowRealm, "allow-realm", "let the token server at `HOST`, in another domain than the registry, see the credential; again for each")
+	f.Var(&o.allowRealm, "allow-realm", "send the credential to the token server at `HOST`, in another domain than the registry; may be repeated")
 
-	f.IntVar(&o.concurrency, "c", 0, "at most `N` requests in flight; 0: 4, and up to 16 in long lists, or 1 with -limit")
-	f.IntVar(&o.n, "n", 0, "ask for `N` tags a page; 0: chosen and adapted, below 0: the registry's own")
-	f.DurationVar(&o.timeout, "timeout", 0, "give up after `TIME`, such as 30s; 0: never")
-	f.BoolVar(&o.plainHTTP, "plain-http", false, "ask by http; loopback hosts are anyway")
-	f.StringVar(&o.caCert, "cacert", "", "trust the authorities in `FILE`, too (PEM)")
-	f.StringVar(&o.cert, "cert", "", "show the registry the certificate in `FILE` (PEM), with -key")
-	f.StringVar(&o.key, "key", "", "the private key of -cert, in `FILE`")
-	f.BoolVar(&o.insecure, "insecure", false, "do not verify certificates: whoever is in between reads what is sent")
+	f.IntVar(&o.concurrency, "c", 0, "at most `N` concurrent requests (0 = adaptive: 4, and up to 16 in long lists; 1 with -limit)")
+	f.IntVar(&o.n, "n", 0, "page size: `N` tags (0 = automatic, negative = the registry's default)")
+	f.DurationVar(&o.timeout, "timeout", 0, "give up after `TIME`, such as 30s (0 = never)")
+	f.BoolVar(&o.plainHTTP, "plain-http", false, "use plain HTTP, the default for loopback hosts")
+	f.StringVar(&o.caCert, "cacert", "", "also trust the certificate authorities in `FILE` (PEM)")
+	f.StringVar(&o.cert, "cert", "", "present the client certificate in `FILE` (PEM), with -key")
+	f.StringVar(&o.key, "key", "", "the private key of -cert, in `FILE` (PEM)")
+	f.BoolVar(&o.insecure, "insecure", false, "do not verify certificates: anybody in between can read what is sent")
 
-	f.BoolVar(&o.demo, "demo", false, "list from registries that it starts itself, and needs no network for")
-	f.StringVar(&o.completion, "completion", "", "print the completion for a `SHELL`: bash, zsh or fish")
+	f.BoolVar(&o.demo, "demo", false, "list from registries that the command starts itself; needs no network")
+	f.StringVar(&o.completion, "completion", "", "print the completion script for `SHELL`: bash, zsh or fish")
 	f.BoolVar(&o.man, "man", false, "print the manual page: ocitags -man | man -l -")
 	f.BoolVar(&o.version, "version", false, "print the version")
 	return f
@@ -278,9 +278,9 @@ func parseReference(ref string) (reference.Repository, error) {
 
 const usage = `usage: ocitags [flags] REFERENCE...
 
-Lists all tags of repositories: ubuntu, ghcr.io/org/name, localhost:5000/a. A
-reference - stands for those on standard input, one a line. Exit status: 0 all
-tags were printed, 1 something failed, 2 wrong usage.
+Lists all tags of repositories: ubuntu, ghcr.io/org/name, localhost:5000/a. The
+reference - reads references from standard input, one per line. Exit status: 0 if
+all tags were printed, 1 if something failed, 2 if the usage is wrong.
 `
 
 // printUsage prints the flags.

@@ -16,33 +16,32 @@ ocitags \- list all tags of repositories in OCI registries
 .IR REFERENCE ...
 .SH DESCRIPTION
 .B ocitags
-prints the tags of each repository, one a line, as they come and in the registry's
-order: all of them, or an error. Where there is more than one reference, each tag stands
-behind the name of its repository.
+prints the tags of each repository, one per line, as they arrive and in the registry's
+order: all of them, or an error. With more than one reference, each tag is printed with
+the name of its repository in front.
 .PP
 A
 .I REFERENCE
-is what people paste: ubuntu, ghcr.io/org/name, localhost:5000/a; with a tag or a
-digest, which do not matter; with oci://, docker:// or https:// in front; with http://
-it is asked in clear text. A reference
+is what people paste: ubuntu, ghcr.io/org/name, localhost:5000/a; a tag or a digest is
+ignored; oci://, docker:// or https:// may stand in front; http:// asks for plain HTTP. The
+reference
 .B \-
-stands for those on standard input, one a line. Flags may stand behind references, and
-what comes behind
+reads references from standard input, one per line. Flags may follow references;
+whatever follows
 .B \-\-
-is no flag.
+is not a flag.
 `
 
 // manualEnd follows the flags.
 const manualEnd = `.SH EXIT STATUS
 .TP
 .B 0
-Each list is complete, or has as many tags as
-.B \-limit
-wants.
+Each list is complete, or has reached
+.BR \-limit .
 .TP
 .B 1
-Something failed. What was printed is not all; the error comes last on standard error,
-and with
+Something failed. What was printed is incomplete; the error is the last line of standard
+error, and with
 .B \-json
 as a last record.
 .TP
@@ -69,7 +68,7 @@ each object has the
 .SH ENVIRONMENT
 .TP
 .BR REGISTRY_AUTH_FILE ", " DOCKER_AUTH_CONFIG ", " DOCKER_CONFIG ", " XDG_RUNTIME_DIR ", " XDG_CONFIG_HOME
-Where credentials are looked for, as docker login and podman login leave them.
+Where the credentials of docker login and podman login are found.
 .TP
 .BR HTTPS_PROXY ", " HTTP_PROXY ", " NO_PROXY
 The proxy.
