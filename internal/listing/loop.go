@@ -15,9 +15,11 @@ import (
 // A Source pages through one repository's tags in one dialect. It is not safe for
 // concurrent use.
 type Source interface {
+	// First returns the place of the first page.
 	First() *Cursor
 
-	// Page asks for the Page at cur and hands its tags to the sink.
+	// Page requests the page at cur, passes its tags to the sink, and says what
+	// follows it.
 	Page(ctx context.Context, cur *Cursor, to Sink) (Answer, error)
 
 	// Take is Page for one that was read ahead: t has its tags.
@@ -39,15 +41,15 @@ type Source interface {
 	Otherwise() (next *Cursor, why string)
 }
 
-// A kind of cursor says what an answer that brings nothing means.
+// A kind of cursor says what it means if its page brings nothing.
 type kind int
 
 const (
-	begin     kind = iota // of the list
-	announced             // a Link led here
-	asked                 // a question of our own
-	sought                // a place that nobody has named: a part that is read ahead begins
-	compare               // the list without n, to compare with what has come
+	begin     kind = iota // the start of the list
+	announced             // a Link named it
+	asked                 // the client's own question what comes after a tag
+	sought                // a string of the client's own, where a part that is read ahead begins
+	compare               // the list without n, to compare with the pages so far
 )
 
 // A Cursor is the place of a page.
@@ -55,25 +57,24 @@ type Cursor struct {
 	URL  *url.URL
 	kind kind
 
-	after string // the tag after which the page begins; "": none, or not known
-	must  string // the tag that the page has to begin with; "": not known
-	step  int    // how many tags before the end of what was listed after stands
-	stood int    // how many of the last tags were seen to stand there still
-	ended bool   // the list was seen to end, and only whether it stands is asked
-	place int    // of an offset, the number of tags before the page; 0: it is none
+	after string // the tag after which the page begins; "": none, or unknown
+	must  string // the tag that the page must begin with; "": unknown
+	step  int    // how many tags of the list so far follow after
+	stood int    // how many of the last tags are known to be where they were
+	ended bool   // the list has ended, and the page only verifies its last tags
+	place int    // of an offset, the number of tags before the page; 0: not an offset
 	entry string // the entry, which is not a tag, after which the page begins
 
 	announced *url.URL // what the registry named; nil: nothing
-	named     *url.URL // the same, where url asks for another place, with an overlap; nil: it does not
-	fallback  *url.URL // the same place, where url asks for more than is known to come; nil: it does not
+	named     *url.URL // the same, if URL asks for an overlapping page instead; nil: it does not
+	fallback  *url.URL // the same page with a smaller n, if that of URL may be refused; nil: URL has it
 	hollow    bool     // the page after the last tag was empty
-	again     bool     // it was asked before, and not answered
-	Restart   bool     // the list begins anew here
-	beside    bool     // the list without n is read beside this page
-	aside     *aside   // what has been read already
-	back      *Cursor  // where the pages go on if it does not help
-	why       string   // the evidence that it is to confirm
-
+	again     bool     // the same URL was requested before, and not answered
+	Restart   bool     // the list begins anew with this page
+	beside    bool     // the list without n is read concurrently
+	aside     *aside   // what has been read of it already
+	back      *Cursor  // where to go on if the page does not help
+	why       string   // the evidence that the page is to confirm
 }
 
 // beyond returns the tags of a page without those that overlap the page before.
@@ -84,27 +85,27 @@ func (c *Cursor) beyond(tags []string) []string {
 	return tags
 }
 
-// An Answer is what a page brought, beside its tags.
+// An Answer is what a page brought apart from its tags.
 type Answer struct {
 	wire.Response
 	Next *Cursor // nil: the list is complete
 	Why  string  // how that is known
-	More bool    // the registry says by has_additional that there is more
-	held bool    // the page stands where it should; else next leads back
+	More bool    // has_additional says that there is more
+	held bool    // the page continues the one before; otherwise Next leads back
 
-	// seek returns what begins to read the list behind any string, tag or not.
-	// nil: the list cannot be read from there.
+	// seek returns a reader of the list from any string on, tag or not. nil: the list
+	// cannot be read from anywhere but its pages.
 	seek func(last string) *prefetch
 }
 
-// A Sink takes the tags of one page.
+// A Sink receives the tags of one page.
 type Sink interface {
 	// Begin begins a try to read the page. From the second try on, tags of the one
 	// before may come again.
 	Begin(try int)
 
-	// Tags takes some Tags, and returns how many are news. The slice is valid
-	// during the call.
+	// Tags receives some tags, and returns how many of them are new. The slice is valid
+	// only during the call.
 	Tags(ctx context.Context, batch []string) (news int, err error)
 
 	// Leads reports whether the sink is in the foreground, which retries refused
@@ -112,7 +113,7 @@ type Sink interface {
 	Leads() bool
 }
 
-// each is a sink that is a function, for the tags of a question in between.
+// each is a function as a Sink, for the answer to a question.
 type each func(tag string) error
 
 func (each) Begin(int) {}

@@ -34,16 +34,16 @@ type tagsList struct {
 	*Listing
 	at       *url.URL // where pages are asked: home, or where it redirects to
 	begun    bool     // a page was read
-	linked   [2]bool  // a page had a Link that was asked for without n, or with it
-	heeded   [2]bool  // such a page came after the tag that it was asked for after
-	opaque   bool     // the cursors of its Links are not tags
-	offsets  *url.URL // one whose cursor is a number of tags
-	compared bool     // the list without n was asked for, to compare
-	owing    bool     // what other parts had behind the end was asked for
-	untried  *url.URL // a Link that was asked for with an overlap only, in vain; nil: none
-	aside    *aside   // the list without n, read beside the pages; nil: it is not
+	linked   [2]bool  // a page had a Link: requested without n, or with it
+	heeded   [2]bool  // a page respected last: requested without n, or with it
+	opaque   bool     // the cursors of the registry's Links are not tags
+	offsets  *url.URL // a Link whose cursor is a number of tags; nil: none
+	compared bool     // the list without n was requested, to compare
+	owing    bool     // the tags that other parts had behind the end were asked for
+	untried  *url.URL // a Link of which only an overlapping page was requested, in vain; nil: none
+	aside    *aside   // the list without n, read concurrently; nil: it is not
 	inARow   bool     // the latest Link is followed unchanged, and its cursor is not a tag
-	early    *early   // the next page, asked for when its place was known; nil: it was not
+	early    *early   // the next page, requested when its place was known; nil: it was not
 
 	sizes
 	latestPage
@@ -52,23 +52,23 @@ type tagsList struct {
 	pass
 }
 
-// latestPage is what the next page is judged by.
+// latestPage is what is kept of the latest page, to judge the next one.
 type latestPage struct {
-	before  int  // its entries; of the latest one that had any
-	full    bool // it has the n that was asked for
-	ignored bool // it has more than that
-	more    bool // it has has_additional
+	before  int  // entries of the latest page that had any
+	full    bool // it has the n entries that were requested
+	ignored bool // it has more
+	more    bool // has_additional said that there is more
 }
 
 // passes are the readings of the list, each from its start.
 type passes struct {
 	began      int
 	whole      bool     // this one is without n, as nothing else is evidence
-	wholeTried bool     // there was such a one
-	wholeSeen  bool     // it had no other tags
-	finished   bool     // this one came to its end
+	wholeTried bool     // there was one without n
+	wholeSeen  bool     // that one had no other tags
+	finished   bool     // this one reached the end of the list
 	open       bool     // the one before was left before its end
-	disagreed  bool     // one showed that the list is cut in another order than its own
+	disagreed  bool     // one showed that the registry sorts and compares in different orders
 	tail       []string // the last tags of the one before
 }
 
@@ -83,10 +83,10 @@ type pass struct {
 	covers   bool     // the first page had all tags that were known then
 	further  bool     // a page after the first had more
 	astray   bool     // a question was answered with a page from elsewhere in the list
-	withoutN bool     // the first page was asked for without n
-	cutFirst bool     // the first page has a Link, or is as long as one that was cut
-	settled  int      // how many tags were known when it was seen to stand still
-	stood    int      // how many of the last tags were seen to stand there still
+	withoutN bool     // the first page was requested without n
+	cutFirst bool     // the first page has a Link, or a length at which lists are cut
+	settled  int      // how many tags were known when the last ones were verified
+	stood    int      // how many of the last tags are known to be where they were
 }
 
 // keepRecent is how many tags are remembered, to go back to when a cursor has
