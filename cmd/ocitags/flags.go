@@ -269,9 +269,9 @@ func parseReference(ref string) (reference.Repository, error) {
 	repo, err := reference.Parse(ref)
 	switch {
 	case errors.Is(err, reference.ErrUppercase):
-		err = fmt.Errorf("%q is no reference: %w; write %q", ref, err, strings.ToLower(ref))
+		err = fmt.Errorf("%q is not a reference: %w; write %q", ref, err, strings.ToLower(ref))
 	case err != nil:
-		err = fmt.Errorf("%q is no reference: %w; write host/name, such as ghcr.io/org/name", ref, err)
+		err = fmt.Errorf("%q is not a reference: %w; write host/name, such as ghcr.io/org/name", ref, err)
 	}
 	return repo, err
 }

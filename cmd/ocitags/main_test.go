@@ -295,7 +295,7 @@ func TestTimeout(t *testing.T) {
 	r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Delay: time.Hour} }
 	_, stderr, status := command(t, "-timeout", "10ms", host+"/a/b")
 	assert.Equal(t, 1, status)
-	assert.Contains(t, stderr, ": context deadline exceeded: -timeout 10ms is over\n")
+	assert.Contains(t, stderr, ": context deadline exceeded: -timeout 10ms has passed\n")
 }
 
 // broken is a pipe that nobody reads any more.

@@ -22,7 +22,7 @@ func replace(path string) (*replacement, error) {
 	mode := os.FileMode(0o666) // less the umask
 	switch info, err := os.Stat(path); {
 	case err == nil && !info.Mode().IsRegular():
-		return nil, fmt.Errorf("-o %s: it is no regular file; write >%s", path, path)
+		return nil, fmt.Errorf("-o %s: it is not a regular file; write >%s", path, path)
 	case err == nil:
 		mode = info.Mode().Perm()
 	case !errors.Is(err, os.ErrNotExist):
@@ -38,7 +38,7 @@ func replace(path string) (*replacement, error) {
 		}
 		return &replacement{File: file, path: path}, nil
 	}
-	return nil, fmt.Errorf("-o %s: there is no name left for the file before it is complete", path)
+	return nil, fmt.Errorf("-o %s: no temporary file can be made", path)
 }
 
 // commit puts the file in its place.

@@ -93,6 +93,6 @@ func TestColours(t *testing.T) {
 		buf := make([]byte, 1024)
 		n, err := master.Read(buf)
 		require.NoError(t, err)
-		assert.True(t, strings.HasPrefix(string(buf[:n]), want+`"a//b" is no reference`), "%s: %q", env, buf[:n])
+		assert.True(t, strings.HasPrefix(string(buf[:n]), want+`"a//b" is not a reference`), "%s: %q", env, buf[:n])
 	}
 }

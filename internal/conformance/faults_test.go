@@ -777,7 +777,7 @@ func oddCredentialFiles(t *testing.T) {
 	require.NoError(t, exec.Command("mkfifo", filepath.Join(home, "pipe")).Run())
 	t.Setenv("REGISTRY_AUTH_FILE", filepath.Join(home, "pipe"))
 	_, err := ocitags.DefaultCredentials(t.Context(), "ghcr.io", "a/b")
-	require.ErrorContains(t, err, "no readable file")
+	require.ErrorContains(t, err, "not a readable file")
 }
 
 // badHelpers print what they should not, too much, or hold on to their output.

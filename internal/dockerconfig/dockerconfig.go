@@ -208,12 +208,12 @@ func (s source) read() (f file, err error) {
 		case errors.Is(err, fs.ErrNotExist), err == nil && info.IsDir(): // what Kubernetes makes of an optional secret
 			return f, nil
 		case err != nil || !info.Mode().IsRegular():
-			return f, errors.New("is no readable file")
+			return f, errors.New("is not a readable file")
 		case info.Size() > MaxFile:
 			return f, fmt.Errorf("has more than %d bytes", MaxFile)
 		}
 		if text, err = os.ReadFile(s.path); err != nil {
-			return f, errors.New("is no readable file")
+			return f, errors.New("is not a readable file")
 		}
 	}
 	if len(bytes.TrimSpace(text)) == 0 {

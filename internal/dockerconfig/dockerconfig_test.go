@@ -114,7 +114,7 @@ func TestFind(t *testing.T) {
 	t.Run("no file", func(t *testing.T) {
 		t.Setenv("REGISTRY_AUTH_FILE", os.DevNull)
 		_, err := Find(t.Context(), "ghcr.io", "a/b")
-		require.ErrorContains(t, err, "no readable file")
+		require.ErrorContains(t, err, "not a readable file")
 	})
 	t.Run("where podman looks", func(t *testing.T) {
 		home := configtest.Home(t, map[string]string{

@@ -24,7 +24,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 	s.finished = true
 	switch {
 	case s.more || ans.More:
-		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, and no question brings it", ocierr.ErrLoop, origin.WithoutSecrets(ans.Asked))
+		return ans, fmt.Errorf("%w: GET %s: has_additional is true, but no question brings more", ocierr.ErrLoop, origin.WithoutSecrets(ans.Asked))
 	case s.whole && s.entries < s.total && s.hadRoom():
 		ans.Why = roomyPage
 		return ans, nil

@@ -278,7 +278,7 @@ func (l *Listing) recall(ctx context.Context) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: the list is in no order and changes while it is read, so that it cannot be told which of its tags have come; list it at once", ocierr.ErrInvalidResponse)
+	return fmt.Errorf("%w: the list is unordered and changes while it is read, so that it is not known which of its tags have come; use ListTags", ocierr.ErrInvalidResponse)
 }
 
 // replay reads the list up to the last tag before its order broke.

@@ -222,7 +222,7 @@ func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 		s.wholeSeen = without
 		ans.Next = s.otherSize()
 	case s.silent && round(s.entries):
-		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: what comes after its last tags is the start of the list with one n, and nothing with another", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked)))
+		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: asked what comes after its last tags, it sends the start of the list with one n, and nothing with another", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked)))
 	case s.untried != nil:
 		return s.asNamed(ans), nil
 	default:

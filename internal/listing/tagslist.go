@@ -557,7 +557,7 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans Answer, link *ur
 	case ans.More && t.number > 0:
 		return s.ask(ctx, ans, s.after(asked)), nil
 	case ans.More:
-		return ans, fmt.Errorf("%w: GET %s: has_additional announces more, but no way to it", ocierr.ErrInvalidResponse, origin.WithoutSecrets(rep.Asked))
+		return ans, fmt.Errorf("%w: GET %s: has_additional is true, but nothing leads to the next page", ocierr.ErrInvalidResponse, origin.WithoutSecrets(rep.Asked))
 	case cur.why == "" && (cur.kind != announced || !s.opaque) && (rep.Tail != "" && (s.full || cur.kind == asked) || rep.Entries > 0 && t.number == 0 && s.full):
 		return s.afterEntry(ctx, cur, ans)
 	case cur.kind == begin && t.number == 0 && (nOf(rep.Asked) > 0 || rep.Entries == 0 && s.overKnown && lower(s.n) > 0):

@@ -33,7 +33,7 @@ type Answer struct {
 
 var (
 	errNoObject = errors.New("the answer is not one JSON object")
-	errNoText   = errors.New("a token is no text")
+	errNoText   = errors.New("a token is not a string")
 )
 
 // Decode reads an answer. A name that comes twice is an error: two readers of it would
