@@ -33,17 +33,16 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 	case cur.kind == begin && nOf(ans.Asked) > s.total && s.total-s.entries > few(s.total):
 		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: a page with room for all tags has %d entries, and %d tags are known: some are missing", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), s.entries, s.total))
 	case s.aside != nil: // it costs no request
-		ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, why: why, aside: s.aside}
-		s.aside = nil
+		ans.Next = s.comparison(why)
+		ans.Next.aside, s.aside = s.aside, nil
 	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
 		return ans, nil
 	case s.disagrees(ctx), s.unproven(ctx), s.disagreed && s.pages > 1:
 		s.disagreed = s.disagreed || s.seen.Disagrees()
 		switch {
 		case !s.disagreed && !s.compared && s.mayComeWhole(s.Repository.String()):
-			s.compared = true
 			s.Log.DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
-			ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, why: why}
+			ans.Next = s.comparison(why)
 		case !s.disagreed && s.recalled && s.sizeLeft():
 			ans.Next = s.otherSize()
 		case !s.disagreed && s.largerToTry() > 0:
@@ -51,7 +50,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 			ans.Next = s.relist(false)
 		case !s.disagreed && s.PageSize == 0 && s.mayFitOnePage():
 			ans.Next = s.inOnePage()
-		case !s.disagreed: // README, "What no client can see"
+		case !s.disagreed: // docs/design.md, "What no client can see"
 		case !s.whole && !s.wholeTried:
 			s.warn(ctx, "the registry sorts and resumes in different orders: listing again without n")
 			ans.Next = s.relist(true)
@@ -63,14 +62,21 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 			return s.orOnePage(ans, s.disagreement(ans))
 		}
 	case s.PageSize > 0 && s.PageSize < defaultPageSize && s.seen.MayDiffer() && !s.compared && s.mayComeWhole(s.Repository.String()):
-		// That n is the user's, so that the list without n has not been seen yet.
-		s.compared = true
-		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be in one order and continued in another")
-		ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, why: why}
+		// The registry's own answer, without the user's n, may hold what its small pages
+		// hide. With the usual n that would cost each list with both cases a request.
+		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
+		ans.Next = s.comparison(why)
 	default:
 		ans.Next = s.standsStill(cur, ans)
 	}
 	return ans, nil
+}
+
+// comparison is the place of the list without n, to compare with the pages so far, which
+// were thought complete for the reason why.
+func (s *tagsList) comparison(why string) *Cursor {
+	s.compared = true
+	return &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, why: why}
 }
 
 // standsStill returns the last question about a list in no known order: what comes

@@ -274,8 +274,7 @@ func (s *tagsList) refused(ctx context.Context, cur *Cursor, rep wire.Response, 
 		if s.compared || !s.mayComeWhole(s.Repository.String()) {
 			return s.ended(ctx, cur, Answer{Response: rep}, why)
 		}
-		s.compared = true
-		return Answer{Response: rep, Next: &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, why: why}}, nil
+		return Answer{Response: rep, Next: s.comparison(why)}, nil
 	}
 	return s.misunderstood(ctx, cur, rep, why)
 }

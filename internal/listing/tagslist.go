@@ -611,8 +611,7 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans Answer, t *
 		return s.ended(ctx, cur, ans, "the last page has no Link")
 	case t.number == 1 && !s.compared && s.mayBeCut(rep):
 		// No answer to what comes after the only tag would show that it was understood.
-		s.compared = true
-		ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, why: "the only page has one tag, and there is no Link"}
+		ans.Next = s.comparison("the only page has one tag, and there is no Link")
 	case t.number > 0 && (s.stepped || s.mayBeCut(rep)):
 		return s.ask(ctx, ans, s.afterOnly()), nil
 	case s.Registry.Announces:
