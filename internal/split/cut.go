@@ -6,27 +6,6 @@ import (
 	"strings"
 )
 
-// How cuts are chosen.
-//
-// For each range the planner counts, for each length l, how many of the tags that were
-// read share their first l bytes with the last one: that is level l. For each level it
-// also counts what words at that place are made of: digits, lower case, upper case. That
-// gives each byte its share of the alphabet there. What is left of a level is what was
-// seen of it, times the share of the alphabet that is still to come, divided by the share
-// that was passed.
-//
-// A level counts only where more than one word was seen in it, because all tags of a list
-// may begin alike. One of the others, the outermost, may hide everything else, and is
-// given as much as all levels inside it. Where no end of the list is known, at least a
-// page for each slot is expected: so the second round spreads over the whole alphabet,
-// and tells whether all tags begin alike.
-//
-// Two things are known of numbers from what they mostly are: where one ended with a
-// smaller digit whatever stood before, larger ones are thought unlikely; and so are what
-// no date has where dates stand.
-//
-// The largest gap between places that are read or were asked for is cut in its middle, at
-// the shortest string that lies about there.
 const (
 	// wasteRate and freeSlots bound how many requests may be wasted: one for each slot, up
 	// to freeSlots, and wasteRate of one for each page. Without the former nothing is learnt
@@ -406,8 +385,8 @@ func (p *Planner) ends(c *Range) (end, first, before string) {
 	return key(p.edge), "", before
 }
 
-// end is where the gap between two ranges ends. That is the second one's start, as what
-// it was told comes after that; but not in a list that has changed since.
+// end is where the gap between two ranges ends: at the start of the second one, since
+// nothing stands between that and its first tag, except in a list that has changed.
 func (p *Planner) end(c, o *Range) string {
 	if o.state != asked && p.compare(o.start, c.last) < 0 {
 		return o.opening[0]

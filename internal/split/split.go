@@ -1,17 +1,37 @@
 // Package split plans how one list is read from several places at once.
 //
-// A registry whose last is a value to compare with answers what comes after any
-// string, tag or not. So the list can be cut where nobody has read yet, and each
-// part be read by a range of pages of its own. Where the parts meet nothing is
-// taken on trust: a range reads on until its page holds the first tag of another
-// range, and goes on exactly as that other one began. A range that meets none
-// reads to the end of the list. So the parts together hold what one range would
-// have read alone, as long as each answer is a suffix of one and the same list;
-// the order of tags serves only to choose where to cut, and to see early what
-// is of no use.
+// A registry that compares with last can begin its list after any string, tag or not. So
+// the list can be cut anywhere, and each part read by a Range of its own. Nothing is
+// taken on trust where parts meet: a Range reads on until its page holds the first tag
+// of another Range and continues exactly as that one began. A Range that meets no other
+// reads to the end of the list. Together the parts hold what one Range would have read
+// alone, as long as each answer is a suffix of the same list; the order of tags only
+// serves to choose where to cut, and to discard useless parts early.
 //
-// A Planner decides; it asks for nothing by itself, knows no clock and starts no
-// goroutine. It is not safe for concurrent use.
+// A Planner decides; it sends no requests, knows no clock and starts no goroutine. It is
+// not safe for concurrent use.
+//
+// # How cuts are chosen
+//
+// For each range the planner counts, for each length l, how many of the tags that were
+// read share their first l bytes with the last one: that is level l. For each level it
+// also counts what words at that place are made of: digits, lower case, upper case. That
+// gives each byte its share of the alphabet there. What is left of a level is what was
+// seen of it, times the share of the alphabet that is still to come, divided by the share
+// that was passed.
+//
+// A level counts only where more than one word was seen in it, because all tags of a list
+// may begin alike. One of the others, the outermost, may hide everything else, and is
+// given as much as all levels inside it. Where no end of the list is known, at least a
+// page for each slot is expected: so the second round spreads over the whole alphabet,
+// and tells whether all tags begin alike.
+//
+// Two rules limit numbers: a digit larger than all at which numbers have ended at that
+// place is unlikely, whatever stands before it; and so are years, months and days that
+// no date has, where dates stand.
+//
+// The largest gap between places that are read or were asked for is cut in its middle, at
+// the shortest string that lies about there. A budget limits how many cuts may be in vain.
 package split
 
 import (
@@ -259,7 +279,7 @@ func (p *Planner) accept(c *Range, tags []string) bool {
 	}
 	head := tags[0]
 	switch {
-	case head == p.head && p.compare(c.start, head) < 0: // the order was thought to be another
+	case head == p.head && p.compare(c.start, head) < 0: // it was cut before the first tag, in another order
 		p.reject(c)
 		return false
 	case head == p.head:
@@ -360,9 +380,9 @@ func (p *Planner) advance(c *Range, tags []string) {
 	p.reorder()
 }
 
-// reorder takes the next order in which all answers may be right, where they can't be
-// in the one that the list was thought to have: a range has read what comes after the
-// start of the one behind it, and that one was not told of it.
+// reorder chooses the next order that is consistent with all answers, if the present one
+// is not: a range has read tags that come after the start of the range behind it, and
+// the answer to that start did not have them.
 func (p *Planner) reorder() {
 	for i, o := range p.orders {
 		if p.allows(o) {
@@ -372,6 +392,7 @@ func (p *Planner) reorder() {
 	}
 }
 
+// allows reports whether an order is consistent with all answers.
 func (p *Planner) allows(o order.Order) bool {
 	last := ""
 	for c := p.first; c != nil; c = c.next {
