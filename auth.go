@@ -132,13 +132,13 @@ func DefaultCredentials(ctx context.Context, host, repository string) (Credentia
 // maxRealm bounds the URL of a token server.
 const maxRealm = 8 << 10
 
-// checkRealm says whether a token server may be asked at all, and whether it
-// may see the credential; from is the URL whose answer names it. allowed is that
-// the user has said so.
+// checkRealm reports whether the token server may be contacted and may receive the
+// credential; from is the URL whose answer names it. allowed reports whether that was
+// decided by Client.AllowRealm.
 //
-// Without a credential nothing can leak, and some registries do have their
-// token server elsewhere (lscr.io sends one to ghcr.io); but a registry must
-// not make us send requests inside the user's network.
+// Without a credential nothing can leak, and some registries have their token server
+// elsewhere (that of lscr.io is at ghcr.io); but a registry must not make the library
+// send requests inside the user's network.
 func (a *authorizer) checkRealm(text string, from *url.URL, cred Credential) (realm *url.URL, allowed bool, err error) {
 	refuse := func(why string) error {
 		return fmt.Errorf("%w: the token server %s that %s names %s", ErrUnsafeLink, taglist.Quote(withoutQuery(text)), from.Host, why)

@@ -61,14 +61,12 @@ const jsonDialect = "JSON pages of quay's own API"
 
 // quay reads https://<host>/api/v1/repository/<name>/tag/, page by page.
 //
-// Pages are offsets into a list that has the newest tag first, and the list
-// moves: a push shifts all tags to the right, into the next page, and a delete
-// to the left, past the eyes of who has read that far; a tag that is pushed
-// again jumps to the front. So the pages overlap: each has to hold the last tag
-// of the one before, and then nothing that stood between them can be missing,
-// whatever was pushed or deleted. At the end the front is read once more, and
-// has to hold the tag that stood first: what jumped there stands before it.
-// Where one of both fails, another pass begins.
+// The API pages by offset, newest tag first. A push shifts tags to later pages, a delete
+// shifts them to earlier ones, past a reader, and a tag that is pushed again moves to the
+// front. Pages therefore overlap: each must contain the last tag of the previous one, so
+// that nothing between them can be missing, whatever was pushed or deleted. At the end
+// the first page is read once more and must contain the tag that was first: tags that
+// moved to the front stand before it. If either check fails, another pass begins.
 type quay struct {
 	*listing.Listing
 	listing.Source                 // the ordinary one, to which all that was read ahead belongs

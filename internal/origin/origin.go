@@ -96,10 +96,10 @@ func Loopback(host string) bool {
 // network has them, so that they stand for public ones.
 var reserved = []string{"example", "test", "invalid"}
 
-// Public reports whether host is a name that could be registered: no address in
-// any of the ways that resolvers read (127.0.0.1, 2130706433, 0x7f.1, [::1]), not
-// a single label, and under a suffix of ICANN's in the public suffix list, which
-// .internal, .lan, .corp and .local are not.
+// Public reports whether host is a registrable DNS name, as opposed to an IP address in any
+// notation that resolvers read (127.0.0.1, 2130706433, 0x7f.1, [::1]), a single label, or
+// a name that is not under one of ICANN's suffixes in the public suffix list (.internal,
+// .lan, .corp, .local).
 func Public(host string) bool {
 	host = plain(host)
 	if strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {

@@ -66,7 +66,7 @@ type Pauses struct {
 	until map[string]time.Time // by host
 }
 
-// pause records a Retry-After.
+// pause records a registry's Retry-After for every listing of the Client.
 func (p *Pauses) pause(host string, retryAfter time.Duration) {
 	if retryAfter <= 0 {
 		return
