@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -126,6 +127,13 @@ func TestSeveralReferences(t *testing.T) {
 // -o replaces a file by a complete list, and by nothing else.
 func TestOutputFile(t *testing.T) {
 	r, host := serve(t, "gitlab-c")
+	var failing atomic.Bool // the server may still see a request of a command that has ended
+	r.Fault = func(_ int, req *http.Request) regtest.Fault {
+		if failing.Load() && req.URL.Query().Has("last") {
+			return regtest.Fault{Status: 400}
+		}
+		return regtest.Fault{}
+	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "tags")
 	content := func() string {
@@ -142,17 +150,12 @@ func TestOutputFile(t *testing.T) {
 	require.NoError(t, os.Chmod(path, 0o640))
 	link := filepath.Join(dir, "link")
 	require.NoError(t, os.Symlink("tags", link))
-	r.Fault = func(_ int, req *http.Request) regtest.Fault {
-		if req.URL.Query().Has("last") {
-			return regtest.Fault{Status: 400}
-		}
-		return regtest.Fault{}
-	}
+	failing.Store(true)
 	_, stderr, status = command(t, "-n", "100", "-o", path, host+"/a/b")
 	assert.Equal(t, 1, status)
 	assert.NotEmpty(t, stderr)
 	assert.Equal(t, "before\n", content())
-	r.Fault = nil
+	failing.Store(false)
 	_, _, status = command(t, "-o", path, host+"/a/b", host+"/no/such")
 	assert.Equal(t, 1, status)
 	assert.Equal(t, "before\n", content())
