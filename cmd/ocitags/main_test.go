@@ -111,7 +111,7 @@ func TestPageSize(t *testing.T) {
 // What failed is said last, in one line, and what was printed before is not
 // taken for all.
 func TestFailures(t *testing.T) {
-	r, host := serve(t, "gitlab-c")
+	_, host := serve(t, "gitlab-c")
 	for name, test := range map[string]struct {
 		args []string
 		says string
@@ -130,6 +130,7 @@ func TestFailures(t *testing.T) {
 		})
 	}
 	t.Run("in the middle", func(t *testing.T) {
+		r, host := serve(t, "gitlab-c")
 		r.Fault = func(_ int, req *http.Request) regtest.Fault {
 			if req.URL.Query().Has("last") {
 				return regtest.Fault{Status: 400}
