@@ -200,6 +200,42 @@ func TestWholeListsOfRoundLength(t *testing.T) {
 	assert.Len(t, requests(r), 2)
 }
 
+// A registry may keep to small pages, and send the whole list without n: distribution 3.1
+// where tags.maxtags is small, and cuelabs' with MaxListPageSize. The list without n is
+// read beside the second page, or after it.
+func TestWholeListsInsteadOfSmallPages(t *testing.T) {
+	for name, rule := range map[string]regtest.Rule{"clamped": {What: regtest.Clamp}, "refused": {What: regtest.Refuse, Refusal: regtest.Refusal{Status: 400}}} {
+		for concurrency, most := range map[int]int{0: 10, 1: 4, 4: 10} { // with what is read ahead meanwhile
+			synctest.Test(t, func(t *testing.T) {
+				ref, r, network := newRegistry(t, "dist312", "a/b", 20_001)
+				r.Profile.Max, r.Profile.Over = 100, rule
+				slow := &slowBodies{RoundTripper: network, think: 20 * time.Millisecond}
+				c := &ocitags.Client{Transport: slow, Credentials: ocitags.Anonymous, Concurrency: concurrency}
+				mustList(t, c, ref, r, "a/b")
+				assert.LessOrEqual(t, len(r.Requests()), most, "%s at %d: %v", name, concurrency, requests(r))
+				r.Forget()
+				mustList(t, c, ref, r, "a/b")
+				assert.Equal(t, []string{""}, requests(r), name)
+			})
+		}
+	}
+}
+
+// Where the list without n is a page like others, that is asked once.
+func TestListWithoutNIsAPage(t *testing.T) {
+	for _, concurrency := range []int{0, 1, 4} {
+		ref, r, network := newRegistry(t, "quay", "a/b", 2_345)
+		r.Push("c/d", makeTags(345)...)
+		c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: concurrency}
+		mustList(t, c, ref, r, "a/b")
+		assert.Equal(t, 1, strings.Count(strings.Join(r.URLs(), "\n")+"\n", "/list\n"), "%v", requests(r))
+		r.Forget()
+		mustList(t, c, ref, r, "a/b")
+		mustList(t, c, strings.Replace(ref, "a/b", "c/d", 1), r, "c/d")
+		assert.NotContains(t, requests(r), "")
+	}
+}
+
 // A scan takes no more connections than it has slots, and they are used again.
 func TestScanConnections(t *testing.T) {
 	for concurrency, wantOpened := range map[int]int{1: 1, 4: 4, 8: 8} {
@@ -230,11 +266,11 @@ func TestLargerPages(t *testing.T) {
 	const n = 25_000
 	for profile, test := range map[string]struct{ first, later []string }{
 		"gitlab":     {[]string{"1000", "10000"}, []string{"1000", "10000", "10000"}},
-		"dist312":    {[]string{"1000", "10000", ""}, []string{""}},                                 // clamped, and all of it comes without n
-		"cloudflare": {[]string{"1000", "10000", "1000", "1000"}, []string{"1000", "1000", "1000"}}, // 500 over 1000
-		"dist310":    {[]string{"1000", "10000", "1000", "1000"}, []string{"1000", "1000", "1000"}}, // 400
-		"ecr":        {[]string{"1000", "1000", "1000"}, []string{"1000", "1000", "1000"}},          // an opaque cursor
-		"quay":       {[]string{"1000", "100", "100"}, []string{"1000", "100", "100"}},              // its own size at once
+		"dist312":    {[]string{"1000", "10000", ""}, []string{""}},                                     // clamped, and all of it comes without n
+		"cloudflare": {[]string{"1000", "10000", "1000", "", "1000"}, []string{"1000", "1000", "1000"}}, // 500 over 1000
+		"dist310":    {[]string{"1000", "10000", "1000", ""}, []string{""}},                             // 400, and all without n
+		"ecr":        {[]string{"1000", "1000", "1000"}, []string{"1000", "1000", "1000"}},              // an opaque cursor
+		"quay":       {[]string{"1000", "100", "", "100"}, []string{"1000", "100", "100"}},              // its own size at once
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ref, r, network := newRegistry(t, profile, "a/b", n)
@@ -474,14 +510,16 @@ func TestNextPageIsAskedForEarly(t *testing.T) {
 	for _, profile := range []string{"ecr", "quay311", "artifactory-old"} {
 		synctest.Test(t, func(t *testing.T) {
 			ref, r, network := newRegistry(t, profile, "a/b", 10_000)
+			c := &ocitags.Client{Credentials: ocitags.Anonymous}
 			list := func(concurrency int) (took time.Duration, requests int, most int32) {
 				r.Forget()
 				slow := &slowBodies{RoundTripper: network, think: 20 * time.Millisecond, send: 20 * time.Millisecond}
-				c := &ocitags.Client{Transport: slow, Credentials: ocitags.Anonymous, Concurrency: concurrency}
+				c.Transport, c.Concurrency = slow, concurrency
 				began := time.Now()
 				mustList(t, c, ref, r, "a/b")
 				return time.Since(began), len(r.Requests()), slow.most.Load()
 			}
+			list(1) // whether quay sends the whole list without n is asked once
 			inARow, requests, most := list(1)
 			assert.EqualValues(t, 1, most, profile)
 			early, requestsEarly, most := list(0)

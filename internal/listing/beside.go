@@ -81,6 +81,51 @@ func (a *aside) isWhole(ctx context.Context, page time.Duration) bool {
 	return false
 }
 
+// orWhole returns next, the place of a page, or that of the list without n, if the
+// registry keeps to its own page size, and the list without n is more than a page. n is
+// that of the link to next.
+func (s *tagsList) orWhole(ctx context.Context, cur, next *Cursor, page wire.Response, n int) *Cursor {
+	small := page.Entries < defaultPageSize && page.Entries == n
+	if s.PageSize == 0 && page.Entries <= defaultPageSize && !s.part.isOpen() && !s.compared && s.mayComeWhole(s.Home.Host) {
+		switch {
+		case cur.kind == begin && small && s.Slots > 1:
+			next.beside = true
+		case cur.kind == announced && s.pages == 2 && (small || cur.fallback != nil):
+			s.aside = s.readAside(ctx)
+		}
+	}
+	switch {
+	case s.aside == nil:
+	case page.Entries <= defaultPageSize && s.aside.isWhole(ctx, page.Took):
+		next = s.relist(true)
+		next.aside, s.aside = s.aside, nil
+	default:
+		s.leaveAside()
+	}
+	return next
+}
+
+// leaveAside drops the list without n that was read beside the pages, unless it has come
+// and may be the list nevertheless: then it is compared with the pages at their end.
+func (s *tagsList) leaveAside() {
+	a := s.aside
+	select {
+	case <-a.done:
+		links := s.leadsOn(a.rep) || a.rep.More != nil && *a.rep.More
+		if links {
+			s.learn(func(h *habits) { h.without = pagesOnly })
+		}
+		if a.err == nil && !links {
+			return
+		}
+		s.compared = links && a.n <= s.longest // it is the same page as the first one
+	default:
+		s.compared = false
+	}
+	a.stop()
+	s.aside = nil
+}
+
 // drain hands on what has come and what still comes.
 func (a *aside) drain(ctx context.Context, to Sink) (wire.Response, error) {
 	to.Begin(1)

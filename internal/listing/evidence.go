@@ -37,6 +37,11 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 		ans.Next.aside, s.aside = s.aside, nil
 	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
 		return ans, nil
+	case s.PageSize >= 0 && s.longest < min(defaultPageSize, s.total) && s.seen.MayDiffer() && !s.compared && s.mayComeWhole(s.Home.Host):
+		// The registry's own answer may hold what small pages hide. With large ones that
+		// would cost each list with both cases a request.
+		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
+		ans.Next = s.comparison(why)
 	case s.disagrees(ctx), s.unproven(ctx), s.disagreed && s.pages > 1:
 		s.disagreed = s.disagreed || s.seen.Disagrees()
 		switch {
@@ -61,11 +66,6 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 		default:
 			return s.orOnePage(ans, s.disagreement(ans))
 		}
-	case s.PageSize > 0 && s.PageSize < defaultPageSize && s.seen.MayDiffer() && !s.compared && s.mayComeWhole(s.Repository.String()):
-		// The registry's own answer, without the user's n, may hold what its small pages
-		// hide. With the usual n that would cost each list with both cases a request.
-		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
-		ans.Next = s.comparison(why)
 	default:
 		ans.Next = s.standsStill(cur, ans)
 	}
@@ -336,10 +336,12 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans Answer, link *u
 		s.learnWhole(ans)
 		ans.Why = "the list without n came in one answer"
 		return ans, nil
-	case link != nil && t.news == 0 && ans.Entries <= defaultPageSize: // and not where each answer has a Link
+	case (link != nil || ans.More) && t.news == 0 && ans.Entries <= defaultPageSize: // and not where each answer has a Link
 		s.learnPagesOnly()
+	case t.news == 0 && ans.Entries <= defaultPageSize && ans.Entries < s.total:
+		s.learn(func(h *habits) { h.without = pagesOnly }) // or some were deleted
 	}
-	ans.Why, ans.Next = cur.why, cur.back
+	ans.Why, ans.Next, ans.More = cur.why, cur.back, false
 	switch {
 	case cur.back == nil && t.news > 0:
 		ans.Next = s.relist(true) // the pages did lack some

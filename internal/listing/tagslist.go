@@ -298,7 +298,9 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep wire.Response, e
 // Take takes a page that has come, and says what follows it.
 func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags) (Answer, error) {
 	ans := Answer{Response: rep, More: rep.More != nil && *rep.More}
-	s.more = ans.More || s.more && rep.More == nil && cur.kind == asked
+	if cur.kind != compare { // of which it only says that it is a page
+		s.more = ans.More || s.more && rep.More == nil && cur.kind == asked
+	}
 	s.moved(ctx, rep)
 	link, endless, err := s.nextOf(ctx, rep)
 	if err != nil {
@@ -736,20 +738,11 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans Answer, link *
 	case !s.part.isOpen() && s.larger(ans.Response, link) != nil:
 		next.URL, next.fallback = s.larger(ans.Response, link), link
 		next.beside = s.Slots > 1 && !s.compared && s.mayComeWhole(s.Home.Host)
-	case cur.fallback != nil && cur.kind == announced && ans.Response.Entries <= defaultPageSize && ans.Response.Asked != cur.fallback && (s.aside != nil || !s.compared && s.mayComeWhole(s.Home.Host)):
-		if s.aside == nil {
-			s.compared = true
-			ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, back: next}
-		} else if s.aside.isWhole(ctx, ans.Response.Took) {
-			ans.Next = s.relist(true)
-			ans.Next.aside, s.aside = s.aside, nil
-		}
 	default:
 		ans.seek = s.seek(link)
 	}
-	if ans.Next == next && s.aside != nil && next.fallback == nil {
-		s.aside.stop()
-		s.aside = nil
+	if next.fallback == nil {
+		ans.Next = s.orWhole(ctx, cur, next, ans.Response, nOf(named))
 	}
 	s.inARow = s.opaque && ans.Next == next && next.URL == named
 	return ans
@@ -765,7 +758,7 @@ func namesLast(link *url.URL, t *PageTags) bool {
 func (s *tagsList) speaks(ctx context.Context, link *url.URL, ans Answer, full bool) {
 	is, because := "n and last", "there is no Link, though the page has the n tags that were asked for"
 	switch {
-	case link != nil && ans.Next.after != "":
+	case link != nil && !s.opaque:
 		is, because = "Link, whose cursor is a tag", "it names the last tag of the page"
 	case link != nil:
 		is, because = "Link, whose cursor is the registry's own", "it does not name the last tag of the page"
