@@ -353,6 +353,25 @@ func TestRoundPages(t *testing.T) {
 	}
 }
 
+// A list of a length at which lists are cut costs one request more, once: whether the
+// list without n is a page is remembered of the registry.
+func TestManyListsOfRoundLength(t *testing.T) {
+	r := regtest.New(regtest.ByName("gitlab"))
+	network := testNetwork(t).Handle("registry.example", r)
+	c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous}
+	for i, requests := range []int{4, 3, 3} { // one of them asks how the registry compares
+		var tags []string
+		for j := range 300 {
+			tags = append(tags, fmt.Sprintf("py-%d.%d-%07x.spack", j%7, j%13, 7919*j))
+		}
+		name := fmt.Sprint("a/", i)
+		r.Forget()
+		r.Push(name, tags...)
+		mustList(t, c, "registry.example/"+name, r, name)
+		assert.Len(t, r.Requests(), requests)
+	}
+}
+
 // A registry may honour n, and neither send a Link nor know last: Google's
 // Artifact Registry cut its lists so. Only the list without n is whole.
 func TestArtifactRegistryCutsAtN(t *testing.T) {

@@ -45,7 +45,9 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 	case s.disagrees(ctx), s.unproven(ctx), s.disagreed && s.pages > 1:
 		s.disagreed = s.disagreed || s.seen.Disagrees()
 		switch {
-		case !s.disagreed && !s.compared && s.mayComeWhole(s.Repository.String()):
+		case !s.disagreed && !s.compared && (s.further || s.mayComeWhole(s.Home.Host)) && s.mayComeWhole(s.Repository.String()):
+			// Of a single page it is in doubt only because its length is one at which
+			// lists are cut, so that one answer of the registry is enough.
 			s.Log.DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
 			ans.Next = s.comparison(why)
 		case !s.disagreed && s.recalled && s.sizeLeft():
