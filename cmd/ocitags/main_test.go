@@ -240,7 +240,7 @@ func TestVerbose(t *testing.T) {
 	const page = "ocitags: GET http://HOST/v2/a/b/tags/list?n=50&next_page=(opaque): 200, 50 tags, TIME\n"
 	assert.Equal(t, "ocitags: GET http://HOST/v2/a/b/tags/list?n=1000: 200, 50 tags, TIME\n"+
 		"ocitags: dialect: Link, whose cursor is the registry's own: it does not name the last tag of the page\n"+
-		page+page+page+page+
+		page+"ocitags: GET http://HOST/v2/a/b/tags/list: 200, 50 tags, TIME\n"+page+page+page+
 		`ocitags: skipped an entry that is not a tag: outside the grammar for tags (entry "-not-a-tag")`+"\n"+
 		"ocitags: GET http://HOST/v2/a/b/tags/list?n=50&next_page=(opaque): 200, 0 tags, 1 skipped, TIME\n"+
 		"ocitags: complete: the last page has no Link (tags 250, pages 6)\n", told)

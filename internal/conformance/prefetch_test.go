@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -213,6 +214,7 @@ func TestWholeListsInsteadOfSmallPages(t *testing.T) {
 				c := &ocitags.Client{Transport: slow, Credentials: ocitags.Anonymous, Concurrency: concurrency}
 				mustList(t, c, ref, r, "a/b")
 				assert.LessOrEqual(t, len(r.Requests()), most, "%s at %d: %v", name, concurrency, requests(r))
+				assert.LessOrEqual(t, int(slow.most.Load()), cmp.Or(concurrency, 4))
 				r.Forget()
 				mustList(t, c, ref, r, "a/b")
 				assert.Equal(t, []string{""}, requests(r), name)
@@ -223,16 +225,22 @@ func TestWholeListsInsteadOfSmallPages(t *testing.T) {
 
 // Where the list without n is a page like others, that is asked once.
 func TestListWithoutNIsAPage(t *testing.T) {
-	for _, concurrency := range []int{0, 1, 4} {
-		ref, r, network := newRegistry(t, "quay", "a/b", 2_345)
-		r.Push("c/d", makeTags(345)...)
-		c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: concurrency}
-		mustList(t, c, ref, r, "a/b")
-		assert.Equal(t, 1, strings.Count(strings.Join(r.URLs(), "\n")+"\n", "/list\n"), "%v", requests(r))
-		r.Forget()
-		mustList(t, c, ref, r, "a/b")
-		mustList(t, c, strings.Replace(ref, "a/b", "c/d", 1), r, "c/d")
-		assert.NotContains(t, requests(r), "")
+	for _, profile := range []string{"quay", "quay311"} {
+		for _, concurrency := range []int{0, 1, 2, 4} {
+			synctest.Test(t, func(t *testing.T) {
+				ref, r, network := newRegistry(t, profile, "a/b", 2_345)
+				r.Push("c/d", makeTags(345)...)
+				slow := &slowBodies{RoundTripper: network, think: 20 * time.Millisecond, send: 20 * time.Millisecond}
+				c := &ocitags.Client{Transport: slow, Credentials: ocitags.Anonymous, Concurrency: concurrency}
+				mustList(t, c, ref, r, "a/b")
+				assert.Equal(t, 1, strings.Count(strings.Join(r.URLs(), "\n")+"\n", "/list\n"), "%v", requests(r))
+				assert.LessOrEqual(t, int(slow.most.Load()), cmp.Or(concurrency, 4))
+				r.Forget()
+				mustList(t, c, ref, r, "a/b")
+				mustList(t, c, strings.Replace(ref, "a/b", "c/d", 1), r, "c/d")
+				assert.NotContains(t, requests(r), "")
+			})
+		}
 	}
 }
 

@@ -34,7 +34,9 @@ func (s *tagsList) readAside(ctx context.Context) *aside {
 func (l *Listing) readBeside(ctx context.Context, req wire.Request) *aside {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &aside{stop: cancel, full: make(chan struct{}), done: make(chan struct{}), batches: make(chan []string, maxAside)}
+	l.besides.Add(1)
 	l.wg.Go(func() {
+		defer l.besides.Add(-1)
 		defer close(a.batches)
 		defer close(a.done)
 		a.rep, a.err = l.Read(ctx, req, a)
@@ -86,13 +88,13 @@ func (a *aside) isWhole(ctx context.Context, page time.Duration) bool {
 // that of the link to next.
 func (s *tagsList) orWhole(ctx context.Context, cur, next *Cursor, page wire.Response, n int) *Cursor {
 	small := page.Entries < defaultPageSize && page.Entries == n
-	if s.PageSize == 0 && page.Entries <= defaultPageSize && !s.part.isOpen() && !s.compared && s.mayComeWhole(s.Home.Host) {
-		switch {
-		case cur.kind == begin && small && s.Slots > 1:
-			next.beside = true
-		case cur.kind == announced && s.pages == 2 && (small || cur.fallback != nil):
-			s.aside = s.readAside(ctx)
-		}
+	may := s.PageSize == 0 && page.Entries <= defaultPageSize && !s.part.isOpen() && !s.compared && s.mayComeWhole(s.Home.Host)
+	switch {
+	case may && cur.kind == begin && small && s.Slots > 1:
+		s.aside = s.readAside(ctx) // beside the next page
+		return next
+	case may && cur.kind == announced && s.pages == 2 && (small || cur.fallback != nil):
+		s.aside = s.readAside(ctx)
 	}
 	switch {
 	case s.aside == nil:

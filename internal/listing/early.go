@@ -18,14 +18,18 @@ type early struct {
 }
 
 // askEarly returns a function that asks for the next page when the header of a page has
-// come; nil where the header alone does not tell the place of the next page.
-func (s *tagsList) askEarly(ctx context.Context) func(wire.Response) {
-	if !s.inARow || s.Slots < 2 {
+// come; nil where the header alone does not tell the place of the next page. own is how
+// many requests the foreground has in flight.
+func (s *tagsList) askEarly(ctx context.Context, own int) func(wire.Response) {
+	if !s.inARow {
 		return nil
 	}
 	return func(rep wire.Response) {
 		s.early.leave() // of a try before
 		s.early = nil
+		if int(s.besides.Load())+own >= s.Slots {
+			return
+		}
 		link, _, err := s.Registry.NextLink(rep.Links, rep.URL)
 		if err != nil || link == nil || link.Query().Get("n") == "0" {
 			return
@@ -57,7 +61,7 @@ func (s *tagsList) takeEarly(ctx context.Context, cur *Cursor, to Sink) (rep wir
 	}
 	select {
 	case rep := <-e.header:
-		if next := s.askEarly(ctx); next != nil {
+		if next := s.askEarly(ctx, 0); next != nil {
 			next(rep)
 		}
 	case <-e.done:

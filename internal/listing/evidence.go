@@ -172,11 +172,7 @@ func (s *tagsList) disagrees(ctx context.Context) bool {
 // with last, it asks one question.
 func (s *tagsList) unproven(ctx context.Context) bool {
 	if after, ok := s.seen.Probe(); ok {
-		first := ""
-		_ = s.one(ctx, after, "does the registry compare by bytes, or without looking at case?", func(tag string) bool {
-			first = tag
-			return false
-		})
+		first, _ := s.first(ctx, after, "does the registry compare by bytes, or without looking at case?")
 		s.seen.Probed(first) // an answer that is neither tells nothing
 	}
 	for s.seen.Unproven() && !s.seen.Disagrees() {
@@ -184,11 +180,7 @@ func (s *tagsList) unproven(ctx context.Context) bool {
 		if !ok {
 			return true
 		}
-		first := ""
-		err := s.one(ctx, doubt.After, "the list is sorted in one order: does the registry compare by another?", func(tag string) bool {
-			first = tag
-			return false
-		})
+		first, err := s.first(ctx, doubt.After, "the list is sorted in one order: does the registry compare by another?")
 		if s.ignores(first) || err != nil || !s.seen.Settle(doubt, first) {
 			return true // the answer tells nothing
 		}
@@ -200,6 +192,15 @@ func (s *tagsList) unproven(ctx context.Context) bool {
 // start of the list, because the registry does not look at last in this form.
 func (s *tagsList) ignores(first string) bool {
 	return len(s.start) > 0 && first == s.start[0] && !s.heeded[hasN(s.question(""))]
+}
+
+// first returns the first tag after another one; "": the answer has none.
+func (s *tagsList) first(ctx context.Context, after, why string) (first string, err error) {
+	err = s.one(ctx, after, why, func(tag string) bool {
+		first = tag
+		return false
+	})
+	return first, err
 }
 
 // one asks what comes after a tag. It asks for one tag, and reads until add has seen

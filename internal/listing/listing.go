@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ocitags/ocitags/internal/bound"
@@ -111,9 +112,10 @@ type Listing struct {
 	owed        map[string]bool // tags that parts have read which were dropped
 	dialect     string          // what was logged of it
 
-	wg     sync.WaitGroup // of what reads ahead
-	mu     sync.Mutex
-	warned map[string]bool
+	wg      sync.WaitGroup // of what reads ahead
+	besides atomic.Int32   // requests in flight beside the foreground's, but for those
+	mu      sync.Mutex
+	warned  map[string]bool
 }
 
 // New returns a Listing, which has asked for nothing yet.

@@ -71,7 +71,6 @@ type Cursor struct {
 	hollow    bool     // the page after the last tag was empty
 	again     bool     // the same URL was requested before, and not answered
 	Restart   bool     // the list begins anew with this page
-	beside    bool     // the list without n is read concurrently
 	aside     *aside   // what has been read of it already
 	back      *Cursor  // where to go on if the page does not help
 	why       string   // the evidence that the page is to confirm

@@ -172,7 +172,7 @@ func newPrefetcher(ctx context.Context, f *foreground, seek func(last string) *p
 
 // fill puts free slots to use. s.mu is held.
 func (s *prefetcher) fill(ctx context.Context) {
-	for s.busy < s.slots && s.room() && ctx.Err() == nil {
+	for s.busy+int(s.l.besides.Load()) < s.slots && s.room() && ctx.Err() == nil {
 		p := s.rested()
 		if p == nil {
 			at := s.plan.Split(s.slots)

@@ -154,9 +154,6 @@ func (s *tagsList) Page(ctx context.Context, cur *Cursor, to Sink) (Answer, erro
 		s.tried = append(s.tried, nOf(cur.URL))
 	}
 	t := s.NewPage(cur, to)
-	if cur.beside {
-		s.aside = s.readAside(ctx)
-	}
 	rep, tries, early, err := s.takeEarly(ctx, cur, t)
 	switch {
 	case cur.aside != nil:
@@ -209,7 +206,7 @@ func (s *tagsList) fetch(ctx context.Context, cur *Cursor, t *PageTags, tries in
 			}
 			return s.lighter(ctx, u, slow)
 		}
-		return s.Read(ctx, wire.Request{URL: u, Tries: tries, Again: again, Header: s.askEarly(ctx), Once: cur.kind == compare && cur.back != nil}, t)
+		return s.Read(ctx, wire.Request{URL: u, Tries: tries, Again: again, Header: s.askEarly(ctx, 1), Once: cur.kind == compare && cur.back != nil}, t)
 	}
 	rep, err := read(cur.URL)
 	for !s.begun && s.stepDown(ctx, err) {
@@ -737,7 +734,9 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans Answer, link *
 	case !byTag:
 	case !s.part.isOpen() && s.larger(ans.Response, link) != nil:
 		next.URL, next.fallback = s.larger(ans.Response, link), link
-		next.beside = s.Slots > 1 && !s.compared && s.mayComeWhole(s.Home.Host)
+		if s.Slots > 1 && !s.compared && s.mayComeWhole(s.Home.Host) {
+			s.aside = s.readAside(ctx)
+		}
 	default:
 		ans.seek = s.seek(link)
 	}
