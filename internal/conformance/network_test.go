@@ -547,7 +547,7 @@ func TestRetriesOfProxies(t *testing.T) {
 
 // FAULTS 121: what is remembered of a URL is a hash of it.
 func TestFault121LongCursors(t *testing.T) {
-	const pages, long = 10_000, 7 << 10
+	const pages, long = 3_000, 7 << 10
 	filler := strings.Repeat("c", long)
 	c := &ocitags.Client{Credentials: ocitags.Anonymous, Concurrency: 1, Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
 		var k int

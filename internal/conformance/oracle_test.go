@@ -233,6 +233,7 @@ func (s *twoServers) RoundTrip(req *http.Request) (*http.Response, error) {
 // returns by default, or it fails, which is rare: FAULTS 92. With -servers 1000000
 // it is a soak; -seed runs one again.
 func TestGeneratedServers(t *testing.T) {
+	t.Parallel()
 	first := *seed
 	if first == 0 {
 		first = 1 // the same in each run: what others find is a case for a soak, not for a change that did not cause it

@@ -21,6 +21,7 @@ import (
 // A prefix of a few tags takes a few requests, of which a Client saves one the next
 // time.
 func TestRangeOfAFewTags(t *testing.T) {
+	t.Parallel()
 	all := packages(100_000)
 	for _, profile := range []string{"gitlab-c", "gitlab", "harbor", "hub", "olareg", "cuelabs"} {
 		r := regtest.New(regtest.ByName(profile)).Push("a/b", all...)
@@ -74,6 +75,7 @@ func TestRangeOfManyTags(t *testing.T) {
 // A range of a list is the same at each kind of registry, whether it is read alone or
 // with the rest.
 func TestRangesOfAllProfiles(t *testing.T) {
+	t.Parallel()
 	for _, profile := range regtest.Profiles() {
 		ref, r, network := newRegistry(t, profile.Name, "a/b", 4321)
 		c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous}

@@ -56,7 +56,7 @@ const (
 
 // kinds counts the bytes of words.
 type kinds struct {
-	digits, lower, upper float64
+	digits, lower, upper int
 	beyond               bool // letters behind f were seen
 }
 
@@ -181,11 +181,11 @@ func (p *Planner) table(k kinds, key string, place int) *table {
 		// Capitals that were not seen, and "_", stand elsewhere in each order.
 		switch c := p.byteOf(byte(b)); {
 		case isDigit(c):
-			weight = (k.digits + 1) / 10
+			weight = float64(k.digits+1) / 10
 		case isLower(c) && float64(c-'a') < letters:
-			weight = (k.lower + 1) / letters
+			weight = float64(k.lower+1) / letters
 		case isUpper(c):
-			weight = k.upper / 26
+			weight = float64(k.upper) / 26
 		case place > 0 && (c == '-' || c == '.'):
 			weight = rare
 		}
