@@ -293,8 +293,8 @@ func (a *authorizer) visit(req *http.Request) *visit {
 	return v
 }
 
-// authorization is what is known of the authorization there. Elsewhere than at home
-// it is without the credential.
+// authorization returns what is known of the authorization at the origin. The credential
+// belongs to the home registry only; elsewhere there is none.
 func (v *visit) authorization() (*token.Authorization, error) {
 	var cred Credential
 	var err error
@@ -304,7 +304,7 @@ func (v *visit) authorization() (*token.Authorization, error) {
 	return v.all.At(v.at, holderOf(cred)), err
 }
 
-// header is the Authorization to send at first; "": none.
+// header returns the Authorization to send at first; "": none.
 func (v *visit) header() (string, error) {
 	if !v.all.Asks(v.at) {
 		return v.foresee()
@@ -397,7 +397,7 @@ func (a *authorizer) probe(req *http.Request, hidden *http.Response) (challenges
 	return resp.Header.Values("WWW-Authenticate"), nil
 }
 
-// renew is auth.Renew, whose time is not the registry's.
+// renew calls auth.Renew. The time that takes is not counted as the registry's.
 func (a *authorizer) renew(ctx context.Context, auth *token.Authorization, refused string, asked challenge.Challenge, fetch token.Fetch) (header string, err error) {
 	wire.Except(ctx, func() { header, err = auth.Renew(ctx, refused, asked, fetch) })
 	if err != nil {
@@ -496,7 +496,7 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 	return a.askToken(ctx, tokenserver.Request{Realm: realm, Scope: scope, Service: asked.Params["service"]}, cred)
 }
 
-// bearer is the header of a token.
+// bearer returns the Authorization header of a token.
 func bearer(text string) (string, error) {
 	header, ok := token.Bearer(text)
 	if !ok {
@@ -574,7 +574,7 @@ func (a *authorizer) refusal(resp *http.Response, body []byte, anonymous bool) w
 	}
 }
 
-// refusalOfToken is refusal for an answer of a token server.
+// refusalOfToken is like refusal, for an answer of a token server.
 func (a *authorizer) refusalOfToken(resp *http.Response, body []byte) wire.Refused {
 	e := a.newError(resp, body)
 	e.token = true

@@ -69,8 +69,8 @@ func nextLink(values []string, at *url.URL) (next *url.URL, oddity string, err e
 	return next, oddity, nil
 }
 
-// queryOf is at with the query of u, byte for byte, as cursors may be opaque; but
-// a space would end the request line.
+// queryOf returns at with the query of u, byte for byte, as cursors may be opaque. Only a
+// space is escaped: it would end the request line.
 func queryOf(u, at *url.URL) *url.URL {
 	there := *at
 	there.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20")
@@ -129,7 +129,7 @@ func repairLink(link *url.URL, asked int) (mended *url.URL, wrong string) {
 // one, and a burst of 2 (quay conf/nginx/rate-limiting.conf.jnj).
 const quaySlots = 3
 
-// registryOf is what is known of a registry by its host.
+// registryOf returns what is known of a registry by its host.
 func registryOf(host string) listing.Registry {
 	r := listing.Registry{NextLink: nextLink, Repair: repairLink}
 	switch {

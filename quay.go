@@ -118,7 +118,7 @@ func (q *quay) start() *listing.Cursor {
 	return cur
 }
 
-// at is the place of a page, which will be the next one.
+// at returns the place of a page, which will be the next one.
 func (q *quay) at(page jsonPage) *listing.Cursor {
 	q.page, q.asked = page, &listing.Cursor{URL: q.url(page), Restart: page.recheck}
 	return q.asked
@@ -135,10 +135,10 @@ func (q *quay) url(page jsonPage) *url.URL {
 	return &u
 }
 
-// following is the page that reaches farthest of those which hold the entry
-// before end, the last one that was read. Offsets are multiples of the limit, so
-// it is the limit that is chosen: after 100 entries 99 from 99 on, then 98 from
-// 196 on. The overlap costs one page in eight.
+// following returns the page that reaches farthest of those that hold the entry before
+// end, which was read last. Offsets are multiples of the limit, so the limit is chosen:
+// after 100 entries 99 from 99 on, then 98 from 196 on. The overlap costs one page in
+// eight.
 func (q *quay) following(end int) jsonPage {
 	if q.rigid {
 		return jsonPage{number: end/q.most + 1, limit: q.most}
@@ -356,7 +356,7 @@ func (q *quay) next(ctx context.Context, page jsonPage, rep wire.Response, tags 
 	}
 }
 
-// burst is how many requests quay lets through at once, whatever the rate (quay
+// burst returns how many requests quay lets through at once, whatever the rate (quay
 // conf/nginx/rate-limiting.conf.jnj).
 func burst(rep wire.Response) int {
 	if rep.Major < 2 {

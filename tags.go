@@ -98,12 +98,12 @@ const (
 	defaultMaxAttempts = 5
 )
 
-// ListTags is [Client.ListTags] on a zero Client.
+// ListTags calls [Client.ListTags] of a zero Client.
 func ListTags(ctx context.Context, ref string) ([]string, error) {
 	return new(Client).ListTags(ctx, ref)
 }
 
-// Tags is [Client.Tags] on a zero Client.
+// Tags calls [Client.Tags] of a zero Client.
 func Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
 	return new(Client).Tags(ctx, ref)
 }

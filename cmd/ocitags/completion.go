@@ -23,7 +23,7 @@ type completed struct {
 	again       bool // it may be given again
 }
 
-// completedFlags are all flags.
+// completedFlags returns all flags, for the completion.
 func completedFlags() (all []completed) {
 	f := newFlags(new(options))
 	for _, group := range groups {

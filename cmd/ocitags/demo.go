@@ -74,9 +74,9 @@ func demo(ctx context.Context, stdout io.Writer) error {
 	return err
 }
 
-// readPlainly is what two other clients would get from a registry: one that asks once,
-// and one that asks for n=1000 and follows Link headers to the end, or to where they
-// lead nowhere.
+// readPlainly returns what two other clients would get from a registry: page is the list
+// of one that makes one request, and links that of one that asks for n=1000 and follows
+// Link headers to the end, or until one cannot be followed.
 func readPlainly(r *regtest.Registry) (page, links string) {
 	r.Auth = nil // which is not what they differ in
 	next := &url.URL{Scheme: "http", Host: "registry.example", Path: "/v2/demo/many/tags/list"}
@@ -119,7 +119,7 @@ func readPage(r *regtest.Registry, at *url.URL) (tags []string, link string, sta
 
 var linkTarget = regexp.MustCompile(`<([^>]*)>; *rel="?next"?`)
 
-// demoList are tags as a binary cache has them, and some others.
+// demoList returns tags as a binary cache has them, and some others.
 func demoList() (tags []string) {
 	for i := 0; len(tags) < demoTags; i++ {
 		v := (i*7919 + 13) % 100003

@@ -164,7 +164,8 @@ func explain(f *flag.FlagSet, err error) error {
 	return err
 }
 
-// nearest is the flag whose name is most like one that is none; "": none is.
+// nearest returns the flag whose name is most like that of an unknown one; "": none is
+// like it.
 func nearest(f *flag.FlagSet, name string) (near string) {
 	best := 3
 	f.VisitAll(func(fl *flag.Flag) {
@@ -179,8 +180,8 @@ func nearest(f *flag.FlagSet, name string) (near string) {
 	return near
 }
 
-// distance is how many characters have to be changed, added or left out to make one
-// word another (Levenshtein).
+// distance returns how many characters have to be changed, added or removed to make one
+// word of the other (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -299,13 +300,13 @@ func printUsage(w io.Writer) error {
 	return err
 }
 
-// synopsis is a flag and its value.
+// synopsis returns a flag and the name of its value.
 func synopsis(fl *flag.Flag) string {
 	name, _ := flag.UnquoteUsage(fl)
 	return "-" + strings.TrimSpace(fl.Name+" "+name)
 }
 
-// usageOf is what a flag does.
+// usageOf returns what a flag does.
 func usageOf(fl *flag.Flag) string {
 	_, text := flag.UnquoteUsage(fl)
 	return text

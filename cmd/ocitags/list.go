@@ -89,7 +89,8 @@ func statusOf(err error) int {
 	return failed
 }
 
-// references are those of the arguments, and for - those of standard input.
+// references yields the references among the arguments, and for - those on standard
+// input.
 func references(args []string, stdin io.Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for _, ref := range args {
@@ -188,7 +189,8 @@ func newClient(o options, stdin io.Reader) (*ocitags.Client, error) {
 	return c, withTLS(c, o)
 }
 
-// mayAsk is Client.AllowRealm: what it is without one, and for the hosts of -allow-realm.
+// mayAsk is a Client.AllowRealm. It allows what the default does, and the hosts of
+// -allow-realm.
 func (o options) mayAsk(registry string, realm *url.URL) bool {
 	if realm.Scheme != "https" && !o.plainHTTP && !reference.Loopback(registry) {
 		return false

@@ -50,7 +50,7 @@ const (
 	misused  = 2
 )
 
-// run is the command, and returns its exit status.
+// run runs the command, and returns its exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	colours := coloursOf(stderr)
 	tell := func(err error) {

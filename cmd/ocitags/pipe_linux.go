@@ -31,7 +31,7 @@ func awaitReader(f *os.File) (gone bool) {
 	return hasNoReader(f, headWait)
 }
 
-// unread is how many bytes are in a pipe (pipe(7), FIONREAD).
+// unread returns how many bytes are in a pipe (pipe(7), FIONREAD).
 func unread(f *os.File) int {
 	const fionread = 0x541b
 	var n int32

@@ -129,7 +129,7 @@ func (p *progress) clear() {
 	p.wipe()
 }
 
-// under is w for lines that are not to mix with the progress.
+// under returns a writer to w for lines that must not mix with the progress.
 func (p *progress) under(w io.Writer) io.Writer { return cleared{p, w} }
 
 type cleared struct {

@@ -70,7 +70,7 @@ func tell(message string, known map[string]string, rest []string) string {
 	return message
 }
 
-// answer is what a request brought.
+// answer describes what a request brought.
 func answer(known map[string]string) string {
 	var parts []string
 	if known["status"] != "0" {

@@ -25,7 +25,7 @@ func isSameTerminal(a, b io.Writer) bool {
 	return err != nil || os.SameFile(one, other)
 }
 
-// columns is how wide a terminal is.
+// columns returns the width of a terminal.
 func columns(w io.Writer) int {
 	if file, ok := w.(*os.File); ok {
 		if n := terminalColumns(file); n > 0 {
@@ -38,8 +38,8 @@ func columns(w io.Writer) int {
 	return 80
 }
 
-// mode is that of a file which is not the null device; of anything else it is a
-// pipe's.
+// mode returns the mode of a file other than the null device. For anything else it
+// returns that of a pipe.
 func mode(w io.Writer) os.FileMode {
 	file, ok := w.(*os.File)
 	if !ok {

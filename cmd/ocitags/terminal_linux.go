@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// terminalColumns is how wide a terminal is, or 0 (ioctl_tty(2), TIOCGWINSZ).
+// terminalColumns returns the width of a terminal, or 0 (ioctl_tty(2), TIOCGWINSZ).
 func terminalColumns(f *os.File) int {
 	var size struct{ rows, columns, x, y uint16 }
 	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))

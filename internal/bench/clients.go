@@ -75,7 +75,7 @@ func (b *bench) compareClients(dir string) error {
 	return nil
 }
 
-// returned is what a client returns.
+// returned describes what a client returns.
 func (b *bench) returned(c client, host string) string {
 	ctx, cancel := context.WithTimeout(b.ctx, clientTime)
 	defer cancel()

@@ -151,7 +151,7 @@ func (b *bench) drawAll() error {
 	return b.draw("large", "pages of any size", 0, []int{1000, 2000, 5000, 10_000, 20_000}, 1)
 }
 
-// versions are those of the clients.
+// versions returns the versions of the clients.
 func versions(ctx context.Context) (string, error) {
 	paths := []string{
 		"github.com/google/go-containerregistry", "oras.land/oras-go/v2", "github.com/regclient/regclient",
@@ -164,7 +164,7 @@ func versions(ctx context.Context) (string, error) {
 	return "Versions: " + strings.Join(strings.Split(strings.TrimSpace(string(out)), "\n"), ", ") + ".", nil
 }
 
-// cases are all tables.
+// cases measures all tables.
 func (b *bench) cases(dir string) error {
 	const delay = 20 * time.Millisecond
 	n := func(tags int) int { return tags / b.scale }

@@ -71,7 +71,7 @@ func serve(h http.Handler, delay time.Duration) *server {
 	return s
 }
 
-// counts are the requests and connections since it was last asked.
+// counts returns the requests and connections since it was last called.
 func (s *server) counts() (requests, connections int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,9 +84,9 @@ func (s *server) counts() (requests, connections int) {
 // that the library was tuned on.
 const seed = 20261126
 
-// packages are n tags of a binary cache, ascending. How many packages it has, of how
-// many versions and builds, how long names and hashes are and what stands in front of
-// them is drawn.
+// packages returns n tags of a binary cache in ascending order. The number of packages,
+// versions and builds, the length of names and hashes, and the prefixes are drawn at
+// random.
 func packages(n int) []string {
 	rnd := rand.New(rand.NewPCG(seed, uint64(n)))
 	const letters, digits = "abcdefghijklmnopqrstuvwxyz", "abcdefghijklmnopqrstuvwxyz234567"
@@ -120,7 +120,7 @@ func packages(n int) []string {
 	return tags
 }
 
-// small are many repositories, behind anonymous tokens.
+// small serves many repositories behind anonymous tokens.
 func small(repositories, tags int) http.Handler {
 	r := regtest.New(regtest.ByName("gitlab"))
 	r.Auth = &regtest.Auth{}
@@ -131,8 +131,8 @@ func small(repositories, tags int) http.Handler {
 	return r
 }
 
-// mock is the mock registry in the manner of distribution 3.1.2, which caps its
-// pages at most tags, or of another profile.
+// mock serves tags like distribution 3.1.2, with at most so many in a page, or like
+// another profile.
 func mock(profile string, most int, tags []string) http.Handler {
 	p := regtest.ByName(profile)
 	if most > 0 {
@@ -158,8 +158,7 @@ func body(tags []string) http.Handler {
 	})
 }
 
-// real is a distribution server of version 3.1.2 on the file system, with the
-// tags as it stores them.
+// real serves tags by distribution 3.1.2 on the file system, stored as it stores them.
 func real(ctx context.Context, dir string, tags []string) (http.Handler, error) {
 	at := filepath.Join(dir, "docker", "registry", "v2", "repositories", filepath.FromSlash(repository), "_manifests", "tags")
 	for _, tag := range tags {

@@ -121,7 +121,7 @@ func (f *Filter) push(tag string) (fresh, ok bool) {
 	return true, true
 }
 
-// forgotten is the digest of the tags that are not remembered.
+// forgotten returns the digest of the tags that are not remembered.
 func (f *Filter) forgotten() digest {
 	old := f.all
 	for _, tag := range f.run {
@@ -157,7 +157,7 @@ func (f *Filter) Knows(tag string) bool {
 	return known || f.old > 0 && tag < f.run[0]
 }
 
-// Max is the greatest tag, while all ascend.
+// Max returns the greatest tag, as long as all ascend.
 func (f *Filter) Max() string { return f.max() }
 
 // Set says which tags are known, all of them, from someone who holds them.
@@ -205,7 +205,7 @@ func (f *Filter) Restore(tags []string) bool {
 	return true
 }
 
-// oneOf is the tag that is all of more.
+// oneOf returns the tag whose digest is more; nil: there is none.
 func oneOf(tags []string, more digest) []string {
 	for _, tag := range tags {
 		if h := hash(tag); h == more.sum && h*h == more.squares {
@@ -215,7 +215,8 @@ func oneOf(tags []string, more digest) []string {
 	return nil
 }
 
-// replaced is the tag that, less another one, is all of more.
+// replaced returns the tag which, together with the removal of another, accounts for
+// more; nil: there is none.
 func replaced(tags []string, more digest) []string {
 	for _, tag := range tags {
 		h := hash(tag)
@@ -226,7 +227,7 @@ func replaced(tags []string, more digest) []string {
 	return nil
 }
 
-// twoOf are two tags that are all of more.
+// twoOf returns two tags whose digests add up to more; nil: there are none.
 func twoOf(tags []string, more digest) []string {
 	byHash := make(map[uint64]string, len(tags))
 	for _, tag := range tags {

@@ -72,7 +72,7 @@ func Find(ctx context.Context, host, repository string) (Credential, error) {
 	return Credential{}, missing
 }
 
-// FindIn is Find for one file, which has to exist.
+// FindIn is like Find, for one file, which has to exist.
 func FindIn(ctx context.Context, path, host, repository string) (Credential, error) {
 	if _, err := os.Stat(path); err != nil {
 		return Credential{}, fmt.Errorf("credential file %q: %w", path, errors.Unwrap(err))
@@ -90,7 +90,7 @@ type source struct {
 	text string
 }
 
-// sources is the order of containers-auth.json(5), with Docker's before
+// sources returns the files in the order of containers-auth.json(5), with Docker's before
 // Podman's defaults.
 func sources() []source {
 	var all []source
@@ -287,7 +287,7 @@ func (f file) only(name string, meaning func(key string) string) (string, error)
 	return "", fmt.Errorf("has more than one entry for %s", strconv.Quote(name))
 }
 
-// hostOfURL is the host of a key that is a URL; "": it is none.
+// hostOfURL returns the host of a key that is a URL; "": it is not one.
 func hostOfURL(key string) string {
 	_, rest, ok := strings.Cut(key, "://")
 	if !ok {
@@ -297,8 +297,8 @@ func hostOfURL(key string) string {
 	return strings.ToLower(host)
 }
 
-// plainKey is a key of auths without what it may be dressed in: a scheme, the
-// /v1/ of the registry protocol before this one, upper case in its host.
+// plainKey returns a key of auths without a scheme, the /v1/ of the old registry
+// protocol, and upper case in its host.
 func plainKey(key string) string {
 	_, rest, ok := strings.Cut(key, "://")
 	if !ok {

@@ -74,8 +74,8 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 	return ans, nil
 }
 
-// comparison is the place of the list without n, to compare with the pages so far, which
-// were thought complete for the reason why.
+// comparison returns the place of the list without n, to compare with the pages so far.
+// why is the reason for which those were thought complete.
 func (s *tagsList) comparison(why string) *Cursor {
 	s.compared = true
 	return &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, why: why}
@@ -131,7 +131,7 @@ func (s *tagsList) stands(cur *Cursor, t *PageTags) (shown int, ok bool) {
 // repository where it is a check.
 func (s *tagsList) mayComeWhole(place string) bool { return s.n > 0 && s.maySendAll(place) }
 
-// maySendAll is mayComeWhole for a list that is asked for with n.
+// maySendAll is like mayComeWhole, for a list that is requested with n.
 func (l *Listing) maySendAll(place string) bool {
 	return !l.Registry.PagesOnly && !l.ofRegistry().slow && l.Habits.at(place).without != pagesOnly
 }
@@ -293,7 +293,7 @@ const (
 	nothingMore = "nothing comes after its last tag"
 )
 
-// short is the error for a list without n that lacks known tags.
+// short returns the error for a list without n that lacks known tags.
 func (s *tagsList) short(ans Answer, entries int) error {
 	return fmt.Errorf("%w: GET %s: the list without n has %d entries, and %d tags are known: some are missing", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), entries, s.total)
 }
@@ -384,9 +384,9 @@ func (s *tagsList) mayBeCut(rep wire.Response) bool {
 	return rep.Entries > 0
 }
 
-// wholeMayBeCut is mayBeCut for the list without n. Distribution on S3, the only
-// registry that is known to list in the order of object keys, then sends all tags.
-// A question would tell nothing: it compares with last in another order.
+// wholeMayBeCut is like mayBeCut, for the list without n. Distribution on S3, the only
+// registry that is known to list in the order of object keys, then sends all tags. A
+// question would show nothing: it compares with last in another order.
 func (s *tagsList) wholeMayBeCut(rep wire.Response) bool {
 	if s.seen.ByKeys() {
 		return rep.Entries <= defaultPageSize && round(rep.Entries)

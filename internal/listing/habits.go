@@ -49,10 +49,10 @@ func (h *Habits) learn(place string, change func(*habits)) {
 	h.of[place] = known
 }
 
-// ofRegistry are those of the registry.
+// ofRegistry returns the habits of the registry.
 func (l *Listing) ofRegistry() habits { return l.Habits.at(l.Home.Host) }
 
-// ofRepository are those of the repository.
+// ofRepository returns the habits of the repository.
 func (l *Listing) ofRepository() habits { return l.Habits.at(l.Repository.String()) }
 
 // learn takes note of a habit of the registry.

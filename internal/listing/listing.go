@@ -152,7 +152,7 @@ func (l *Listing) readAll(ctx context.Context) (why string, err error) {
 	})
 }
 
-// readFrom is readAll for a source.
+// readFrom is like readAll, for a source.
 func (l *Listing) readFrom(ctx context.Context, open func(context.Context) (Source, error)) (why string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer func() {

@@ -331,8 +331,8 @@ func (f *foreground) turnPage(ctx context.Context, cur *Cursor, ans Answer, took
 	return ans.Next, false, nil
 }
 
-// orOtherwise is where the list goes on that would end with err: it begins anew, or
-// is known to be complete.
+// orOtherwise returns where the list goes on instead of ending with err: it may be
+// restarted, or be known to be complete.
 func (f *foreground) orOtherwise(ctx context.Context, err error) (*Cursor, error) {
 	next, why := f.src.Otherwise()
 	switch {

@@ -56,7 +56,7 @@ func (p *pace) page(now int, took time.Duration) int {
 	return now
 }
 
-// refuse is page for one that was refused, or came at a later try only.
+// refuse is like page, for a page that was refused, or came only at a later attempt.
 func (p *pace) refuse(now int) int {
 	p.refused, p.latest = true, p.latest[:0]
 	if p.most > 0 && now > DefaultConcurrency {

@@ -53,7 +53,7 @@ func (s *tagsList) stepDown(ctx context.Context, err error) bool {
 	return true
 }
 
-// lower is the page size to try after n.
+// lower returns the page size to try after n; 0: none.
 func lower(n int) int {
 	for _, size := range []int{defaultPageSize, smallPageSize, smallestPageSize} {
 		if n > size {
@@ -72,10 +72,10 @@ func (s *tagsList) remember() {
 	s.learn(func(h *habits) { h.pageSize = n })
 }
 
-// lighter is where to ask after u took the registry too long: at a page size
-// that takes it less. Docker Hub gives up after 30 seconds on large pages of a
-// repository with a million tags, and answers n=100. Once may be chance, and
-// small pages are slow, too, if they are many.
+// lighter returns the URL to ask instead of u after that took the registry too long: it
+// has a smaller n. Docker Hub gives up after 30 seconds on large pages of a repository
+// with a million tags, and answers n=100. Once may be chance, and many small pages are
+// slow, too.
 func (s *tagsList) lighter(ctx context.Context, u *url.URL, slow int) *url.URL {
 	n, err := strconv.Atoi(u.Query().Get("n"))
 	switch {
@@ -95,9 +95,9 @@ func (s *tagsList) lighter(ctx context.Context, u *url.URL, slow int) *url.URL {
 	return WithParam(u, "n", strconv.Itoa(s.n))
 }
 
-// larger is the cursor at a link that asks for more tags than so far, once with
-// each registry: one that honours any n is read with a tenth of the requests.
-// It is nil where that was tried, or where the link gives no hold for it.
+// larger returns a link with a larger n, which is tried once with each registry: one that
+// honours any n is read with a tenth of the requests. It returns nil where that was
+// tried, or where the link does not echo the n that was asked for.
 func (s *tagsList) larger(rep wire.Response, link *url.URL) *url.URL {
 	n := strconv.Itoa(defaultPageSize)
 	h := s.ofRegistry()
@@ -128,7 +128,7 @@ func (s *tagsList) learnSize(ctx context.Context, rep wire.Response, more bool) 
 	s.Log.DebugContext(ctx, what, "asked", largePageSize, "got", rep.Entries)
 }
 
-// WithParam is u with another value of a parameter.
+// WithParam returns u with another value of a parameter.
 func WithParam(u *url.URL, name, value string) *url.URL {
 	other := *u
 	other.RawQuery = setParam(u.RawQuery, name, value)
@@ -151,11 +151,11 @@ func setParam(query, name, value string) string {
 // what has come may be cut, and that n has not been tried.
 func (s *tagsList) sizeLeft() bool { return s.sizeToTry() > 0 }
 
-// sizeToTry is the n with which the list is restarted: the usual one where a
-// smaller one was recalled, or where none was tried; a smaller one, as what is over
-// the limit may be answered with less than it allows; and the sizes of pages that
-// came, as some send a Link where a page has the n that was asked for. 0: none is
-// left.
+// sizeToTry returns the n with which the list is restarted; 0: none is left. It is the
+// usual one where a smaller one was recalled, or where none was tried; a smaller one, as
+// an n over the limit may be answered with less than the limit; and the lengths of pages
+// that came, as some registries send a Link only where a page has the n that was asked
+// for.
 func (s *tagsList) sizeToTry() int {
 	tried := func(n int) bool { return slices.Contains(s.tried, n) }
 	mayAsk := func(n int) bool {

@@ -78,8 +78,8 @@ func (f *foreground) readPart(ctx context.Context, cur *Cursor, ans Answer) (why
 	return f.readPartFrom(ctx, s, ans.Next)
 }
 
-// readKnownPart is readPart for a listing of which nothing has come yet, where an
-// earlier one has shown how the registry compares.
+// readKnownPart is like readPart, before the first page, where an earlier listing has
+// shown how the registry compares.
 func (f *foreground) readKnownPart(ctx context.Context) (why string, err error) {
 	known := f.ofRepository().proof
 	if !f.part.isOpen() || known == nil {

@@ -103,8 +103,8 @@ func (s plainPages) page(ctx context.Context, cur *Cursor, to *prefetch) (rep wi
 	return rep, next, err
 }
 
-// linkedNext is the page after one with a next link, which has to name the last of its
-// tags.
+// linkedNext returns the place of the page after one with a next link, which has to name
+// the last of its tags.
 func (s *plainPages) linkedNext(link *url.URL, tags []string) (*Cursor, error) {
 	last := ""
 	if len(tags) > 0 {
@@ -133,8 +133,8 @@ func (s *plainPages) overlappingNext(tags []string) *Cursor {
 	return overlapping(tags, step, s.question("-"))
 }
 
-// overlapping is the place of a page that begins with the last tags of the one
-// before, step of them.
+// overlapping returns the place of a page that begins with the last step tags of the one
+// before.
 func overlapping(tags []string, step int, at *url.URL) *Cursor {
 	after, must := tags[len(tags)-1-step], tags[len(tags)-step]
 	return &Cursor{URL: WithParam(at, "last", url.QueryEscape(after)), kind: asked, after: after, must: must, step: step}
@@ -218,7 +218,7 @@ func (s *prefetcher) room() bool {
 	return kept < cmp.Or(s.l.Options.MaxAhead, MaxAhead)
 }
 
-// rested is the first part that has stopped because too much was kept, or nil.
+// rested returns the first part that has stopped because too much was kept, or nil.
 func (s *prefetcher) rested() *prefetch {
 	for at := s.turn.at; at != nil; at = s.plan.Next(at) {
 		p := s.parts[at]
@@ -409,7 +409,7 @@ func (s *prefetcher) handedOut(p *prefetch) (met bool) {
 	return p.at.Ended() && s.plan.Next(p.at) != nil
 }
 
-// pending is how many tags have been read ahead.
+// pending returns how many tags have been read ahead.
 func (s *prefetcher) pending() (tags int) {
 	if s == nil {
 		return 0
@@ -422,7 +422,7 @@ func (s *prefetcher) pending() (tags int) {
 	return tags - s.overlap
 }
 
-// reports are the pages that came ahead since it was last called.
+// reports returns the pages that were read ahead since it was last called.
 func (s *prefetcher) reports() (pages []Page) {
 	if s == nil {
 		return nil

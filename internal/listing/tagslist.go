@@ -116,11 +116,11 @@ func (s *tagsList) First() *Cursor {
 	return &Cursor{URL: s.query(s.n, ""), kind: begin}
 }
 
-// query is the URL of the page after the tag last, of n tags.
+// query returns the URL of the page of n tags after the tag last.
 func (s *tagsList) query(n int, last string) *url.URL { return listQuery(s.at, n, last) }
 
-// listQuery is the URL at a repository's tag list of the page after last, of n tags; 0:
-// without n, and "": without last.
+// listQuery returns the URL, at a repository's tag list, of the page of n tags after
+// last. With 0 it is without n, and with "" without last.
 func listQuery(at *url.URL, n int, last string) *url.URL {
 	u, params := *at, []string{}
 	if n > 0 {
@@ -228,7 +228,7 @@ func isBound(err error) bool {
 	return ok
 }
 
-// Status is the HTTP Status with which the registry refused, or 0. That of a
+// Status returns the HTTP status with which the registry refused, or 0. The status of a
 // token server says nothing about the list.
 func Status(err error) int {
 	if refusal, ok := errors.AsType[wire.Refused](err); ok && !refusal.TokenServer {
@@ -670,7 +670,7 @@ func (s *tagsList) isLong(cur *Cursor, rep wire.Response, t *PageTags) bool {
 // then the absence of one tells something.
 func (s *tagsList) links(rep wire.Response) bool { return s.linked[hasN(rep.Asked)] }
 
-// nOf is the n of a request, 0 if it has none.
+// nOf returns the n of a request, or 0 if it has none.
 func nOf(u *url.URL) int {
 	n, _ := strconv.Atoi(u.Query().Get("n"))
 	return n
@@ -689,7 +689,7 @@ func (s *tagsList) altered(cur *Cursor, rep wire.Response) bool {
 	return cur.kind == announced && rep.Asked.Query().Get("n") != cur.announced.Query().Get("n")
 }
 
-// latest is the i-th tag from the end.
+// latest returns the i-th tag from the end; "": there are not so many.
 func (s *tagsList) latest(i int) string {
 	if i >= len(s.recent) {
 		return ""

@@ -14,9 +14,9 @@ type Reason struct {
 	Message string
 }
 
-// Reasons are those of an error body (distribution-spec v1.1.1, "Error Codes"), or what
-// other servers have in their place: one text, in a field of JSON or as a line of plain
-// text.
+// Reasons returns the entries of an error body (distribution-spec v1.1.1, "Error Codes"),
+// or what other servers send in their place: one text, in a field of JSON or as a line of
+// plain text.
 func Reasons(body []byte) (reasons []Reason) {
 	var oci struct {
 		Errors []struct {

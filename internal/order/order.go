@@ -30,7 +30,8 @@ var Known = []Order{
 // ignored is the weight of a byte that the order does not look at.
 const ignored = 0xff
 
-// Compare is negative where a sorts before b, and positive where after.
+// Compare returns a negative number if a sorts before b, a positive one if it sorts after
+// b, and 0 if the order does not tell them apart.
 func (o Order) Compare(a, b string) int {
 	if o.weight == nil {
 		return strings.Compare(a, b)
@@ -60,7 +61,8 @@ func (o Order) Compare(a, b string) int {
 // IsBytes reports whether o is the order of bytes, in which no two tags are the same.
 func (o Order) IsBytes() bool { return o.weight == nil }
 
-// Key is what strings.Compare has to compare in place of tag.
+// Key returns a string for each tag, so that strings.Compare sorts these strings as the
+// order sorts the tags.
 func (o Order) Key(tag string) string {
 	if o.weight == nil {
 		return tag
@@ -97,7 +99,7 @@ func Below(a, b string) bool {
 	return true
 }
 
-// weights are those of all bytes.
+// weights returns the weights of all bytes.
 func weights(of func(byte) byte) *[256]byte {
 	var table [256]byte
 	for c := range table {

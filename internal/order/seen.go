@@ -22,7 +22,8 @@ func compareKeys(a, b string) int {
 	return cmp.Compare(a[n], '/')
 }
 
-// A set of orders: bit i is Known[i], and the next one the order of object keys.
+// orders is a set of orders. Bit i stands for Known[i], and the next bit for the order of
+// object keys.
 type orders uint8
 
 const (
@@ -33,25 +34,25 @@ const (
 	anyOrder           = knownOrders | keyOrder
 )
 
-// Seen is what the pages of a list show of two things: of the order that it is
-// in, and of the order by which the registry compares tags with last. Where both
-// may differ, paging may lose tags. Start with New.
+// Seen collects what the pages of a list show: the orders that the list may be in, and
+// the orders by which the registry may compare tags with last. If those differ, paging may
+// lose tags. New returns a Seen that has seen nothing.
 type Seen struct {
-	list orders    // that the list may be in
-	cut  orders    // by which last may be compared with; 0: it is looked up
-	lost [5]orders // lost[i] has the orders that would lose tags of a list in order i
+	list orders    // the list may be in
+	cut  orders    // the registry may compare by; 0: it looks for the place of last
+	lost [5]orders // lost[i] has the orders of cut that would lose tags of a list in order i
 
-	first byteSet // with which tags began
-	inner byteSet // that stood elsewhere in tags
+	first byteSet // characters that tags began with
+	inner byteSet // characters elsewhere in tags
 	noted int     // tags of this page that these were taken from
 
 	prev, after string
-	tags        int  // after after
-	byTag       bool // a page was asked for after a tag, and brought something
+	tags        int  // tags of this page, which was asked for after a tag
+	byTag       bool // a page was asked for after a tag, and was not empty
 
-	open    orders    // of which the first tag behind the probe was not seen yet
-	probed  [4]string // these tags
-	suspect bool      // a page of a list by bytes ended in upper case, so that folding hides lower case
+	open    orders    // for which no tag behind the probe was seen yet
+	probed  [4]string // the first such tag, by order
+	suspect bool      // a page of a list by bytes ended in upper case: a registry that folds case would hide lower case
 
 	pairs [4][2]string // neighbours for which the list is not in order Known[i]
 
@@ -60,10 +61,10 @@ type Seen struct {
 	Inversion [2]string
 }
 
-// MaxNoted is of how many tags of a page the characters are noted.
+// MaxNoted is the number of tags in a page whose characters are noted.
 const MaxNoted = 2048
 
-// New has seen nothing.
+// New returns a Seen that has seen nothing.
 func New() Seen { return Seen{list: anyOrder, cut: knownOrders, open: knownOrders} }
 
 // Page begins a page that was asked for after a tag; "": the first one, or one
@@ -128,15 +129,15 @@ func (s *Seen) Add(tag string) {
 	if s.after == "" || s.cut == 0 || tag == s.after {
 		return
 	}
-	// The first tags of a page, and then some of them: each costs as many
-	// comparisons as there are orders.
+	// Only the first tags of a page, and then some of them, as each costs a comparison for
+	// each order.
 	s.byTag = true
 	if s.tags++; s.tags <= 32 || s.tags%16 == 0 {
 		s.cut = s.cut.comparing(s.after, tag)
 	}
 }
 
-// allowing are those of the orders in which b may follow a.
+// allowing returns those of the orders in which b may follow a.
 func (o orders) allowing(a, b string) orders {
 	i := commonPrefix(a, b)
 	if i < len(a) && i < len(b) && kind(a[i]) != 0 && kind(a[i]) == kind(b[i]) {
@@ -157,7 +158,7 @@ func (o orders) allowing(a, b string) orders {
 	return o
 }
 
-// commonPrefix is how many bytes a and b begin with that are the same.
+// commonPrefix returns the length of the longest common prefix of a and b.
 func commonPrefix(a, b string) int {
 	i, n := 0, min(len(a), len(b))
 	for ; i+8 <= n; i += 8 {
@@ -171,13 +172,13 @@ func commonPrefix(a, b string) int {
 	return i
 }
 
-// word is the first eight bytes of s, which the compiler loads at once.
+// word returns the first eight bytes of s. The compiler makes one load of it.
 func word(s string) uint64 {
 	_ = s[7]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// comparing are those of the orders by which a registry may answer tag to the
+// comparing returns those of the orders by which a registry may answer tag to the
 // question what comes after last.
 func (o orders) comparing(last, tag string) orders {
 	for i, known := range Known {
@@ -231,8 +232,8 @@ func (s *Seen) Follows(after, first string) bool {
 	return after == first || (s.list&knownOrders).allowing(after, first) != 0
 }
 
-// Rejected takes over what a page shows of the comparison that is no part of the
-// list otherwise.
+// Rejected takes over what a page shows of how the registry compares. The page is not
+// part of the list.
 func (s *Seen) Rejected(page Seen) { s.cut, s.byTag = page.cut, page.byTag }
 
 // Omitted records that the registry left out a tag which it has, when it was asked
@@ -249,8 +250,8 @@ func (s *Seen) Omitted(after, tag string) {
 	}
 }
 
-// Boundary says that a page ended in a tag, which was the cursor of the next one.
-// before and after are tags of both sides.
+// Boundary records that a page ended in a tag, which was the cursor of the next one.
+// before and after are tags on both sides of it.
 func (s *Seen) Boundary(cursor string, before, after []string) {
 	if s.cut == 0 || s.list == 0 {
 		return
@@ -300,9 +301,9 @@ func (s *Seen) Boundary(cursor string, before, after []string) {
 	}
 }
 
-// Seam says that a part of the list, which was asked for after a string of our own, goes
-// on where another part ends. before and after are tags of both sides. In the order of
-// object keys a tag may come after both that is less than the string.
+// Seam records that a part of the list, which was asked for after a string that is not a
+// tag, continues another part. before and after are tags on both sides. In the order of
+// object keys, a tag that is less than the string may come after both.
 func (s *Seen) Seam(before, after []string) {
 	const byKeys = 4 // the bit of keyOrder
 	if s.list&keyOrder != 0 && len(after) > 0 && mayHidePrefix(after[0], slices.Concat(before, after)) {
@@ -315,7 +316,7 @@ func (s *Seen) Seam(before, after []string) {
 // tags such as have been seen would be lost between two pages.
 func (s *Seen) Unproven() bool { return s.losing() != 0 }
 
-// losing are the orders by which the registry may compare, and would lose tags.
+// losing returns the orders by which the registry may compare, and would then lose tags.
 func (s *Seen) losing() (all orders) {
 	for i, lost := range s.lost {
 		if s.list&(1<<i) != 0 {
@@ -325,17 +326,17 @@ func (s *Seen) losing() (all orders) {
 	return all
 }
 
-// A Doubt is whether the registry compares by an order in which the list is not.
-// It is asked what comes after a tag: in that order, another one does that stands
-// before it in the list.
+// A Doubt is whether the registry compares by an order that is not the list's. The answer
+// to what comes after the tag After settles it: in that order, a tag that the list has
+// before it comes after it.
 type Doubt struct {
 	After  string
 	before string
-	orders orders // that the answer tells of
+	orders orders // for which the answer settles it
 }
 
-// Doubt returns the one that tells of most orders by which tags would be lost; ok is
-// false where there is none.
+// Doubt returns the Doubt that settles the most orders by which tags would be lost. ok is
+// false if there is none.
 func (s *Seen) Doubt() (d Doubt, ok bool) {
 	if s.list&knownOrders == 0 {
 		return d, false
@@ -353,8 +354,7 @@ func (s *Seen) Doubt() (d Doubt, ok bool) {
 	return d, most > 0
 }
 
-// Settle takes the first tag of the answer, and reports whether that tells
-// anything.
+// Settle takes the first tag of the answer, and reports whether that settles anything.
 func (s *Seen) Settle(d Doubt, first string) bool {
 	switch {
 	case first == "":
@@ -367,8 +367,8 @@ func (s *Seen) Settle(d Doubt, first string) bool {
 	return true
 }
 
-// probe is a tag that comes before all letters where case is folded, and between
-// upper and lower case where it is not.
+// probe sorts before all letters where case is folded, and between upper and lower case
+// where it is not.
 const probe = "_"
 
 func (s *Seen) meetProbe(tag string) {
@@ -390,11 +390,12 @@ func (s *Seen) Probe() (after string, ok bool) {
 	return probe, s.suspect && s.list&both == both && s.cut&both == both && s.probed[1] != "" && s.probed[0] != s.probed[1]
 }
 
-// Probed takes the first tag of the answer; "": there was none. It is asked once.
+// Probed takes the first tag of the answer; "": there was none. The question is asked
+// once.
 func (s *Seen) Probed(first string) {
 	s.suspect = false
 	switch first {
-	case "": // so may one be answered that does not know probe
+	case "": // so may a registry answer that looks for the place of last
 	case s.probed[0]:
 		s.cut &^= folding
 	case s.probed[1]:
@@ -403,8 +404,8 @@ func (s *Seen) Probed(first string) {
 	}
 }
 
-// mayHidePrefix reports whether a list of object keys may have had a tag behind
-// the cursor that is less than it: its beginning up to a "-" or a ".".
+// mayHidePrefix reports whether, in the order of object keys, a tag that is less than the
+// cursor may come after it: one of its prefixes that end before a "-" or a ".".
 func mayHidePrefix(cursor string, before []string) bool {
 	for i := 1; i < len(cursor); i++ {
 		if cursor[i] != '-' && cursor[i] != '.' {
@@ -430,8 +431,8 @@ func (s byteSet) has(c byte) bool { return s[c>>6&1]&(1<<(c&63)) != 0 }
 
 func (s byteSet) meets(o byteSet) bool { return s[0]&o[0] != 0 || s[1]&o[1] != 0 }
 
-// bytesAt are the characters that stand at each place of the cursor, in tags that
-// are the same up to there.
+// bytesAt returns, for each place of the cursor, the characters that stand there in tags
+// with the same beginning.
 func bytesAt(cursor string, sides ...[]string) []byteSet {
 	at := make([]byteSet, len(cursor))
 	for _, tags := range sides {
@@ -447,9 +448,8 @@ func bytesAt(cursor string, sides ...[]string) []byteSet {
 	return at
 }
 
-// beginnings are the characters with which tags may begin: those that were seen
-// there, any letter where tags contain both cases, and any digit where tags
-// contain digits.
+// beginnings returns the characters that tags may begin with: those that were seen there,
+// any letter where tags contain both cases, and any digit where tags contain digits.
 func (s *Seen) beginnings() byteSet {
 	first := s.first
 	if s.mixesCases() {
@@ -493,25 +493,25 @@ func (s byteSet) anyLetter() byteSet {
 	return s
 }
 
-// Note records which characters tags are made of, that came at the end of a page so
-// long that Add did not look at all of them.
+// Note records the characters of tags at the end of a page that was so long that Add did
+// not note all of them.
 func (s *Seen) Note(tags []string) {
 	for _, tag := range tags {
 		s.note(tag)
 	}
 }
 
-// MayFold reports whether the registry may take tags for equal that differ in case
-// alone. The list is then in an order that does not look at case, and has letters
-// of both. To such a registry, the other of two equal tags does not come after the
-// first, although it is the next in the list.
+// MayFold reports whether the registry may take tags that differ in case alone for equal:
+// the list has letters of both cases, and is in an order that ignores case. To such a
+// registry, the second of two equal tags does not come after the first, although it is
+// next in the list.
 func (s *Seen) MayFold() bool { return s.list&(1<<0|1<<1) == 1<<1 && s.mixesCases() }
 
 // maxTwins is how many tags may differ in case alone.
 const maxTwins = 32
 
-// Apart returns how many tags follow the last one that differs from the final tag
-// in more than case; 0: all are the same but for case.
+// Apart returns how many tags follow the last tag that differs from the final one in more
+// than case; 0: none differs.
 func Apart(tags []string) int {
 	for i := 1; i < min(len(tags), maxTwins); i++ {
 		if Known[1].Compare(tags[len(tags)-1-i], tags[len(tags)-1]) != 0 {
@@ -529,9 +529,9 @@ func (s *Seen) mixesCases() bool {
 // tagBytes are the characters of tags.
 const tagBytes = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-."
 
-// between has, for two orders and a character, those with which a tag may come
-// after it in the one order and not in the other. Where one order takes two for
-// the same, the rest of the tag decides.
+// between has, for two orders and a character, the characters that come after it in the
+// first order and not in the second. Where an order takes two for the same, the rest of
+// the tag decides.
 var between = sync.OnceValue(func() *[4][4][128]byteSet {
 	table := new([4][4][128]byteSet)
 	var tags [len(tagBytes)]string
@@ -561,7 +561,7 @@ var between = sync.OnceValue(func() *[4][4][128]byteSet {
 	return table
 })
 
-// kind tells digits, lower case and upper case from each other; 0: none of them.
+// kind returns '0' for a digit, 'a' for lower case, 'A' for upper case, and 0 otherwise.
 func kind(c byte) byte {
 	switch {
 	case '0' <= c && c <= '9':

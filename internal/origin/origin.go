@@ -11,7 +11,8 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// Of is the ASCII serialisation of RFC 6454 section 6.2, with the port always.
+// Of returns the ASCII serialisation of an origin (RFC 6454, section 6.2), always with
+// its port.
 func Of(u *url.URL) string {
 	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + Port(u)
 }
@@ -19,7 +20,7 @@ func Of(u *url.URL) string {
 // Same reports whether two URLs have one origin.
 func Same(a, b *url.URL) bool { return Of(a) == Of(b) }
 
-// Port is the port of u, also where it is the scheme's own.
+// Port returns the port of u, also where it is the default of its scheme.
 func Port(u *url.URL) string {
 	switch p := u.Port(); {
 	case p != "":
@@ -160,7 +161,7 @@ func PublicAddress(a netip.Addr) bool {
 // SamePlace reports whether two URLs differ in their query at most.
 func SamePlace(a, b *url.URL) bool { return Same(a, b) && a.EscapedPath() == b.EscapedPath() }
 
-// WithoutSecrets is u without what could be secret in it.
+// WithoutSecrets returns u without the parts that may be secret.
 func WithoutSecrets(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }

@@ -32,11 +32,11 @@ type Repository struct {
 	Scheme Scheme
 }
 
-// String is host/name.
+// String returns host/name.
 func (r Repository) String() string { return r.Host + "/" + r.Name }
 
-// Address is the host where the registry is reached: docker.io is a name that
-// answers with a website, its registry lives next door.
+// Address returns the host at which the registry is reached. docker.io answers with a
+// website; its registry has another name.
 func (r Repository) Address() string {
 	if r.Host == "docker.io" {
 		return "registry-1.docker.io"
@@ -114,8 +114,8 @@ func Parse(ref string) (Repository, error) {
 // hub are the names of Docker Hub.
 var hub = map[string]bool{"docker.io": true, "index.docker.io": true, "registry-1.docker.io": true, "registry.hub.docker.com": true}
 
-// hostOf is a host as it is asked: in lower case, and without the dot at the end
-// by which a name says that it is complete.
+// hostOf returns a host as requests name it: in lower case, and without the final dot of
+// an absolute name.
 func hostOf(host string) string {
 	name, port, err := net.SplitHostPort(host)
 	if err != nil || strings.HasPrefix(host, "[") {
@@ -170,9 +170,9 @@ func cause(err error) error {
 // than that it is invalid.
 var errFormat = errors.New("it cannot be parsed")
 
-// Listed is the name of the repository whose tags are listed at a path. Within a registry
-// a redirect may lead to the same name in another place (Docker Hub's and Harbor's
-// library/), and a token must then be for that; any other path counts as ours.
+// Listed returns the name of the repository whose tags are listed at a path. A redirect
+// within a registry may lead to the same name in another place (Docker Hub's and Harbor's
+// library/), and a token must then be for that one; any other path counts as ours.
 func Listed(at, ours string) string {
 	name, ok := strings.CutPrefix(at, "/v2/")
 	if name, ok2 := strings.CutSuffix(name, "/tags/list"); ok && ok2 && path.Base(name) == path.Base(ours) {

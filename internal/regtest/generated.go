@@ -284,7 +284,7 @@ func (g *Generated) String() string {
 	return fmt.Sprintf("default %d, max %d (%s), Link %s (%s), order %s, cursor %s, last %s, %d tags", g.Default, g.Max, g.Over, g.Links, g.Form, g.Order, g.Cursor, g.Last, len(g.list))
 }
 
-// Stable are the tags that exist throughout, sorted.
+// Stable returns the tags that exist throughout, sorted.
 func (g *Generated) Stable() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -306,7 +306,7 @@ func (g *Generated) Reset() {
 	g.asked, g.wrong, g.how, g.last = 0, 0, "", ""
 }
 
-// Asked is how many requests there were.
+// Asked returns how many requests there were.
 func (g *Generated) Asked() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -482,7 +482,7 @@ func (g *Generated) body(page []string) []byte {
 	return append(b, ']', '}')
 }
 
-// answer is the page of list that a query asks for.
+// answer returns the page of list that a query asks for.
 func (g *Generated) answer(list []string, query url.Values) (page []string, link string, status int) {
 	size, asked := g.Default, 0
 	if text := query.Get("n"); text != "" {
@@ -559,7 +559,7 @@ func (g *Generated) cursor(list []string, place int, page []string) string {
 	return page[len(page)-1]
 }
 
-// rest is what comes after a cursor.
+// rest returns what comes after a cursor.
 func (g *Generated) rest(list []string, last string) ([]string, int) {
 	kind := g.Cursor
 	switch kind {

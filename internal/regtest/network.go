@@ -31,7 +31,7 @@ func (n *Network) Handle(host string, h http.Handler) *Network {
 	return n
 }
 
-// Sent are all requests so far, also those to hosts that are not there.
+// Sent returns all requests so far, including those to hosts that do not exist.
 func (n *Network) Sent() []*http.Request {
 	n.mu.Lock()
 	defer n.mu.Unlock()

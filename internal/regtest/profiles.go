@@ -188,7 +188,7 @@ func Sorted(tags []string, compare func(a, b string) int) []string {
 
 func asPushed(tags []string) []string { return slices.Clone(tags) }
 
-// scattered is an order that nobody chose, but always the same.
+// scattered puts tags into an order that has no rule, but is always the same.
 func scattered(tags []string) []string {
 	hash := func(s string) uint64 { h := fnv.New64a(); _, _ = h.Write([]byte(s)); return h.Sum64() }
 	return sorted(func(a, b string) int { return cmp.Compare(hash(a), hash(b)) })(tags)
@@ -196,10 +196,10 @@ func scattered(tags []string) []string {
 
 func fold(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) }
 
-// s3Keys is the order of the object keys <tag>/current/link.
+// s3Keys compares tags as the object keys <tag>/current/link.
 func s3Keys(a, b string) int { return strings.Compare(a+"/", b+"/") }
 
-// collate is PostgreSQL's order under ICU's en-US, as seen at a GitLab
+// collate compares tags as PostgreSQL does under ICU's en-US, as seen at a GitLab
 // registry: punctuation, digits, letters; case decides last, lower before upper.
 func collate(a, b string) int {
 	for i := range min(len(a), len(b)) {
@@ -260,7 +260,7 @@ func paginationInvalid(detail string) Rule {
 	return refuse(400, `{"errors":[{"code":"PAGINATION_NUMBER_INVALID","message":"invalid number of results requested","detail":{"n":`+detail+`}}]}`)
 }
 
-// distribution is what distribution's 3.x releases have in common.
+// distribution returns what distribution's 3.x releases have in common.
 func distribution(name, server string) Profile {
 	return Profile{
 		Name: name, Server: server,
@@ -275,7 +275,7 @@ func with(p Profile, change func(*Profile)) Profile {
 	return p
 }
 
-// Profiles are all of them, in the order in which they were written down.
+// Profiles returns all profiles, in a fixed order.
 func Profiles() []Profile {
 	dist310 := with(distribution("dist310", "distribution 3.1.0, filesystem"), func(p *Profile) {
 		p.Max, p.Over = 1000, paginationInvalid("$n")

@@ -10,8 +10,8 @@ import (
 	"net/url"
 )
 
-// MixedTags are n tags in an order of their own: versions, hashes, pairs in which one is
-// the start of the other, upper case.
+// MixedTags returns n tags, not sorted: versions, hashes, pairs of which one is a prefix
+// of the other, upper case.
 func MixedTags(n int) (tags []string) {
 	tags = make([]string, 0, n)
 	for i := 0; len(tags) < n; i++ {

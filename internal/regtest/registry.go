@@ -100,7 +100,7 @@ func (r *Registry) Delete(name string, tags ...string) {
 	r.repos[name] = slices.DeleteFunc(r.repos[name], func(t string) bool { return gone[t] })
 }
 
-// Tags are the tags of a repository in the order of listing.
+// Tags returns the tags of a repository in the order of the list.
 func (r *Registry) Tags(name string) []string {
 	list, _ := r.list(name)
 	return slices.Clone(list)
@@ -119,14 +119,14 @@ func (r *Registry) list(name string) ([]string, bool) {
 	return r.sorted[name], true
 }
 
-// Requests are those answered so far, in the order in which they came.
+// Requests returns the requests that were answered, in the order in which they came.
 func (r *Registry) Requests() []Request {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.log)
 }
 
-// URLs are the paths and queries of the Requests.
+// URLs returns the paths and queries of the Requests.
 func (r *Registry) URLs() []string {
 	var urls []string
 	for _, req := range r.Requests() {
@@ -240,7 +240,7 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// answer is the registry without its faults.
+// answer answers a request, without faults.
 func (r *Registry) answer(w http.ResponseWriter, req *http.Request) {
 	if r.Auth != nil && req.URL.Path == "/token" {
 		r.serveToken(w, req)
@@ -359,7 +359,7 @@ func (p Profile) contentType() string {
 	return p.ContentType
 }
 
-// size is how many tags are asked for, -1 being all.
+// size returns how many tags are asked for; -1: all.
 func (p Profile) size(query url.Values) (int, *Refusal) {
 	text := query.Get("n")
 	if p.IgnoreN {

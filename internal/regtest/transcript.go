@@ -74,7 +74,7 @@ func parseRecorded(text []byte) (Recorded, error) {
 	return Recorded{Status: status, Header: http.Header(header), Body: body}, err
 }
 
-// Tags are those in the body, nil for null.
+// Tags returns the tags in the body; nil for null.
 func (rec Recorded) Tags() []string {
 	var list struct{ Tags []string }
 	_ = json.Unmarshal(rec.Body, &list)

@@ -67,8 +67,9 @@ func question(tags []string, after string) Proof {
 	return p
 }
 
-// tells is the greater the more a proof tells of orders: it has to tell that the
-// registry compares by one of the list's, and better tells by which.
+// tells returns how much a proof shows of orders: above all, for how many of the list's
+// orders it has an answer of their own, and then from how many other answers those
+// differ.
 func (p Proof) tells(list []order.Order) (most int) {
 	for k, o := range order.Known {
 		if p.first[k] == "" || !slices.ContainsFunc(list, func(of order.Order) bool { return of.Name == o.Name }) {

@@ -166,7 +166,7 @@ func (p *Planner) inherit(c, o *Range) {
 // A table has, for each byte of a key, what part of the alphabet stands before it.
 type table [129]float64
 
-// table is that of words of some kinds, at a place in a key.
+// table returns the table of words of some kinds, at a place in a key.
 func (p *Planner) table(k kinds, key string, place int) *table {
 	spot := p.spot(key, place)
 	end := p.closed[spot.place][spot.before]
@@ -203,7 +203,7 @@ func (p *Planner) table(k kinds, key string, place int) *table {
 	return t
 }
 
-// latest is the greatest digit to expect at a place where a key has a date such as
+// latest returns the greatest digit to expect at a place where a key has a date such as
 // 20261126 or 2026-11-26; 0: any.
 func (p *Planner) latest(key string, place int) byte {
 	for start := max(0, place-9); start <= place; start++ {
@@ -254,7 +254,7 @@ func (p *Planner) date(key string, start int) (places [8]int, ok bool) {
 	return places, "1990" <= year && year < "2030" && "01" <= month && month <= "12" && "01" <= day && day <= "31"
 }
 
-// at is the byte of a key at a place, 0 behind its end.
+// at returns the byte of a key at a place, and 0 behind its end.
 func at(key string, place int) byte {
 	if place < len(key) {
 		return key[place]
@@ -270,7 +270,7 @@ type alphabet struct {
 	kind  [128]int
 }
 
-// alphabet is that of the order which the list seems to have.
+// alphabet returns the alphabet of the order that the list seems to have.
 func (p *Planner) alphabet() *alphabet {
 	if p.letters != nil && p.letters.order == p.orders[0].Name {
 		return p.letters
@@ -294,10 +294,10 @@ func (p *Planner) alphabet() *alphabet {
 	return a
 }
 
-// byteOf is the byte of tags that has a byte of keys; 0: none.
+// byteOf returns the byte of tags that has a byte of keys; 0: none.
 func (p *Planner) byteOf(key byte) byte { return p.alphabet().bytes[key&127] }
 
-// place is where a string stands in the alphabet, from 0 to 1.
+// place returns where a string stands in the alphabet, from 0 to 1.
 func (t *table) place(s string) float64 {
 	at, width := 0.0, 1.0
 	for n := range min(3, len(s)) {
@@ -370,8 +370,8 @@ func (p *Planner) gap(c *Range, slots int) *gap {
 	return g
 }
 
-// ends are the keys of where the gap behind c is known to end, of the first tag there,
-// and of the last tag before c; "": not known.
+// ends returns the keys of where the gap behind c is known to end, of the first tag
+// there, and of the last tag before c; "": not known.
 func (p *Planner) ends(c *Range) (end, first, before string) {
 	key := p.orders[0].Key
 	if c.prev != nil {
@@ -385,8 +385,8 @@ func (p *Planner) ends(c *Range) (end, first, before string) {
 	return key(p.edge), "", before
 }
 
-// end is where the gap between two ranges ends: at the start of the second one, since
-// nothing stands between that and its first tag, except in a list that has changed.
+// end returns where the gap between two ranges ends: at the start of the second one,
+// since nothing stands between that and its first tag, except in a list that has changed.
 func (p *Planner) end(c, o *Range) string {
 	if o.state != asked && p.compare(o.start, c.last) < 0 {
 		return o.opening[0]
@@ -415,7 +415,7 @@ func (p *Planner) level(c *Range, key string, shared, low int, end, first string
 	return level{shared: shared, left: left, lo: next, hi: hi, t: t}
 }
 
-// until is how many tags are thought to be left before a key.
+// until estimates how many tags are left before a key.
 func (g *gap) until(key string) (sum float64) {
 	shared := commonPrefix(g.key, key)
 	for _, v := range g.levels {
@@ -430,8 +430,8 @@ func (g *gap) until(key string) (sum float64) {
 	return sum
 }
 
-// at is the shortest key before which about so many tags are thought to be left, with
-// so many more or less; "": there is none.
+// at returns the shortest key before which about so many tags are estimated to be left,
+// give or take within; "": there is none.
 func (g *gap) at(tags, within float64) string {
 	for _, v := range g.levels {
 		if tags > v.left {
@@ -464,7 +464,7 @@ func (g *gap) at(tags, within float64) string {
 	return ""
 }
 
-// after is the next byte of the alphabet.
+// after returns the next byte of the alphabet.
 func (v *level) after(b int) int {
 	for b++; b < 128 && v.t[b+1] == v.t[b]; b++ {
 	}
@@ -516,7 +516,7 @@ func (p *Planner) Split(slots int) *Range {
 	return nil
 }
 
-// stretches are all of them, the longest first.
+// stretches returns all stretches, the longest first.
 func (p *Planner) stretches(slots int) (all []stretch) {
 	for c := p.front; c != nil; c = c.next {
 		if c.state != reading {

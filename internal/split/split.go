@@ -65,10 +65,10 @@ const (
 	gone  // discarded
 )
 
-// Start is what to send as last in the first request.
+// Start returns what to send as last in the first request.
 func (c *Range) Start() string { return c.start }
 
-// Last is the last tag of its latest page but for one that met another range;
+// Last returns the last tag of its latest page, other than one that met another range;
 // "": there is none.
 func (c *Range) Last() string { return c.last }
 
@@ -148,7 +148,7 @@ func (p *Planner) Off() Reason { return p.off }
 // Order names the order that the list seems to have.
 func (p *Planner) Order() string { return p.orders[0].Name }
 
-// Next is the range that goes on where c has ended, nil at the end of the list.
+// Next returns the range that goes on where c has ended, or nil at the end of the list.
 func (p *Planner) Next(c *Range) *Range { return c.next }
 
 // Page takes what a range's request brought, more being whether another page is
@@ -192,7 +192,7 @@ func (p *Planner) Page(c *Range, tags []string, more bool) (keep int, on bool) {
 	return p.last(c, tags, more)
 }
 
-// last is Page for a page without a seam.
+// last is like Page, for a page that met no other range.
 func (p *Planner) last(c *Range, tags []string, more bool) (int, bool) {
 	if more {
 		return len(tags), !p.isUnwanted(c.last)
@@ -315,7 +315,7 @@ func (p *Planner) accept(c *Range, tags []string) bool {
 	return true
 }
 
-// before is the range in front of c, of those that have read something.
+// before returns the range in front of c, of those that have read something.
 func (c *Range) before() *Range {
 	for c = c.prev; c.state == asked; {
 		c = c.prev

@@ -63,8 +63,8 @@ const (
 
 var buffers = sync.Pool{New: func() any { return new([plainBuffer]byte) }}
 
-// element is the length of the plain element that b begins with, with its
-// comma; 0: it does not, or b ends too early to tell.
+// element returns the length of the plain element that b begins with, with its comma. It
+// returns 0 if b begins with another element, or ends too early to tell.
 func element(b []byte) int {
 	if len(b) == 0 || b[0] != '"' {
 		return 0

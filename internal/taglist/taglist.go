@@ -98,8 +98,7 @@ type Summary struct {
 // what r returned.
 func Decode(r io.Reader, h Handler) (Summary, error) { return decodeList(r, h, true) }
 
-// decodeList is Decode; plainly says that it may use plain, without which
-// it comes to the same.
+// decodeList is Decode. plainly allows it to use plain, which changes its speed only.
 func decodeList(r io.Reader, h Handler, plainly bool) (Summary, error) {
 	d := decoder{in: &input{r: r}, h: h, plainly: plainly}
 	d.continueFrom(d.in, 0)
@@ -544,8 +543,9 @@ func Valid[T string | []byte](text T) bool {
 	return true
 }
 
-// tagBytes is tagByte of each of eight bytes. To a byte below 0x80 something is added
-// so that its high bit tells whether it is at least one character, or more than another.
+// tagBytes reports whether tagByte is true of each of eight bytes. A constant is added to
+// each byte, so that its high bit shows whether it is at least a certain character, or
+// greater than another.
 func tagBytes(x uint64) bool {
 	const each, high = 0x0101010101010101, 0x80 * 0x0101010101010101
 	lower := x | 0x20*each // upper case as lower case, and "_" as what is no letter

@@ -33,13 +33,14 @@ func ReadScope(scope, name string) string {
 	return "repository:" + name + ":" + strings.Join(actions, ",")
 }
 
-// Basic is the Authorization header of a name and a password (RFC 7617).
+// Basic returns the Authorization header of a name and a password (RFC 7617).
 func Basic(username, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+password))
 }
 
-// Bearer is the Authorization header of a token. It must be visible ASCII, or ok is
-// false: RFC 6750, section 2.1, allows less, some servers use more.
+// Bearer returns the Authorization header of a token. ok is false unless the token is
+// visible ASCII. RFC 6750, section 2.1, allows fewer characters, but some servers use
+// more.
 func Bearer(text string) (header string, ok bool) {
 	if strings.ContainsFunc(text, func(r rune) bool { return r <= 0x20 || r >= 0x7f }) {
 		return "", false

@@ -104,8 +104,8 @@ func (c *Client) ask(req *http.Request, scope string) (answer token.Answer, stat
 	}
 }
 
-// askOnce is ask without retries. Redirects are followed within the origin only,
-// as they would carry the credential on, and ask for no other scope.
+// askOnce is like ask, without retries. Redirects are followed within the origin only, as
+// they would carry the credential elsewhere, and ask for no other scope.
 func (c *Client) askOnce(req *http.Request, scope string) (answer token.Answer, status int, err error) {
 	client := &http.Client{
 		Transport: c.Wire.Carrier,

@@ -86,9 +86,8 @@ func (c *Client) skipped(ctx context.Context, reason taglist.Reason, text string
 	}
 }
 
-// logURL is u for a log: with n, with a last that is a tag, and with what the
-// package itself asks quay's API for. Any other cursor may be a secret of its
-// server.
+// logURL returns u for a log: with n, with a last that is a tag, and with what the
+// package itself asks quay's API for. Any other cursor may be a secret of its server.
 func logURL(u *url.URL) string {
 	told, mark := origin.WithoutSecrets(u), "?"
 	for part := range strings.SplitSeq(u.RawQuery, "&") {

@@ -21,7 +21,7 @@ import (
 	"github.com/ocitags/ocitags/internal/taglist"
 )
 
-// NewTransport is that of the package ocitags.
+// NewTransport returns the Transport of a Client that has none.
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
