@@ -224,6 +224,53 @@ func TestWholeListsInsteadOfSmallPages(t *testing.T) {
 	}
 }
 
+// The same where larger pages are honoured, and the list has more than two of them. A list
+// without n that is cut short on the way is requested again, as any page is.
+func TestWholeListsAreTriedAgain(t *testing.T) {
+	for _, profile := range []string{"dist312", "dist300", "harbor"} {
+		for _, concurrency := range []int{1, 4} {
+			for _, fault := range []regtest.Fault{{}, {CutEnd: 50_000}, {Drop: true}, {Status: 503}} {
+				synctest.Test(t, func(t *testing.T) {
+					ref, r, network := newRegistry(t, profile, "a/b", 20_001)
+					cut := false
+					r.Fault = func(_ int, req *http.Request) regtest.Fault {
+						if req.URL.RawQuery != "" || cut {
+							return regtest.Fault{}
+						}
+						cut = true
+						return fault
+					}
+					c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: concurrency}
+					mustList(t, c, ref, r, "a/b")
+					if fault.Drop || fault.Status != 0 {
+						return // by its pages, or by the list without n that came later
+					}
+					assert.LessOrEqual(t, len(r.Requests()), 4, "%s: %v", profile, requests(r))
+				})
+			}
+		}
+	}
+}
+
+// A list without n that cannot be had in one answer is read by its pages.
+func TestWholeListsThatBreakOff(t *testing.T) {
+	for _, profile := range []string{"dist312", "dist300"} {
+		for _, concurrency := range []int{1, 4} {
+			synctest.Test(t, func(t *testing.T) {
+				ref, r, network := newRegistry(t, profile, "a/b", 20_001)
+				r.Fault = func(_ int, req *http.Request) regtest.Fault {
+					if req.URL.RawQuery == "" {
+						return regtest.Fault{CutEnd: 50_000}
+					}
+					return regtest.Fault{}
+				}
+				c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: concurrency}
+				mustList(t, c, ref, r, "a/b")
+			})
+		}
+	}
+}
+
 // Where the list without n is a page like others, that is asked once.
 func TestListWithoutNIsAPage(t *testing.T) {
 	for _, profile := range []string{"quay", "quay311"} {

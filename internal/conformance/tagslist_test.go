@@ -79,13 +79,20 @@ func TestInvalidNameIsNotAskedTwice(t *testing.T) {
 	assert.Equal(t, 1, len(r.Requests()))
 }
 
-// Docker Hub gives up with 504 on large pages of its largest repositories.
+// Docker Hub gives up with 504 on large pages of its largest repositories, and on their
+// lists without n.
 func TestDockerHubTimesOutOnLargePages(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, from := range []int{1, 2, 3} { // on the first page, and on later ones
 			ref, r, network := newRegistry(t, "hub", "a/b", 25_000)
-			r.Fault = faultOver(100, from, regtest.Fault{Status: http.StatusGatewayTimeout})
+			large := faultOver(100, from, regtest.Fault{Status: http.StatusGatewayTimeout})
+			r.Fault = func(k int, req *http.Request) regtest.Fault {
+				if req.URL.RawQuery == "" {
+					return regtest.Fault{Status: http.StatusGatewayTimeout}
+				}
+				return large(k, req)
+			}
 			c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: 1}
 			mustList(t, c, ref, r, "a/b")
 			r.Forget()

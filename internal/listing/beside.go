@@ -83,12 +83,13 @@ func (a *aside) isWhole(ctx context.Context, page time.Duration) bool {
 	return false
 }
 
-// orWhole returns next, the place of a page, or that of the list without n, if the
-// registry keeps to its own page size, and the list without n is more than a page. n is
-// that of the link to next.
+// orWhole returns next, the place of a page, or that of the list without n, if that is
+// more than a page. It is tried once with each registry, from the second page on: where
+// pages are shorter than usual, or where a larger n was tried, too. n is that of the link
+// to next.
 func (s *tagsList) orWhole(ctx context.Context, cur, next *Cursor, page wire.Response, n int) *Cursor {
-	small := page.Entries < defaultPageSize && page.Entries == n
-	may := s.PageSize == 0 && page.Entries <= defaultPageSize && !s.part.isOpen() && !s.compared && s.mayComeWhole(s.Home.Host)
+	full, small := page.Entries == n, page.Entries < defaultPageSize
+	may := full && s.PageSize == 0 && !s.part.isOpen() && !s.compared && s.mayComeWhole(s.Home.Host)
 	switch {
 	case may && cur.kind == begin && small && s.Slots > 1:
 		s.aside = s.readAside(ctx) // beside the next page
@@ -98,7 +99,7 @@ func (s *tagsList) orWhole(ctx context.Context, cur, next *Cursor, page wire.Res
 	}
 	switch {
 	case s.aside == nil:
-	case page.Entries <= defaultPageSize && s.aside.isWhole(ctx, page.Took):
+	case s.aside.isWhole(ctx, page.Took):
 		next = s.relist(true)
 		next.aside, s.aside = s.aside, nil
 	default:
@@ -114,15 +115,14 @@ func (s *tagsList) leaveAside() {
 	select {
 	case <-a.done:
 		links := s.leadsOn(a.rep) || a.rep.More != nil && *a.rep.More
-		if links {
+		switch {
+		case links:
 			s.learn(func(h *habits) { h.without = pagesOnly })
-		}
-		if a.err == nil && !links {
+		case a.err == nil:
 			return
 		}
 		s.compared = links && a.n <= s.longest // it is the same page as the first one
-	default:
-		s.compared = false
+	default: // it takes much longer than a page
 	}
 	a.stop()
 	s.aside = nil

@@ -2,10 +2,8 @@ package listing
 
 import (
 	"context"
-	"errors"
 	"strings"
 
-	"github.com/ocitags/ocitags/internal/ocierr"
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
@@ -67,7 +65,7 @@ func (s *tagsList) takeEarly(ctx context.Context, cur *Cursor, to Sink) (rep wir
 	case <-e.done:
 	}
 	rep, err = e.drain(ctx, to)
-	if err == nil || errors.Is(err, ErrStopped) || errors.Is(err, ocierr.ErrTooLarge) && !isBound(err) {
+	if err == nil || isFinal(ctx, err) {
 		return rep, 1, true, err
 	}
 	s.early.leave()

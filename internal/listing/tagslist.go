@@ -157,7 +157,9 @@ func (s *tagsList) Page(ctx context.Context, cur *Cursor, to Sink) (Answer, erro
 	rep, tries, early, err := s.takeEarly(ctx, cur, t)
 	switch {
 	case cur.aside != nil:
-		rep, err = cur.aside.drain(ctx, t)
+		if rep, err = cur.aside.drain(ctx, t); err != nil && !isFinal(ctx, err) && !isBound(err) {
+			rep, err = s.fetch(ctx, cur, t, 1)
+		}
 	case !early:
 		rep, err = s.fetch(ctx, cur, t, tries)
 	}
@@ -222,6 +224,11 @@ func tooSlow(err error) bool {
 	return Status(err) == 504 || errors.Is(err, context.DeadlineExceeded)
 }
 
+// isFinal reports whether an error ends the listing, whatever else might be asked.
+func isFinal(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, ErrStopped) || errors.Is(err, ocierr.ErrTooLarge) && !isBound(err)
+}
+
 // isBound reports whether an answer was too large or too slow for the bounds.
 func isBound(err error) bool {
 	_, ok := errors.AsType[*bound.Error](err)
@@ -249,19 +256,18 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep wire.Response, e
 		refusal, _ := errors.AsType[wire.Refused](err)
 		refusal.IsNotFound()
 	case cur.kind == compare:
-		if ctx.Err() != nil || errors.Is(err, ErrStopped) || errors.Is(err, ocierr.ErrTooLarge) && !isBound(err) {
+		if isFinal(ctx, err) {
 			break
 		}
 		switch why := cur.why + "; the list without n, asked for to compare, did not come"; {
 		case cur.back != nil:
 			return Answer{Response: rep, Next: cur.back, Why: why}, nil
-		case cur.aside != nil: // which was tried once
-			again := *cur
-			again.aside, again.again = nil, true
-			return Answer{Response: rep, Next: &again}, nil
 		case !s.refusedLast || refusesSize(code) || code == 404:
 			return s.ended(ctx, cur, Answer{Response: rep}, why)
 		}
+	case cur.kind == begin && cur.aside != nil && !isFinal(ctx, err):
+		s.Log.DebugContext(ctx, "listing again by pages", "because", err.Error())
+		return Answer{Response: rep, Next: s.relist(false)}, nil
 	case cur.kind == begin && s.resized && refusesSize(code):
 		s.longest = s.was
 		if smaller := lower(nOf(cur.URL)); smaller > 0 && !slices.Contains(s.tried, smaller) {
