@@ -271,6 +271,31 @@ func TestWholeListsThatBreakOff(t *testing.T) {
 	}
 }
 
+// A list without n that takes long is left, and not tried again.
+func TestWholeListsThatTakeLong(t *testing.T) {
+	for profile, most := range map[string]time.Duration{"dist312": 2 * time.Second, "dist300": time.Second} {
+		for _, concurrency := range []int{1, 4} {
+			synctest.Test(t, func(t *testing.T) {
+				ref, r, network := newRegistry(t, profile, "a/b", 20_001)
+				r.Fault = func(_ int, req *http.Request) regtest.Fault {
+					if req.URL.RawQuery == "" {
+						return regtest.Fault{Delay: time.Minute}
+					}
+					return regtest.Fault{}
+				}
+				slow := &slowBodies{RoundTripper: network, think: 20 * time.Millisecond}
+				c := &ocitags.Client{Transport: slow, Credentials: ocitags.Anonymous, Concurrency: concurrency}
+				began := time.Now()
+				mustList(t, c, ref, r, "a/b")
+				assert.Less(t, time.Since(began), most, profile)
+				r.Forget()
+				mustList(t, c, ref, r, "a/b")
+				assert.NotContains(t, requests(r), "", profile)
+			})
+		}
+	}
+}
+
 // Where the list without n is a page like others, that is asked once.
 func TestListWithoutNIsAPage(t *testing.T) {
 	for _, profile := range []string{"quay", "quay311"} {

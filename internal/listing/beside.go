@@ -63,10 +63,14 @@ func (a *aside) Tags(ctx context.Context, batch []string) (int, error) {
 	}
 }
 
-// isWhole reports whether the answer is more than a page. It waits for that, but
-// not much longer than a page takes.
-func (a *aside) isWhole(ctx context.Context, page time.Duration) bool {
-	timer := time.NewTimer(max(time.Second, 4*page))
+// isWhole reports whether the answer is more than a page. It waits for that, but not much
+// longer than a page takes, and less where the registry sends large pages, which do as well.
+func (a *aside) isWhole(ctx context.Context, page wire.Response) bool {
+	least := time.Second
+	if page.Entries > defaultPageSize {
+		least = time.Second / 5
+	}
+	timer := time.NewTimer(max(least, 4*page.Took))
 	defer timer.Stop()
 	select {
 	case <-a.full:
@@ -99,7 +103,7 @@ func (s *tagsList) orWhole(ctx context.Context, cur, next *Cursor, page wire.Res
 	}
 	switch {
 	case s.aside == nil:
-	case s.aside.isWhole(ctx, page.Took):
+	case s.aside.isWhole(ctx, page):
 		next = s.relist(true)
 		next.aside, s.aside = s.aside, nil
 	default:
@@ -122,7 +126,8 @@ func (s *tagsList) leaveAside() {
 			return
 		}
 		s.compared = links && a.n <= s.longest // it is the same page as the first one
-	default: // it takes much longer than a page
+	default: // it takes so much longer than a page that it is not tried again
+		s.learn(func(h *habits) { h.without = pagesOnly })
 	}
 	a.stop()
 	s.aside = nil
