@@ -119,13 +119,16 @@ func (s *tagsList) leaveAside() {
 	select {
 	case <-a.done:
 		links := s.leadsOn(a.rep) || a.rep.More != nil && *a.rep.More
+		s.compared = links && a.n <= s.longest // it is the same page as the first one
 		switch {
+		case s.compared:
+			s.learnPagesOnly()
 		case links:
 			s.learn(func(h *habits) { h.without = pagesOnly })
 		case a.err == nil:
+			s.compared = true
 			return
 		}
-		s.compared = links && a.n <= s.longest // it is the same page as the first one
 	default: // it takes so much longer than a page that it is not tried again
 		s.learn(func(h *habits) { h.without = pagesOnly })
 	}

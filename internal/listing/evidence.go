@@ -37,7 +37,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 		ans.Next.aside, s.aside = s.aside, nil
 	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
 		return ans, nil
-	case s.PageSize >= 0 && s.longest < min(defaultPageSize, s.total) && s.seen.MayDiffer() && !s.compared && s.mayComeWhole(s.Home.Host):
+	case s.PageSize >= 0 && s.longest < min(defaultPageSize, s.total) && s.seen.MayDiffer() && !s.compared && s.mayComeWhole(s.Repository.String()):
 		// The registry's own answer may hold what small pages hide. With large ones that
 		// would cost each list with both cases a request.
 		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
