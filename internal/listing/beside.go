@@ -25,6 +25,12 @@ type aside struct {
 // maxAside is how many batches are kept, of some 16 KiB each.
 const maxAside = 1024
 
+// mayReadAside reports whether the list without n may spare pages, and was not requested
+// yet.
+func (s *tagsList) mayReadAside() bool {
+	return s.PageSize == 0 && !s.part.isOpen() && !s.compared && s.mayComeWhole(s.Home.Host)
+}
+
 func (s *tagsList) readAside(ctx context.Context) *aside {
 	s.compared = true
 	return s.readBeside(ctx, wire.Request{URL: s.query(0, ""), Once: true})
@@ -64,7 +70,8 @@ func (a *aside) Tags(ctx context.Context, batch []string) (int, error) {
 }
 
 // isWhole reports whether the answer is more than a page. It waits for that, but not much
-// longer than a page takes, and less where the registry sends large pages, which do as well.
+// longer than a page takes, and less after a large page: the list is then read in few
+// requests anyway.
 func (a *aside) isWhole(ctx context.Context, page wire.Response) bool {
 	least := time.Second
 	if page.Entries > defaultPageSize {
@@ -87,13 +94,14 @@ func (a *aside) isWhole(ctx context.Context, page wire.Response) bool {
 	return false
 }
 
-// orWhole returns next, the place of a page, or that of the list without n, if that is
-// more than a page. It is tried once with each registry, from the second page on: where
-// pages are shorter than usual, or where a larger n was tried, too. n is that of the link
-// to next.
+// orWhole returns next, the place of the next page, or that of the list without n, if that
+// is more than a page. The list without n is requested once: beside the second page or
+// after it, where pages have fewer tags than usual, or where a larger n was tried. n is
+// that of the link to next: a page with another number of tags may be the last one, although
+// it has a Link, as at Gitea.
 func (s *tagsList) orWhole(ctx context.Context, cur, next *Cursor, page wire.Response, n int) *Cursor {
 	full, small := page.Entries == n, page.Entries < defaultPageSize
-	may := full && s.PageSize == 0 && !s.part.isOpen() && !s.compared && s.mayComeWhole(s.Home.Host)
+	may := full && s.mayReadAside()
 	switch {
 	case may && cur.kind == begin && small && s.Slots > 1:
 		s.aside = s.readAside(ctx) // beside the next page

@@ -112,8 +112,8 @@ type Listing struct {
 	owed        map[string]bool // tags that parts have read which were dropped
 	dialect     string          // what was logged of it
 
-	wg      sync.WaitGroup // of what reads ahead
-	besides atomic.Int32   // requests in flight beside the foreground's, but for those
+	wg      sync.WaitGroup // of the goroutines that make requests
+	besides atomic.Int32   // requests in flight other than the foreground's and the prefetcher's
 	mu      sync.Mutex
 	warned  map[string]bool
 }

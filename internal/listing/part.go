@@ -119,7 +119,7 @@ func (f *foreground) readPartFrom(ctx context.Context, s *partSource, next *Curs
 		}
 		return why, nil
 	}
-	if errors.Is(err, ErrStopped) || ctx.Err() != nil || errors.Is(err, ocierr.ErrRateLimited) || errors.Is(err, ocierr.ErrUnauthorized) || errors.Is(err, ocierr.ErrTooLarge) && !isBound(err) {
+	if isFinal(ctx, err) || errors.Is(err, ocierr.ErrRateLimited) || errors.Is(err, ocierr.ErrUnauthorized) {
 		return "", err
 	}
 	f.Log.DebugContext(ctx, "reading the whole list", "because", err.Error())

@@ -265,7 +265,7 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep wire.Response, e
 		case !s.refusedLast || refusesSize(code) || code == 404:
 			return s.ended(ctx, cur, Answer{Response: rep}, why)
 		}
-	case cur.kind == begin && cur.aside != nil && !isFinal(ctx, err):
+	case cur.kind == begin && cur.aside != nil && !isFinal(ctx, err): // perhaps it is too long for one answer
 		s.Log.DebugContext(ctx, "listing again by pages", "because", err.Error())
 		return Answer{Response: rep, Next: s.relist(false)}, nil
 	case cur.kind == begin && s.resized && refusesSize(code):
@@ -740,7 +740,7 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans Answer, link *
 	case !byTag:
 	case !s.part.isOpen() && s.larger(ans.Response, link) != nil:
 		next.URL, next.fallback = s.larger(ans.Response, link), link
-		if s.Slots > 1 && !s.compared && s.mayComeWhole(s.Home.Host) {
+		if s.Slots > 1 && s.mayReadAside() {
 			s.aside = s.readAside(ctx)
 		}
 	default:
