@@ -25,13 +25,10 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 	switch {
 	case s.more || ans.More:
 		return ans, fmt.Errorf("%w: GET %s: has_additional is true, but no question brings more", ocierr.ErrLoop, origin.WithoutSecrets(ans.Asked))
-	case s.whole && s.entries < s.total && s.hadRoom():
-		ans.Why = roomyPage
-		return ans, nil
-	case s.whole && s.pages > 1 && s.entries < s.total:
-		return s.orOnePage(ans, s.short(ans, s.entries))
+	case s.whole && s.entries < s.total && (s.pages > 1 || s.hadRoom()):
+		return s.orOtherwise(ans, s.short(ans, s.entries))
 	case cur.kind == begin && nOf(ans.Asked) > s.total && s.total-s.entries > few(s.total):
-		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: a page with room for all tags has %d entries, and %d tags are known: some are missing", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), s.entries, s.total))
+		return s.orOtherwise(ans, fmt.Errorf("%w: GET %s: a page with room for all tags has %d entries, and %d tags are known: some are missing", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), s.entries, s.total))
 	case s.aside != nil: // it costs no request
 		ans.Next = s.comparison(why)
 		ans.Next.aside, s.aside = s.aside, nil
@@ -63,10 +60,10 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 			ans.Next = s.relist(true)
 		case s.sizeLeft():
 			ans.Next = s.otherSize()
-		case s.hadRoom() || !s.further && s.roomy >= s.total:
+		case !s.further && s.roomy >= s.total:
 			ans.Why = roomyPage
 		default:
-			return s.orOnePage(ans, s.disagreement(ans))
+			return s.orOtherwise(ans, s.disagreement(ans))
 		}
 	default:
 		ans.Next = s.standsStill(cur, ans)
@@ -235,7 +232,7 @@ func (s *tagsList) ignoresLast() bool {
 // pages do not fit together and nothing is left to be asked.
 func (s *tagsList) hadRoom() bool { return s.roomy >= s.total && !round(s.roomy) }
 
-// readsOnePage reports whether the list is read as orOnePage has it.
+// readsOnePage reports whether the list is read as Otherwise has it.
 func (s *tagsList) readsOnePage() bool { return s.lastResort > 0 && s.n == s.lastResort }
 
 // mayFitOnePage reports whether one page may have room for the list, and that was
@@ -255,37 +252,38 @@ func (s *tagsList) largerToTry() int {
 	return 0
 }
 
-// Otherwise implements Source.
-func (s *tagsList) Otherwise() (next *Cursor, why string) {
-	switch {
-	case s.begun && s.mayFitOnePage():
-		return s.inOnePage(), ""
-	case s.total > 0 && s.roomyOfN >= s.total && (s.began > 0 || s.unlinked >= s.total) && s.hadRoom() && !s.more:
+// Otherwise implements Source. A page that had room for more ends the list, once the Link
+// that it had was followed; or the list may fit into one page; or, if it is too long for
+// the usual one, a large page has to show all by itself.
+func (s *tagsList) Otherwise(err error) (next *Cursor, why string) {
+	switch enough := s.began > 0 && s.hadRoom() && !s.more; {
+	case enough && s.untried != nil:
+		return s.asNamed(), ""
+	case enough:
 		return nil, roomyPage
+	case !s.begun:
+	case s.mayFitOnePage():
+		return s.inOnePage(), ""
+	case s.lastResort == 0 && s.total >= defaultPageSize && s.total < largePageSize && !slices.Contains(s.tried, largePageSize):
+		s.n, s.resized, s.lastResort, s.misfit = largePageSize, true, largePageSize, err
+		return s.relist(false), ""
 	}
 	return nil, ""
+}
+
+// orOtherwise returns err, because the pages do not fit together, unless something else
+// may show that the list is complete.
+func (s *tagsList) orOtherwise(ans Answer, err error) (Answer, error) {
+	if ans.Next, ans.Why = s.Otherwise(err); ans.Next != nil || ans.Why != "" {
+		return ans, nil
+	}
+	return ans, err
 }
 
 // inOnePage begins the list anew with an n that has room for all known tags.
 func (s *tagsList) inOnePage() *Cursor {
 	s.n, s.resized, s.lastResort = defaultPageSize, true, defaultPageSize
 	return s.relist(false)
-}
-
-// orOnePage returns err, because the pages do not fit together, unless the list may
-// fit into one page: then it is read so first. If it is too long for the usual one,
-// a large page has to show all by itself, or err stands.
-func (s *tagsList) orOnePage(ans Answer, err error) (Answer, error) {
-	switch {
-	case s.mayFitOnePage():
-		ans.Next = s.inOnePage()
-	case s.lastResort == 0 && s.total >= defaultPageSize && s.total < largePageSize && !slices.Contains(s.tried, largePageSize):
-		s.n, s.resized, s.lastResort, s.misfit = largePageSize, true, largePageSize, err
-		ans.Next = s.relist(false)
-	default:
-		return ans, err
-	}
-	return ans, nil
 }
 
 const (
@@ -305,7 +303,7 @@ func (s *tagsList) wholeList(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 		return ans, nil
 	}
 	if ans.Entries < s.total && !s.isLonger(cur, ans.Response) && (s.open || !meet(s.tail, t.latest) || s.total-ans.Entries > few(s.total)) {
-		return s.orOnePage(ans, s.short(ans, ans.Entries))
+		return s.orOtherwise(ans, s.short(ans, ans.Entries))
 	}
 	s.learnWhole(ans)
 	return s.ended(ctx, cur, ans, "the list without n came in one answer")

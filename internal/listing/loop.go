@@ -38,7 +38,7 @@ type Source interface {
 
 	// Otherwise returns where else the list may be read when its pages lead nowhere,
 	// or why it is complete nevertheless; nil and "" if neither is known.
-	Otherwise() (next *Cursor, why string)
+	Otherwise(err error) (next *Cursor, why string)
 }
 
 // A kind of cursor says what it means if its page brings nothing.
@@ -334,7 +334,7 @@ func (f *foreground) turnPage(ctx context.Context, cur *Cursor, ans Answer, took
 // orOtherwise returns where the list goes on instead of ending with err: it may be
 // restarted, or be known to be complete.
 func (f *foreground) orOtherwise(ctx context.Context, err error) (*Cursor, error) {
-	next, why := f.src.Otherwise()
+	next, why := f.src.Otherwise(err)
 	switch {
 	case next != nil:
 		f.Log.DebugContext(ctx, "listing again", "because", err.Error())

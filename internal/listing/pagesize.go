@@ -19,8 +19,6 @@ type sizes struct {
 	tried      []int       // those with which the list was begun, in any pass
 	lengths    []int       // of the first pages that came
 	roomy      int         // the most entries of a first page that had fewer than its n, or no n
-	roomyOfN   int         // the same of those with n
-	unlinked   int         // the same of those that had no Link
 	resized    bool        // the list was restarted with another one
 	lastResort int         // the n of one page for all, as the pages did not fit together
 	misfit     error       // why, if that n is a large one

@@ -174,17 +174,17 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, rep wire.Resp
 	case s.recalled && s.sizeLeft():
 		ans.Next = s.otherSize()
 	case s.whole && s.entries < s.total && s.hadRoom():
-		return Answer{Response: rep, Why: roomyPage}, nil
+		return s.orOtherwise(ans, s.short(ans, s.entries))
 	case s.whole && s.entries < s.total && s.ignoresLast():
 		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
 	case (s.whole || s.n == 0) && s.entries < s.total && s.sizeToTry() != largePageSize:
-		return s.orOnePage(ans, s.short(ans, s.entries))
+		return s.orOtherwise(ans, s.short(ans, s.entries))
 	case s.sizeLeft() && (s.whole || s.n == 0) && (s.PageSize >= 0 || s.silent):
 		ans.Next = s.otherSize()
 	case (s.whole || s.n == 0) && s.strays && !s.refusedLast && round(s.entries) && s.mayFitOnePage():
 		ans.Next = s.inOnePage()
 	case s.untried != nil:
-		return s.asNamed(ans), nil
+		ans.Next = s.asNamed()
 	case s.whole, s.n == 0:
 		return s.ended(ctx, cur, ans, "the list without n has no tag more, and "+why)
 	case s.sizeLeft():
@@ -213,7 +213,7 @@ func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 	case (ans.Entries < s.total || !without && isFull(ans.Response)) && s.entries < s.total && s.ignoresLast():
 		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
 	case (ans.Entries < s.total || !without && isFull(ans.Response)) && s.entries < s.total:
-		return s.orOnePage(ans, s.short(ans, s.entries))
+		return s.orOtherwise(ans, s.short(ans, s.entries))
 	case !without && s.n == 0 && isFull(ans.Response) && !slices.Contains(s.tried, defaultPageSize):
 		// So many came without n, and with that n: more may come with a larger one.
 		s.n, s.wholeSeen, s.resized = defaultPageSize, true, true
@@ -222,9 +222,9 @@ func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 		s.wholeSeen = without
 		ans.Next = s.otherSize()
 	case s.silent && round(s.entries):
-		return s.orOnePage(ans, fmt.Errorf("%w: GET %s: asked what comes after its last tags, it sends the start of the list with one n, and nothing with another", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked)))
+		return s.orOtherwise(ans, fmt.Errorf("%w: GET %s: asked what comes after its last tags, it sends the start of the list with one n, and nothing with another", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked)))
 	case s.untried != nil:
-		return s.asNamed(ans), nil
+		ans.Next = s.asNamed()
 	default:
 		return s.ended(ctx, cur, ans, "last is not looked at, and the list without n has no tag more")
 	}
@@ -233,10 +233,10 @@ func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 
 // asNamed follows a Link as the registry wrote it, because nothing came of asking for its
 // page with an overlap: its cursor may be no tag, and only look like one.
-func (s *tagsList) asNamed(ans Answer) Answer {
-	ans.Next = &Cursor{URL: s.untried, announced: s.untried, kind: announced}
-	s.untried = nil
-	return ans
+func (s *tagsList) asNamed() *Cursor {
+	named := s.untried
+	s.untried, s.asIs = nil, true
+	return &Cursor{URL: named, announced: named, kind: announced}
 }
 
 // hasOwnCursor reports whether an answer has a next link whose cursor is the

@@ -41,6 +41,7 @@ type tagsList struct {
 	compared bool     // the list without n was requested, to compare
 	owing    bool     // the tags that other parts had behind the end were asked for
 	untried  *url.URL // a Link of which only an overlapping page was requested, in vain; nil: none
+	asIs     bool     // one was followed as it is, instead
 	aside    *aside   // the list without n, read concurrently; nil: it is not
 	inARow   bool     // the latest Link is followed unchanged, and its cursor is not a tag
 	early    *early   // the next page, requested when its place was known; nil: it was not
@@ -140,16 +141,15 @@ func (s *tagsList) Page(ctx context.Context, cur *Cursor, to Sink) (Answer, erro
 		if s.lastResort > 0 {
 			most++
 		}
-		if s.began >= most && s.hadRoom() {
-			return Answer{Why: roomyPage}, nil
-		}
 		if s.began >= most {
-			ans, err := s.orOnePage(Answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ocierr.ErrInvalidResponse, origin.WithoutSecrets(cur.URL), s.began))
-			if err != nil {
+			ans, err := s.orOtherwise(Answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ocierr.ErrInvalidResponse, origin.WithoutSecrets(cur.URL), s.began))
+			if err != nil || ans.Next == nil {
 				return ans, err
 			}
 			cur = ans.Next
 		}
+	}
+	if cur.kind == begin {
 		s.newPass()
 		s.tried = append(s.tried, nOf(cur.URL))
 	}
@@ -322,6 +322,9 @@ func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *
 	case s.displaced(cur, rep, t):
 		return s.elsewhere(ctx, cur, ans, t)
 	}
+	if cur.kind == announced {
+		s.untried = nil
+	}
 	s.observe(ctx, cur, rep, t, link != nil)
 	if cur.kind == begin && nOf(rep.Asked) == 0 && link == nil && rep.Entries > defaultPageSize {
 		s.learnWhole(ans) // of any length: it only chooses what is asked first
@@ -404,13 +407,13 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 	s.further = s.further || t.news > 0
 	s.astray = s.astray || cur.kind == asked
 	s.silent = s.silent || cur.kind == asked && !s.answered && rep.Entries == 0
+	if cur.kind == announced && cur.named != nil && !s.asIs {
+		s.untried = cur.named
+	}
 	switch {
 	case t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.Repository.String())) && !s.wholeTried && s.disagrees(ctx):
 		return Answer{Response: rep, Next: s.relist(true)}, nil
 	case cur.step > 0 && s.isRepeat(t, nOf(rep.Asked)):
-		if cur.kind == announced {
-			s.untried = cur.named
-		}
 		return s.lost(ctx, cur, rep, t.news) // it begins the list anew, whatever it is asked
 	case cur.kind == asked && !s.answered && cur.step >= 4:
 		s.strays = true
@@ -445,12 +448,6 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, 
 		s.lengths = append(s.lengths, rep.Entries)
 		if n := nOf(rep.Asked); (rep.Entries < n || n == 0 && !round(rep.Entries)) && !(linked && s.began > 0 && t.news > 0) {
 			s.roomy = max(s.roomy, rep.Entries)
-			if n > 0 {
-				s.roomyOfN = max(s.roomyOfN, rep.Entries)
-			}
-			if n > 0 && !linked {
-				s.unlinked = max(s.unlinked, rep.Entries)
-			}
 		}
 		s.covers = rep.Entries >= s.total
 		s.cutFirst = (isFull(rep) || round(rep.Entries) || linked) && rep.Entries <= max(defaultPageSize, nOf(rep.Asked)+1)
@@ -556,7 +553,7 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans Answer, link *ur
 		ans.Next = s.relist(true)
 		return ans, nil
 	case link != nil && s.whole && s.seen.ByKeys() && namesLast(link, t) && !s.isLonger(cur, rep) && !s.hadRoom() && s.disagrees(ctx):
-		return s.orOnePage(ans, s.disagreement(ans))
+		return s.orOtherwise(ans, s.disagreement(ans))
 	case link != nil:
 		return s.announce(ctx, cur, ans, link, t), nil
 	case ans.More && t.number > 0:
