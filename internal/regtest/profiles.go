@@ -168,7 +168,14 @@ func sorted(compare func(a, b string) int) func([]string) []string {
 	return func(tags []string) []string { return Sorted(tags, compare) }
 }
 
-// Sorted returns the tags in order. Those that compare as equal stay as they were.
+// Bytewise returns the tags in the order of their bytes.
+func Bytewise(tags []string) []string {
+	list := slices.Clone(tags)
+	slices.Sort(list)
+	return list
+}
+
+// Sorted returns the tags in another order. Those that compare as equal stay as they were.
 func Sorted(tags []string, compare func(a, b string) int) []string {
 	type placed struct {
 		tag   string
@@ -264,7 +271,7 @@ func paginationInvalid(detail string) Rule {
 func distribution(name, server string) Profile {
 	return Profile{
 		Name: name, Server: server,
-		Order: sorted(strings.Compare), Cursor: byValue(strings.Compare), Link: lastN,
+		Order: Bytewise, Cursor: byValue(strings.Compare), Link: lastN,
 		Negative: paginationInvalid("$n"), Junk: paginationInvalid("$n"),
 		Unknown: unknownName, EmptyByZero: true, Header: distributionHeader,
 	}
@@ -319,7 +326,7 @@ func Profiles() []Profile {
 	}
 	harbor := Profile{
 		Name: "harbor", Server: "Harbor 2",
-		Order: sorted(strings.Compare), Cursor: byValue(strings.Compare), Link: lastN,
+		Order: Bytewise, Cursor: byValue(strings.Compare), Link: lastN,
 		Negative: refuse(400, `{"errors":[{"code":"BAD_REQUEST","message":"the N must be a positive int type"}]}`),
 		Junk:     refuse(400, `{"errors":[{"code":"BAD_REQUEST","message":"strconv.ParseInt: parsing \"n\": invalid syntax"}]}`),
 		Unknown:  Refusal{Status: 404, Body: `{"errors":[{"code":"NOT_FOUND","message":"repository $name not found"}]}`}, EmptyByZero: true,
@@ -329,7 +336,7 @@ func Profiles() []Profile {
 	}
 	nexus := Profile{
 		Name: "nexus", Server: "Sonatype Nexus behind a connector port",
-		Order: sorted(strings.Compare), Cursor: byPlace(restart),
+		Order: Bytewise, Cursor: byPlace(restart),
 		Link: func(next Next) string {
 			return fmt.Sprintf(`<http://%s/repository/docker%s?n=%d&last=%s>; rel="next"`, next.Host, next.Path, next.N, url.QueryEscape(next.Last))
 		},
@@ -359,7 +366,7 @@ func Profiles() []Profile {
 		gitlab,
 		with(gitlab, func(p *Profile) {
 			p.Name, p.Server = "gitlab-c", "GitLab 4.39.0 on PostgreSQL, collation C"
-			p.Order, p.Cursor = sorted(strings.Compare), byValue(strings.Compare)
+			p.Order, p.Cursor = Bytewise, byValue(strings.Compare)
 		}),
 		ghcr,
 		with(ghcr, func(p *Profile) {
@@ -412,7 +419,7 @@ func Profiles() []Profile {
 		},
 		{
 			Name: "gcr", Server: "Google Container Registry",
-			Order: sorted(strings.Compare), IgnoreN: true, Cursor: Cursor{"last", restart, byName},
+			Order: Bytewise, IgnoreN: true, Cursor: Cursor{"last", restart, byName},
 			Extra: func(body map[string]any, page []string) {
 				manifests := map[string]any{}
 				for i, tag := range page {
@@ -435,7 +442,7 @@ func Profiles() []Profile {
 		}),
 		{
 			Name: "acr", Server: "Azure Container Registry",
-			Order: sorted(strings.Compare), DefaultN: 100, Max: 1000, Over: Rule{What: Clamp}, Cursor: byValue(strings.Compare),
+			Order: Bytewise, DefaultN: 100, Max: 1000, Over: Rule{What: Clamp}, Cursor: byValue(strings.Compare),
 			Link: func(next Next) string {
 				return fmt.Sprintf(`<%s?last=%s&n=%d&orderby=>; rel="next"`, next.Path, url.QueryEscape(next.Last), next.N)
 			},
@@ -457,7 +464,7 @@ func Profiles() []Profile {
 		}),
 		{
 			Name: "artifactory-old", Server: "JFrog Artifactory up to 7.46, a virtual repository",
-			Order: sorted(strings.Compare), Zero: Rule{What: All},
+			Order: Bytewise, Zero: Rule{What: All},
 			Cursor: Cursor{"last", func(list []string, last string) ([]string, *Refusal) {
 				i, _ := strconv.Atoi(last) // what is not a number is 0
 				return list[min(max(i, 0), len(list)):], nil
@@ -481,14 +488,14 @@ func Profiles() []Profile {
 		}),
 		{
 			Name: "zot", Server: "zot 2.1.20",
-			Order: sorted(strings.Compare), Link: nLast,
+			Order: Bytewise, Link: nLast,
 			Cursor:   byPlace(func([]string, string) ([]string, *Refusal) { return nil, &Refusal{Status: 404} }),
 			Negative: refuse(400, ""), Junk: refuse(400, ""),
 			Unknown: Refusal{Status: 404, Body: `{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry","detail":{"name":"$name"}}]}`},
 		},
 		{
 			Name: "gitea", Server: "Gitea 1.27.3",
-			Fold: true, Order: sorted(strings.Compare), Links: LinkAlways, Link: sent(`<%s>; rel="next"`),
+			Fold: true, Order: Bytewise, Links: LinkAlways, Link: sent(`<%s>; rel="next"`),
 			Cursor:   byValue(func(a, b string) int { return strings.Compare(a, strings.ToLower(b)) }),
 			Negative: Rule{What: All},
 			Unknown:  Refusal{Status: 404, Body: `{"errors":[{"code":"NAME_UNKNOWN","message":""}]}`}, Header: distributionHeader,
@@ -506,7 +513,7 @@ func Profiles() []Profile {
 		},
 		{
 			Name: "cloudflare", Server: "Cloudflare serverless-registry 5f97b0ec",
-			Order: sorted(strings.Compare), DefaultN: 50, Max: 1000, Cursor: byValue(strings.Compare),
+			Order: Bytewise, DefaultN: 50, Max: 1000, Cursor: byValue(strings.Compare),
 			Over: Rule{Refuse, Refusal{500, "application/json;charset=UTF-8", `{"errors":[{"code":"INTERNAL_ERROR","message":"internal error","detail":null}]}`}},
 			Zero: badN, Negative: badN, Junk: badN,
 			Link: func(next Next) string {
@@ -519,12 +526,12 @@ func Profiles() []Profile {
 		},
 		{
 			Name: "olareg", Server: "olareg 79de6b47",
-			Order: sorted(strings.Compare), Cursor: byValue(strings.Compare), Link: sent(`<%s>; rel=next`),
+			Order: Bytewise, Cursor: byValue(strings.Compare), Link: sent(`<%s>; rel=next`),
 			Zero: Rule{What: Drop}, Negative: Rule{What: Drop}, Junk: Rule{What: All}, EmptyFirst: true, Header: distributionHeader,
 		},
 		{
 			Name: "ggcr", Server: "go-containerregistry 0.22.1",
-			Order: sorted(strings.Compare), Links: LinkNever,
+			Order: Bytewise, Links: LinkNever,
 			Cursor: Cursor{"last", func(list []string, last string) ([]string, *Refusal) {
 				i := sort.SearchStrings(list, last)
 				if i < len(list) && list[i] == last {
@@ -559,7 +566,7 @@ var badN = Rule{Refuse, Refusal{400, "application/json;charset=UTF-8", `{"errors
 
 var cuelabs = Profile{
 	Name: "cuelabs", Server: "cuelabs ociserver 2025-12-12",
-	Order: sorted(strings.Compare), Cursor: byValue(strings.Compare), Link: sent(`<%s>;rel="next"`),
+	Order: Bytewise, Cursor: byValue(strings.Compare), Link: sent(`<%s>;rel="next"`),
 	Zero: Rule{What: All}, Negative: Rule{What: All},
 	Junk: refuse(400, `{"errors":[{"code":"UNKNOWN","message":"query parameter n is not a valid integer"}]}`),
 	Null: NullPage, ContentType: plain,
