@@ -372,6 +372,29 @@ func TestFault102SortedAndCutOtherwise(t *testing.T) {
 	}
 }
 
+// An answer may begin as the list does, and have other tags behind: here what is greater
+// than a lower-case tag where case is folded, in a list that is sorted by bytes. It shows
+// that last is looked at.
+func TestAnswerThatBeginsAsTheListDoes(t *testing.T) {
+	var list []string
+	for i := range 2300 {
+		list = append(list, fmt.Sprintf("%s-%04d", map[bool]string{true: "B", false: "a"}[i < 300], i))
+	}
+	s := script(func(_, n int, last string) (a scripted) {
+		for _, tag := range list {
+			if n == 0 || strings.ToLower(tag) > last {
+				a.page = append(a.page, tag)
+			}
+		}
+		a.page = upTo(a.page, 1000)
+		return a
+	})
+	synctest.Test(t, func(t *testing.T) {
+		_, _, err := s.listed(t, new(ocitags.Client))
+		require.ErrorIs(t, err, ocitags.ErrInvalidResponse)
+	})
+}
+
 // FAULTS 103: a page of nothing but digests in the middle, and no Link.
 func TestFault103PageOfDigests(t *testing.T) {
 	list := sortedTags(300)

@@ -16,6 +16,7 @@ type PageTags struct {
 	after  string     // the tag that it was asked for after; "": none, or not known
 	sought bool       // after is not a tag, but a string of our own
 	start  []string   // of the list: a page that repeats it brings nothing; nil: none does
+	long   bool       // the list is more than a page, so that its start is enough to know it
 
 	seen   order.Seen
 	first  string
@@ -63,15 +64,15 @@ func (t *PageTags) Tags(ctx context.Context, batch []string) (int, error) {
 }
 
 // unrepeated returns the tags that are no repetition of the start of the list, and
-// reports whether the page has repeated all of it.
+// reports whether the page has repeated all of it, and need not be read further.
 func (t *PageTags) unrepeated(batch []string) (others []string, repeats bool) {
 	for i, tag := range batch {
 		switch {
-		case t.again.start == nil:
+		case t.again.start == nil || t.again.isComplete():
 			return append(others, batch[i:]...), false
 		case !t.again.goesOn(tag):
 			others = append(others, tag)
-		case t.again.isComplete():
+		case t.again.isComplete() && t.long:
 			return others, true
 		}
 	}
@@ -86,8 +87,8 @@ func (t *PageTags) last() string {
 }
 
 // errRepeat ends the reading of a page that answers a question of ours with the
-// start of the list, as distribution 2, Google and others do that do not know
-// last. The rest of it need not be read.
+// start of the list, as distribution 2, Google and others do that do not know last. The
+// rest of a long one need not be read.
 var errRepeat = errors.New("the list from its start")
 
 // A repetition compares a page with the start of the list. To begin with the same

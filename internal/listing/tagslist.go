@@ -163,7 +163,7 @@ func (s *tagsList) Page(ctx context.Context, cur *Cursor, to Sink) (Answer, erro
 	case !early:
 		rep, err = s.fetch(ctx, cur, t, tries)
 	}
-	if err == nil && len(t.start) > 0 && s.isRepeat(t, len(t.start)) {
+	if err == nil && len(t.start) > 0 && t.news == 0 && s.isRepeat(t, len(t.start)) {
 		err = errRepeat
 	}
 	if err != nil {
@@ -175,7 +175,7 @@ func (s *tagsList) Page(ctx context.Context, cur *Cursor, to Sink) (Answer, erro
 func (s *tagsList) NewPage(cur *Cursor, to Sink) *PageTags {
 	t := &PageTags{Sink: to, before: s.seen, after: cur.after}
 	if cur.kind == asked && !s.answered && (s.form == asBefore || s.ignored) {
-		t.start = s.start
+		t.start, t.long = s.start, s.longest > defaultPageSize
 	}
 	return t
 }
