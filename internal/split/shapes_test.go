@@ -147,6 +147,19 @@ var moreShapes = []shape{
 			return fmt.Sprintf("%s-%d", channels[rnd.IntN(len(channels))], 1+rnd.IntN(4*n))
 		})
 	}},
+	{"known packages", func(rnd *rand.Rand, n int) []string {
+		names := strings.Fields(`autoconf automake bash binutils bison boost bzip2 ca-certificates cmake curl diffutils
+			eigen expat ffmpeg fftw findutils flex freetype gawk gcc gdbm gettext git glib gmp go gzip hdf5 hwloc icu
+			jq kokkos lapack libarchive libffi libiconv libpng libtool libxml2 llvm lua lz4 m4 make mesa mpfr mpich
+			ncurses netcdf ninja numactl openblas openmpi openssl pcre2 perl petsc pkgconf postgresql python py-numpy
+			py-pip py-scipy py-setuptools py-torch qt r-ggplot2 r-rcpp readline ruby rust sed slurm sqlite tar tcl
+			texinfo trilinos unzip util-linux vim wget xz yaml-cpp zlib zstd`)
+		rnd.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		number := func(mean float64) int { return int(rnd.ExpFloat64() * mean) }
+		return distinct(n, func(int) string {
+			return fmt.Sprintf("%s-%d.%d.%d-%s", names[min(len(names)-1, number(20))], number(2), number(6), number(3), base32hash(rnd)[:8])
+		})
+	}},
 }
 
 // keptApart is the first of moreShapes that the planner was not developed on.

@@ -16,9 +16,10 @@
 // For each range the planner counts, for each length l, how many of the tags that were
 // read share their first l bytes with the last one: that is level l. For each level it
 // also counts what words at that place are made of: digits, lower case, upper case. That
-// gives each byte its share of the alphabet there. What is left of a level is what was
-// seen of it, times the share of the alphabet that is still to come, divided by the share
-// that was passed.
+// gives each byte its share of the alphabet there: in names, letters have the shares that
+// they have in the names of packages, and numbers begin with a small digit more often than
+// with a large one. What is left of a level is what was seen of it, times the share of the
+// alphabet that is still to come, divided by the share that was passed.
 //
 // A level counts only where more than one word was seen in it, because all tags of a list
 // may begin alike. One of the others, the outermost, may hide everything else, and is
@@ -26,9 +27,9 @@
 // page for each slot is expected: so the second round spreads over the whole alphabet,
 // and tells whether all tags begin alike.
 //
-// Two rules limit numbers: a digit larger than all at which numbers have ended at that
-// place is unlikely, whatever stands before it; and so are years, months and days that
-// no date has, where dates stand.
+// Two rules limit numbers further: a digit larger than all at which numbers have ended at
+// that place is unlikely, whatever stands before it; and so are years, months and days
+// that no date has, where dates stand.
 //
 // The largest gap between places that are read or were asked for is cut in its middle, at
 // the shortest string that lies about there. A budget limits how many cuts may be in vain.
