@@ -224,6 +224,25 @@ func TestWholeListsInsteadOfSmallPages(t *testing.T) {
 	}
 }
 
+// The same where pages are cut at n and have no Link: go-containerregistry's registry,
+// groups of Nexus, Trow.
+func TestWholeListsWhereThereIsNoLink(t *testing.T) {
+	for _, profile := range []string{"ggcr", "nexus-group", "trow"} {
+		for concurrency, most := range map[int]int{0: 10, 1: 3, 4: 10} {
+			synctest.Test(t, func(t *testing.T) {
+				ref, r, network := newRegistry(t, profile, "a/b", 20_001)
+				c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: concurrency}
+				mustList(t, c, ref, r, "a/b")
+				assert.LessOrEqual(t, len(r.Requests()), most, "%s at %d: %v", profile, concurrency, requests(r))
+				time.Sleep(time.Second)
+				r.Forget()
+				mustList(t, c, ref, r, "a/b")
+				assert.Equal(t, []string{""}, requests(r), profile)
+			})
+		}
+	}
+}
+
 // The same where larger pages are honoured, and the list has more than two of them. A list
 // without n that is cut short on the way is requested again, as any page is.
 func TestWholeListsAreTriedAgain(t *testing.T) {

@@ -96,17 +96,17 @@ func (a *aside) isWhole(ctx context.Context, page wire.Response) bool {
 
 // orWhole returns next, the place of the next page, or that of the list without n, if that
 // is more than a page. The list without n is requested once: beside the second page or
-// after it, where pages have fewer tags than usual, or where a larger n was tried. n is
-// that of the link to next: a page with another number of tags may be the last one, although
-// it has a Link, as at Gitea.
+// after it, where pages have fewer tags than usual or no Link, or where a larger n was
+// tried. n is that of the link to next, or of the page: a page with another number of tags
+// may be the last one, although it has a Link, as at Gitea.
 func (s *tagsList) orWhole(ctx context.Context, cur, next *Cursor, page wire.Response, n int) *Cursor {
-	full, small := page.Entries == n, page.Entries < defaultPageSize
-	may := full && s.mayReadAside()
+	may := page.Entries == n && s.mayReadAside()
+	small, silent := page.Entries < defaultPageSize, next.kind == asked
 	switch {
-	case may && cur.kind == begin && small && s.Slots > 1:
+	case may && cur.kind == begin && (small || silent) && s.Slots > 1:
 		s.aside = s.readAside(ctx) // beside the next page
 		return next
-	case may && cur.kind == announced && s.pages == 2 && (small || cur.fallback != nil):
+	case may && cur.kind != begin && s.pages == 2 && (small || silent || cur.fallback != nil):
 		s.aside = s.readAside(ctx)
 	}
 	switch {

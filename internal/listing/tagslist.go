@@ -557,7 +557,7 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans Answer, link *ur
 	case link != nil:
 		return s.announce(ctx, cur, ans, link, t), nil
 	case ans.More && t.number > 0:
-		return s.ask(ctx, ans, s.after(asked)), nil
+		return s.ask(ctx, cur, ans, s.after(asked)), nil
 	case ans.More:
 		return ans, fmt.Errorf("%w: GET %s: has_additional is true, but nothing leads to the next page", ocierr.ErrInvalidResponse, origin.WithoutSecrets(rep.Asked))
 	case cur.why == "" && (cur.kind != announced || !s.opaque) && (rep.Tail != "" && (s.full || cur.kind == asked) || rep.Entries > 0 && t.number == 0 && s.full):
@@ -568,13 +568,13 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans Answer, link *ur
 		if cur.must == "" && t.number == 0 && len(s.recent) > 1 && !cur.again {
 			next := s.back(1) // it may be the cursor that is gone
 			next.again = true
-			return s.ask(ctx, ans, next), nil
+			return s.ask(ctx, cur, ans, next), nil
 		}
 		return s.ended(ctx, cur, ans, nothingMore)
 	case cur.kind == announced && rep.Entries == 0 && cur.after != "" && !endless && !s.wasLast(rep):
 		return s.resumeBefore(ctx, cur, rep)
 	case endless && rep.Entries == 0 && len(s.recent) > 0:
-		return s.ask(ctx, ans, s.after(asked)), nil
+		return s.ask(ctx, cur, ans, s.after(asked)), nil
 	case endless:
 		return s.ended(ctx, cur, ans, "the next link leads to the start of the list")
 	case (s.whole || s.withoutN && s.seen.ByKeys()) && cur.kind == begin && s.isWhole(rep, t), s.whole && s.form == exhausted:
@@ -606,7 +606,7 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans Answer, t *
 		ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, back: s.after(asked), aside: s.aside}
 		s.compared, s.aside = true, nil
 	case s.full, cur.kind == asked, cur.kind == sought, s.altered(cur, rep):
-		return s.ask(ctx, ans, s.after(asked)), nil
+		return s.ask(ctx, cur, ans, s.after(asked)), nil
 	case s.links(rep) && rep.Entries == 0:
 		return s.ended(ctx, cur, ans, "the last page is empty and has no Link")
 	case s.links(rep) && cur.kind == announced:
@@ -615,7 +615,7 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans Answer, t *
 		// No answer to what comes after the only tag would show that it was understood.
 		ans.Next = s.comparison("the only page has one tag, and there is no Link")
 	case t.number > 0 && (s.stepped || s.mayBeCut(rep)):
-		return s.ask(ctx, ans, s.afterOnly()), nil
+		return s.ask(ctx, cur, ans, s.afterOnly()), nil
 	case s.Registry.Announces:
 		return s.ended(ctx, cur, ans, "the only page has no Link, which this registry sends where there is more")
 	case t.number == 0:
@@ -641,11 +641,14 @@ func (s *tagsList) afterNoTag(ans Answer) Answer {
 
 // ask goes on with a question. Once the registry has understood one, other parts of
 // the list can be read ahead by questions, too.
-func (s *tagsList) ask(ctx context.Context, ans Answer, question *Cursor) Answer {
+func (s *tagsList) ask(ctx context.Context, cur *Cursor, ans Answer, question *Cursor) Answer {
 	ans.Next = question
 	s.speaks(ctx, nil, ans, s.full)
 	if s.answered {
 		ans.seek = s.seek(question.URL)
+	}
+	if s.full {
+		ans.Next = s.orWhole(ctx, cur, question, ans.Response, nOf(ans.Asked))
 	}
 	return ans
 }
