@@ -37,7 +37,7 @@ type Source interface {
 	Unfinished(ctx context.Context) *Cursor
 
 	// Otherwise returns where else the list may be read when its pages lead nowhere,
-	// or why it is complete nevertheless; nil and "" if neither is known.
+	// or why it is complete nevertheless; nil and "" if neither is known, and err stands.
 	Otherwise(err error) (next *Cursor, why string)
 }
 
