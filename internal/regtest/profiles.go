@@ -165,7 +165,9 @@ func opaque(param string, unknown func(list []string, last string) ([]string, *R
 func restart(list []string, _ string) ([]string, *Refusal) { return list, nil }
 
 func sorted(compare func(a, b string) int) func([]string) []string {
-	return func(tags []string) []string { return Sorted(tags, compare) }
+	return func(tags []string) []string {
+		return Sorted(tags, func(string) string { return "" }, compare)
+	}
 }
 
 // Bytewise returns the tags in the order of their bytes.
@@ -175,17 +177,23 @@ func Bytewise(tags []string) []string {
 	return list
 }
 
-// Sorted returns the tags in another order. Those that compare as equal stay as they were.
-func Sorted(tags []string, compare func(a, b string) int) []string {
+// Sorted returns the tags in the order of their keys, and those with the same key in that
+// of compare. Those that compare as equal stay as they were.
+func Sorted(tags []string, key func(tag string) string, compare func(a, b string) int) []string {
 	type placed struct {
-		tag   string
-		place int
+		key, tag string
+		place    int
 	}
 	all := make([]placed, len(tags)) // sooner sorted than by slices.SortStableFunc, in place
 	for i, tag := range tags {
-		all[i] = placed{tag, i}
+		all[i] = placed{key(tag), tag, i}
 	}
-	slices.SortFunc(all, func(a, b placed) int { return cmp.Or(compare(a.tag, b.tag), a.place-b.place) })
+	slices.SortFunc(all, func(a, b placed) int {
+		if c := strings.Compare(a.key, b.key); c != 0 {
+			return c
+		}
+		return cmp.Or(compare(a.tag, b.tag), a.place-b.place)
+	})
 	list := make([]string, len(tags))
 	for i, tag := range all {
 		list[i] = tag.tag
@@ -197,8 +205,8 @@ func asPushed(tags []string) []string { return slices.Clone(tags) }
 
 // scattered puts tags into an order that has no rule, but is always the same.
 func scattered(tags []string) []string {
-	hash := func(s string) uint64 { h := fnv.New64a(); _, _ = h.Write([]byte(s)); return h.Sum64() }
-	return sorted(func(a, b string) int { return cmp.Compare(hash(a), hash(b)) })(tags)
+	hash := func(s string) string { h := fnv.New64a(); _, _ = h.Write([]byte(s)); return string(h.Sum(nil)) }
+	return Sorted(tags, hash, strings.Compare)
 }
 
 func fold(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) }
