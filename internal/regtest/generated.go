@@ -154,8 +154,16 @@ func (g *Generated) fill(rnd *rand.Rand, n int, mixed bool) {
 		g.serial[tag] = i
 	}
 	if compare := g.compare(g.Order); compare != nil {
-		slices.SortStableFunc(g.list, compare)
+		g.list = Sorted(g.list, generatedKeys[g.Order], compare)
 	}
+}
+
+// generatedKeys are what the tags are sorted by at first, by order.
+var generatedKeys = map[string]func(tag string) string{
+	"bytes":             func(tag string) string { return tag },
+	"folded":            strings.ToLower,
+	"punctuation first": collateKey,
+	"keys":              s3Key,
 }
 
 const (

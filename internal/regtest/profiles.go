@@ -164,10 +164,8 @@ func opaque(param string, unknown func(list []string, last string) ([]string, *R
 
 func restart(list []string, _ string) ([]string, *Refusal) { return list, nil }
 
-func sorted(compare func(a, b string) int) func([]string) []string {
-	return func(tags []string) []string {
-		return Sorted(tags, func(string) string { return "" }, compare)
-	}
+func sorted(key func(tag string) string, compare func(a, b string) int) func([]string) []string {
+	return func(tags []string) []string { return Sorted(tags, key, compare) }
 }
 
 // Bytewise returns the tags in the order of their bytes.
@@ -212,30 +210,24 @@ func scattered(tags []string) []string {
 func fold(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) }
 
 // s3Keys compares tags as the object keys <tag>/current/link.
-func s3Keys(a, b string) int { return strings.Compare(a+"/", b+"/") }
+func s3Keys(a, b string) int { return strings.Compare(s3Key(a), s3Key(b)) }
+
+func s3Key(tag string) string { return tag + "/" }
 
 // collate compares tags as PostgreSQL does under ICU's en-US, as seen at a GitLab
 // registry: punctuation, digits, letters; case decides last, lower before upper.
 func collate(a, b string) int {
-	for i := range min(len(a), len(b)) {
-		if c := cmp.Compare(weight(a[i]), weight(b[i])); c != 0 {
-			return c
-		}
-	}
-	if c := cmp.Compare(len(a), len(b)); c != 0 {
-		return c
-	}
-	return -strings.Compare(a, b) // equal but for case, and bytewise upper goes first
+	return cmp.Or(strings.Compare(collateKey(a), collateKey(b)), -strings.Compare(a, b)) // bytewise upper goes first
 }
 
-func weight(c byte) int {
-	if i := strings.IndexByte("_-.~", c); i >= 0 {
-		return i
+func collateKey(tag string) string {
+	key := []byte(strings.ToLower(tag))
+	for i, c := range key {
+		if at := strings.IndexByte("_-.~", c); at >= 0 {
+			key[i] = byte(at)
+		}
 	}
-	if 'A' <= c && c <= 'Z' {
-		c += 'a' - 'A'
-	}
-	return int(c)
+	return string(key)
 }
 
 // The forms of a Link.
@@ -302,7 +294,7 @@ func Profiles() []Profile {
 	})
 	gitlab := Profile{
 		Name: "gitlab", Server: "GitLab 4.39.0 on PostgreSQL, ICU collation",
-		Order: sorted(collate), Cursor: byValue(collate), Link: lastN,
+		Order: sorted(collateKey, collate), Cursor: byValue(collate), Link: lastN,
 		DefaultN: 100, Zero: Rule{What: Default}, Negative: Rule{What: Default}, Junk: Rule{What: Default},
 		Null: NullPage, Unknown: unknownName,
 		Header: map[string]string{apiVersion: "registry/2.0", "RateLimit": "limit=100, remaining=99, reset=1"},
@@ -322,7 +314,7 @@ func Profiles() []Profile {
 	}
 	quay := Profile{
 		Name: "quay", Server: "quay.io, Quay 3.12 and later",
-		Order: sorted(collate), Cursor: byValue(collate),
+		Order: sorted(collateKey, collate), Cursor: byValue(collate),
 		Link: func(next Next) string {
 			return fmt.Sprintf(`<%s?n=%d&last=%s>; rel="next"`, next.Path, next.N, url.QueryEscape(next.Last))
 		},
@@ -369,7 +361,7 @@ func Profiles() []Profile {
 		dist312,
 		with(dist312, func(p *Profile) {
 			p.Name, p.Server = "dist312s3", "distribution 3.1.2, S3"
-			p.Order, p.Unknown = sorted(s3Keys), Refusal{}
+			p.Order, p.Unknown = sorted(s3Key, s3Keys), Refusal{}
 		}),
 		gitlab,
 		with(gitlab, func(p *Profile) {
@@ -513,7 +505,7 @@ func Profiles() []Profile {
 		},
 		{
 			Name: "pulp", Server: "Pulp behind a proxy that ends TLS",
-			Order: sorted(collate), DefaultN: 100, Max: 1000, Over: Rule{What: Clamp}, Cursor: byValue(collate), Links: LinkFull,
+			Order: sorted(collateKey, collate), DefaultN: 100, Max: 1000, Over: Rule{What: Clamp}, Cursor: byValue(collate), Links: LinkFull,
 			Link: func(next Next) string {
 				return fmt.Sprintf(`<http://%s%s?last=%s&n=%d>; rel="next"`, next.Host, next.Path, url.QueryEscape(next.Last), next.N)
 			},
@@ -563,7 +555,7 @@ func Profiles() []Profile {
 		}),
 		{
 			Name: "trow", Server: "Trow",
-			Order: sorted(fold), Cursor: byValue(fold), Links: LinkNever,
+			Order: sorted(strings.ToLower, fold), Cursor: byValue(fold), Links: LinkNever,
 		},
 	}
 }

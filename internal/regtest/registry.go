@@ -335,6 +335,18 @@ func (r *Registry) page(w http.ResponseWriter, req *http.Request, name string) {
 // write sends a page of a list in the shape of the profile.
 func (p Profile) write(w http.ResponseWriter, name string, page, list []string) {
 	w.Header().Set("Content-Type", p.contentType())
+	body := map[string]any{"name": name, "tags": p.entries(page, list)}
+	if p.Extra != nil {
+		p.Extra(body, page)
+	}
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// entries returns what stands in a page.
+func (p Profile) entries(page, list []string) any {
+	if p.Elements == nil && len(page) > 0 {
+		return page
+	}
 	tags := make([]any, 0, len(page))
 	for _, tag := range page {
 		tags = append(tags, tag)
@@ -343,13 +355,9 @@ func (p Profile) write(w http.ResponseWriter, name string, page, list []string) 
 		tags = p.Elements(tags)
 	}
 	if len(tags) == 0 && (p.Null == NullPage || p.Null == NullList && len(list) == 0) {
-		tags = nil
+		return nil
 	}
-	body := map[string]any{"name": name, "tags": tags}
-	if p.Extra != nil {
-		p.Extra(body, page)
-	}
-	_ = json.NewEncoder(w).Encode(body)
+	return tags
 }
 
 func (p Profile) contentType() string {
