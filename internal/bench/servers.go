@@ -82,7 +82,7 @@ func (s *server) counts() (requests, connections int) {
 
 // seed is that of the lists. It is another one in each release, so that they are none
 // that the library was tuned on.
-const seed = 20261126
+const seed = 20261127
 
 // packages returns n tags of a binary cache in ascending order. The number of packages,
 // versions and builds, the length of names and hashes, and the prefixes are drawn at
