@@ -34,9 +34,9 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 		ans.Next.aside, s.aside = s.aside, nil
 	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
 		return ans, nil
-	case s.PageSize >= 0 && s.longest < min(defaultPageSize, s.total) && s.seen.MayDiffer() && !s.compared && s.mayComeWhole(s.Repository.String()):
+	case s.PageSize >= 0 && s.longest < min(defaultPageSize, s.total) && s.seen.MayDisagree() && !s.compared && s.mayComeWhole(s.Repository.String()):
 		// The registry's own answer may hold what small pages hide. With large ones that
-		// would cost each list with both cases a request.
+		// would cost each list a request.
 		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
 		ans.Next = s.comparison(why)
 	case s.disagrees(ctx), s.unproven(ctx), s.disagreed && s.pages > 1:
@@ -342,9 +342,12 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans Answer, link *u
 	case t.news == 0 && ans.Entries <= defaultPageSize && ans.Entries < s.total:
 		s.learn(func(h *habits) { h.without = pagesOnly }) // or some were deleted
 	}
+	// A page that is no longer than the first one shows nothing that it did not: its new tags
+	// were pushed since. One of more than 1000 entries has shown what it can.
+	seen := (link != nil || ans.More) && (ans.Entries <= s.lengths[len(s.lengths)-1] || ans.Entries > defaultPageSize)
 	ans.Why, ans.Next, ans.More = cur.why, cur.back, false
 	switch {
-	case cur.back == nil && t.news > 0:
+	case cur.back == nil && t.news > 0 && !seen:
 		ans.Next = s.relist(true) // the pages did lack some
 	case cur.back == nil:
 		return s.ended(ctx, cur, ans, cur.why)

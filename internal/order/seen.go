@@ -203,6 +203,14 @@ func (s *Seen) LooksUp() bool { return s.cut == 0 }
 // compare.
 func (s *Seen) MayAgree() bool { return s.list&s.cut != 0 }
 
+// MayDisagree reports whether the list may be in another order than that by which the
+// registry compares, whatever characters its tags have: those that do not come may have
+// others.
+func (s *Seen) MayDisagree() bool {
+	either := (s.list | s.cut) & knownOrders
+	return s.byTag && s.list&knownOrders != 0 && s.cut != 0 && either&(either-1) != 0
+}
+
 // MayDiffer reports whether the list may be in one order and the registry compare by
 // another one that sorts tags of the seen characters in another way.
 func (s *Seen) MayDiffer() bool {
