@@ -162,7 +162,7 @@ func (g *Generated) fill(rnd *rand.Rand, n int, mixed bool) {
 var generatedKeys = map[string]func(tag string) string{
 	"bytes":             func(tag string) string { return tag },
 	"folded":            strings.ToLower,
-	"punctuation first": collateKey,
+	"punctuation first": CollateKey,
 	"keys":              s3Key,
 }
 
@@ -281,7 +281,7 @@ func (g *Generated) compare(order string) func(a, b string) int {
 			return strings.Compare(a, b)
 		}
 	case "punctuation first":
-		return collate
+		return Collate
 	case "keys":
 		return s3Keys
 	}

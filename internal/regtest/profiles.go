@@ -214,13 +214,14 @@ func s3Keys(a, b string) int { return strings.Compare(s3Key(a), s3Key(b)) }
 
 func s3Key(tag string) string { return tag + "/" }
 
-// collate compares tags as PostgreSQL does under ICU's en-US, as seen at a GitLab
+// Collate compares tags as PostgreSQL does under ICU's en-US, as seen at a GitLab
 // registry: punctuation, digits, letters; case decides last, lower before upper.
-func collate(a, b string) int {
-	return cmp.Or(strings.Compare(collateKey(a), collateKey(b)), -strings.Compare(a, b)) // bytewise upper goes first
+func Collate(a, b string) int {
+	return cmp.Or(strings.Compare(CollateKey(a), CollateKey(b)), -strings.Compare(a, b)) // bytewise upper goes first
 }
 
-func collateKey(tag string) string {
+// CollateKey returns a key by whose bytes Collate compares, but for case.
+func CollateKey(tag string) string {
 	key := []byte(strings.ToLower(tag))
 	for i, c := range key {
 		if at := strings.IndexByte("_-.~", c); at >= 0 {
@@ -294,7 +295,7 @@ func Profiles() []Profile {
 	})
 	gitlab := Profile{
 		Name: "gitlab", Server: "GitLab 4.39.0 on PostgreSQL, ICU collation",
-		Order: sorted(collateKey, collate), Cursor: byValue(collate), Link: lastN,
+		Order: sorted(CollateKey, Collate), Cursor: byValue(Collate), Link: lastN,
 		DefaultN: 100, Zero: Rule{What: Default}, Negative: Rule{What: Default}, Junk: Rule{What: Default},
 		Null: NullPage, Unknown: unknownName,
 		Header: map[string]string{apiVersion: "registry/2.0", "RateLimit": "limit=100, remaining=99, reset=1"},
@@ -314,7 +315,7 @@ func Profiles() []Profile {
 	}
 	quay := Profile{
 		Name: "quay", Server: "quay.io, Quay 3.12 and later",
-		Order: sorted(collateKey, collate), Cursor: byValue(collate),
+		Order: sorted(CollateKey, Collate), Cursor: byValue(Collate),
 		Link: func(next Next) string {
 			return fmt.Sprintf(`<%s?n=%d&last=%s>; rel="next"`, next.Path, next.N, url.QueryEscape(next.Last))
 		},
@@ -505,7 +506,7 @@ func Profiles() []Profile {
 		},
 		{
 			Name: "pulp", Server: "Pulp behind a proxy that ends TLS",
-			Order: sorted(collateKey, collate), DefaultN: 100, Max: 1000, Over: Rule{What: Clamp}, Cursor: byValue(collate), Links: LinkFull,
+			Order: sorted(CollateKey, Collate), DefaultN: 100, Max: 1000, Over: Rule{What: Clamp}, Cursor: byValue(Collate), Links: LinkFull,
 			Link: func(next Next) string {
 				return fmt.Sprintf(`<http://%s%s?last=%s&n=%d>; rel="next"`, next.Host, next.Path, url.QueryEscape(next.Last), next.N)
 			},

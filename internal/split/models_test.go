@@ -136,7 +136,7 @@ type model struct {
 var models = []model{
 	{name: "by bytes", list: regtest.Bytewise, after: behind(strings.Compare)},
 	{name: "folded", list: sortedBy(strings.ToLower, foldedCompare), after: behind(foldedCompare)},
-	{name: "ICU", list: sortedBy(icuKey, icu), after: behind(icu)},
+	{name: "ICU", list: sortedBy(regtest.CollateKey, regtest.Collate), after: behind(regtest.Collate)},
 	{name: "glibc", list: sortedBy(glibcKey, glibc), after: behind(glibc)},
 	{name: "must exist", list: regtest.Bytewise, after: found(refuse)},
 	{name: "token", list: scattered, after: token(refuse), cursor: tokenAt},
@@ -154,7 +154,7 @@ var models = []model{
 	{name: "keys of S3", list: sortedBy(func(tag string) string { return tag + "/" }, s3), after: greater(strings.Compare), lossy: true},
 	{name: "case twins", list: sortedBy(strings.ToLower, foldedCompare), after: greater(strictFold), lossy: true},
 	{name: "caps that change", list: regtest.Bytewise, after: behind(strings.Compare), caps: true},
-	{name: "caps that change, ICU", list: sortedBy(icuKey, icu), after: behind(icu), caps: true},
+	{name: "caps that change, ICU", list: sortedBy(regtest.CollateKey, regtest.Collate), after: behind(regtest.Collate), caps: true},
 }
 
 func sortedBy(key func(tag string) string, compare func(a, b string) int) func([]string) []string {
@@ -235,22 +235,6 @@ func dropsOne(list []string, last string) ([]string, bool) {
 func wraps(list []string, last string) ([]string, bool) {
 	i := slices.IndexFunc(list, func(tag string) bool { return tag > last })
 	return list[max(i, 0):], true
-}
-
-// icu compares as PostgreSQL does under ICU's en-US: punctuation, digits,
-// letters; where all is the same, lower case goes first.
-func icu(a, b string) int {
-	return cmp.Or(strings.Compare(icuKey(a), icuKey(b)), -strings.Compare(a, b))
-}
-
-func icuKey(tag string) string {
-	key := []byte(strings.ToLower(tag))
-	for i, c := range key {
-		if at := strings.IndexByte("_-.", c); at >= 0 {
-			key[i] = byte(at)
-		}
-	}
-	return string(key)
 }
 
 var unpunctuated = strings.NewReplacer("_", "", "-", "", ".", "")
