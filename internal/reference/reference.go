@@ -96,6 +96,9 @@ func Parse(ref string) (Repository, error) {
 	if repo.Host == "" {
 		repo.Host = distribution.Domain(named)
 	}
+	if repo.Host == "" { // a_b.c/d, whose host cannot be one
+		return Repository{}, errFormat
+	}
 	repo.Host, repo.Name = hostOf(repo.Host), distribution.Path(named)
 	if hub[repo.Host] {
 		if repo.Host = "docker.io"; !strings.Contains(repo.Name, "/") {

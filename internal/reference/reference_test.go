@@ -59,7 +59,7 @@ func TestParseRefuses(t *testing.T) {
 		"ghcr.io/" + strings.Repeat("a", 256), "host:0/a", "host:65536/a", "host:99999/a", "host:/a", "host:x/a",
 		"bob:pw@ghcr.io/a", "bob@ghcr.io/a", "https://bob:pw@ghcr.io/a", "ftp://ghcr.io/a", "file:///etc/passwd", "//ghcr.io/a",
 		"https://ubuntu", "http://", "https:///a", "https://ghcr.io/a?x=1", "http://http://ghcr.io/a", "gһcr.io/a", "[::1%25eth0]/a", "[::1%eth0]:5000/a",
-		"http://host:0/a", "[1::2::3]/a", "[::1::2]:5000/a", "[1::2::3]:80/a", "ghcr.io../a", "https://ghcr.io/../a", "http://-host/a", strings.Repeat("a/", 1000) + "a",
+		"http://host:0/a", "[1::2::3]/a", "[::1::2]:5000/a", "[1::2::3]:80/a", "ghcr.io../a", "https://ghcr.io/../a", "http://-host/a", "a_b.c/d", strings.Repeat("a/", 1000) + "a",
 	} {
 		_, err := Parse(ref)
 		require.Error(t, err, "Parse(%q)", ref)
@@ -84,7 +84,7 @@ func TestLoopback(t *testing.T) {
 // What is accepted has a host and a name that can stand in a URL as they are,
 // and reads as itself again.
 func FuzzParse(f *testing.F) {
-	for _, ref := range []string{"ubuntu", "ghcr.io/org/name:1", "http://[::1]:5000/a", "localhost:5000/a@sha256:0", "a//b", "h:0/a", "x://y/z"} {
+	for _, ref := range []string{"ubuntu", "ghcr.io/org/name:1", "http://[::1]:5000/a", "localhost:5000/a@sha256:0", "a//b", "h:0/a", "x://y/z", "0_0.o/o"} {
 		f.Add(ref)
 	}
 	f.Fuzz(func(t *testing.T, ref string) {
