@@ -30,15 +30,15 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 	case cur.kind == begin && nOf(ans.Asked) > s.total && s.total-s.entries > few(s.total):
 		return s.orOtherwise(ans, fmt.Errorf("%w: GET %s: a page with room for all tags has %d entries, and %d tags are known: some are missing", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), s.entries, s.total))
 	case s.aside != nil: // it costs no request
-		ans.Next = s.comparison(why)
+		ans.Next = s.comparison(cur, why)
 		ans.Next.aside, s.aside = s.aside, nil
-	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.seen.ByKeys()):
+	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.refusedLast && !s.seen.ByKeys()):
 		return ans, nil
 	case s.PageSize >= 0 && s.longest < min(defaultPageSize, s.total) && s.seen.MayDisagree() && !s.compared && s.mayComeWhole(s.Repository.String()):
 		// The registry's own answer may hold what small pages hide. With large ones that
 		// would cost each list a request.
 		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
-		ans.Next = s.comparison(why)
+		ans.Next = s.comparison(cur, why)
 	case s.disagrees(ctx), s.unproven(ctx), s.disagreed && s.pages > 1:
 		s.disagreed = s.disagreed || s.seen.Disagrees()
 		switch {
@@ -46,7 +46,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 			// Of a single page it is in doubt only because its length is one at which
 			// lists are cut, so that one answer of the registry is enough.
 			s.Log.DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
-			ans.Next = s.comparison(why)
+			ans.Next = s.comparison(cur, why)
 		case !s.disagreed && s.recalled && s.sizeLeft():
 			ans.Next = s.otherSize()
 		case !s.disagreed && s.largerToTry() > 0:
@@ -72,10 +72,10 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 }
 
 // comparison returns the place of the list without n, to compare with the pages so far.
-// why is the reason for which those were thought complete.
-func (s *tagsList) comparison(why string) *Cursor {
+// end is the last of these, and why the reason for which they were thought complete.
+func (s *tagsList) comparison(end *Cursor, why string) *Cursor {
 	s.compared = true
-	return &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, why: why}
+	return &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, end: end, why: why}
 }
 
 // standsStill returns the last question about a list in no known order: what comes
@@ -84,10 +84,10 @@ func (s *tagsList) comparison(why string) *Cursor {
 // If those are the last tags of a page, the page after them begins as it must, and
 // is the end of the list.
 func (s *tagsList) standsStill(cur *Cursor, ans Answer) *Cursor {
-	if s.repeats > 0 && !s.answered || s.opaque || s.offsets != nil || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < 2 || ans.More || cur.kind == begin || cur.kind == compare {
+	if s.repeats > 0 && !s.answered || s.refusedLast || s.opaque || s.offsets != nil || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < 2 || ans.More || cur.kind == begin {
 		return nil
 	}
-	next := s.stand(ans.Why)
+	next := s.stand(cmp.Or(cur.why, ans.Why))
 	if next != nil {
 		next.ended = true
 	}
@@ -350,7 +350,7 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans Answer, link *u
 	case cur.back == nil && t.news > 0 && !seen:
 		ans.Next = s.relist(true) // the pages did lack some
 	case cur.back == nil:
-		return s.ended(ctx, cur, ans, cur.why)
+		return s.ended(ctx, cur.end, ans, cur.why)
 	}
 	return ans, nil
 }

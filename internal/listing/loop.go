@@ -73,6 +73,7 @@ type Cursor struct {
 	Restart   bool     // the list begins anew with this page
 	aside     *aside   // what has been read of it already
 	back      *Cursor  // where to go on if the page does not help
+	end       *Cursor  // the page with which the list ended, if this one is compared with it
 	why       string   // the evidence that the page is to confirm
 }
 

@@ -274,7 +274,7 @@ func (s *tagsList) refused(ctx context.Context, cur *Cursor, rep wire.Response, 
 		if s.compared || !s.mayComeWhole(s.Repository.String()) {
 			return s.ended(ctx, cur, Answer{Response: rep}, why)
 		}
-		return Answer{Response: rep, Next: s.comparison(why)}, nil
+		return Answer{Response: rep, Next: s.comparison(cur, why)}, nil
 	}
 	return s.misunderstood(ctx, cur, rep, why)
 }

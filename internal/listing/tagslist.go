@@ -263,7 +263,7 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep wire.Response, e
 		case cur.back != nil:
 			return Answer{Response: rep, Next: cur.back, Why: why}, nil
 		case !s.refusedLast || refusesSize(code) || code == 404:
-			return s.ended(ctx, cur, Answer{Response: rep}, why)
+			return s.ended(ctx, cur.end, Answer{Response: rep}, why)
 		}
 	case cur.kind == begin && cur.aside != nil && !isFinal(ctx, err): // perhaps it is too long for one answer
 		s.Log.DebugContext(ctx, "listing again by pages", "because", err.Error())
@@ -613,7 +613,7 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans Answer, t *
 		return s.ended(ctx, cur, ans, "the last page has no Link")
 	case t.number == 1 && !s.compared && s.mayBeCut(rep):
 		// No answer to what comes after the only tag would show that it was understood.
-		ans.Next = s.comparison("the only page has one tag, and there is no Link")
+		ans.Next = s.comparison(cur, "the only page has one tag, and there is no Link")
 	case t.number > 0 && (s.stepped || s.mayBeCut(rep)):
 		return s.ask(ctx, cur, ans, s.afterOnly()), nil
 	case s.Registry.Announces:
