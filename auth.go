@@ -1,5 +1,5 @@
-// Credentials, the challenges of registries, and which token server may be asked for
-// what. The authorizer is the RoundTripper of one listing.
+// Credentials, the challenges of registries, and what is sent to whom. The authorizer is
+// the RoundTripper of one listing.
 
 package ocitags
 
@@ -127,62 +127,6 @@ func StaticCredential(host string, cred Credential) CredentialFunc {
 func DefaultCredentials(ctx context.Context, host, repository string) (Credential, error) {
 	cred, err := dockerconfig.Find(ctx, host, repository)
 	return Credential(cred), err
-}
-
-// maxRealm bounds the URL of a token server.
-const maxRealm = 8 << 10
-
-// checkRealm reports whether the token server may be contacted and may receive the
-// credential; from is the URL whose answer names it. allowed reports whether that was
-// decided by Client.AllowRealm.
-//
-// Without a credential nothing can leak, and some registries have their token server
-// elsewhere (that of lscr.io is at ghcr.io); but a registry must not make the library
-// send requests inside the user's network.
-func (a *authorizer) checkRealm(text string, from *url.URL, cred Credential) (realm *url.URL, allowed bool, err error) {
-	refuse := func(why string) error {
-		return fmt.Errorf("%w: the token server %s that %s names %s", ErrUnsafeLink, taglist.Quote(withoutQuery(text)), from.Host, why)
-	}
-	if len(text) > maxRealm {
-		return nil, false, refuse(fmt.Sprintf("has a URL of more than %d bytes", maxRealm))
-	}
-	realm, err = url.Parse(text)
-	switch {
-	case text == "":
-		return nil, false, refuse("is empty")
-	case err != nil:
-		return nil, false, refuse("cannot be parsed")
-	}
-	realm = from.ResolveReference(realm)
-	switch {
-	case realm.Scheme != "https" && realm.Scheme != "http" || realm.Hostname() == "" || realm.Opaque != "":
-		return nil, false, refuse("is not an http or https URL with a host")
-	case realm.User != nil || strings.Contains(text, "#"):
-		return nil, false, refuse("has user-info or a fragment")
-	}
-	secret, allow := cred != (Credential{}), a.client.AllowRealm
-	here, there := from.Hostname(), realm.Hostname()
-	ours := origin.SameSite(here, there) || origin.SamePrivateSite(here, there)
-	var why string
-	switch {
-	case realm.Scheme == "http" && from.Scheme != "http":
-		why = "would be asked in clear text"
-	case ours:
-	case secret:
-		why = "is in a different domain; set Client.AllowRealm to send it credentials"
-	case !origin.Public(there):
-		why = "is neither at the registry nor at a public name; set Client.AllowRealm to ask it"
-	}
-	if allow != nil && (secret || why != "") {
-		if why = ""; !allow(a.repo.Host, realm) {
-			why = "is refused by Client.AllowRealm"
-		}
-		allowed = true
-	}
-	if why != "" {
-		return nil, false, refuse(why)
-	}
-	return realm, allowed, nil
 }
 
 // An authorizer is the RoundTripper of one listing: it answers the registry's
@@ -484,7 +428,11 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 		header, err := bearer(cred.AccessToken)
 		return header, time.Time{}, err
 	}
-	realm, allowed, err := a.checkRealm(asked.Params["realm"], req.URL, cred)
+	var allow func(*url.URL) bool
+	if a.client.AllowRealm != nil {
+		allow = func(realm *url.URL) bool { return a.client.AllowRealm(a.repo.Host, realm) }
+	}
+	realm, allowed, err := tokenserver.Realm(asked.Params["realm"], req.URL, cred != (Credential{}), allow)
 	if err != nil {
 		return "", time.Time{}, err
 	}

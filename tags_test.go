@@ -230,7 +230,7 @@ func TestReadmeLimits(t *testing.T) {
 	row("response header, error body, token answer", "%s, %s, %s", size(wire.MaxHeader), size(wire.MaxErrorBody), size(tokenserver.MaxAnswer))
 	row("one JSON value, nesting", "%s, %d", size(taglist.MaxValue), taglist.MaxDepth)
 	row("redirects", "%d", wire.MaxRedirects)
-	row("a next link, the URL of a token server", "%s, %s", size(maxLink), size(maxRealm))
+	row("a next link, the URL of a token server", "%s, %s", size(maxLink), size(tokenserver.MaxRealm))
 	row("what is read ahead of its turn", "%s; `Client.Concurrency`, %d, and up to %d in long lists: 1 reads nothing ahead", size(listing.MaxAhead), listing.DefaultConcurrency, listing.MaxConcurrency)
 	row("attempts of one request", "`Client.MaxAttempts`, %d; a `Retry-After` over %s is an error at once", defaultMaxAttempts, spanOf(wire.MaxRetryAfter))
 	row("pages in a row without a new tag", "%d", listing.MaxIdlePages)

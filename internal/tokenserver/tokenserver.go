@@ -1,5 +1,5 @@
 // Package tokenserver asks a registry's token server for a token, with the retries and
-// the bounds of a page. Who may be asked, and for what, is decided before.
+// the bounds of a page, and says which token server may be asked.
 package tokenserver
 
 import (
