@@ -663,3 +663,44 @@ func TestEarlyPagesFail(t *testing.T) {
 		}
 	}
 }
+
+// A list whose pages end early, where parts that were read ahead have shown that it goes on.
+// The list without n may have the rest; or it was deleted meanwhile; or there is an error.
+func TestListEndsBeforeThePartsThatWereReadAhead(t *testing.T) {
+	for rest, want := range map[string]int{"is hidden": 0, "comes without n": 8000, "was deleted": 4500} {
+		synctest.Test(t, func(t *testing.T) {
+			list := sortedTags(8000)
+			ahead := false
+			s := script(func(_, n int, last string) (a scripted) {
+				of := list
+				switch {
+				case n == 0 && last == "" && rest == "comes without n":
+					return scripted{page: list}
+				case last > list[4500]:
+					ahead = true
+				default:
+					of = list[:4500]
+				}
+				a.page = upTo(after(of, last), min(1000, cmp.Or(n, 100)))
+				if len(a.page) == 0 {
+					return a
+				}
+				if end := a.page[len(a.page)-1]; end != of[len(of)-1] {
+					a.link = linkAfter(a.page, cmp.Or(n, 100))
+				} else if ahead && rest == "was deleted" && end == list[4499] {
+					list = list[:4501]
+				}
+				return a
+			})
+			tags, _, err := s.listed(t, &ocitags.Client{Concurrency: 4})
+			if want == 0 {
+				require.ErrorIs(t, err, ocitags.ErrInvalidResponse)
+				assert.ErrorContains(t, err, "left out")
+				return
+			}
+			require.NoError(t, err)
+			assert.True(t, ahead)
+			assert.Len(t, tags, want, rest)
+		})
+	}
+}

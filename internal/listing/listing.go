@@ -15,7 +15,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +25,9 @@ import (
 	"github.com/ocitags/ocitags/internal/bound"
 	"github.com/ocitags/ocitags/internal/dedup"
 	"github.com/ocitags/ocitags/internal/ocierr"
+	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/reference"
+	"github.com/ocitags/ocitags/internal/taglist"
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
@@ -104,13 +108,13 @@ type Listing struct {
 	part  *part           // nil: all tags are wanted
 
 	filter      dedup.Filter
-	apart       int             // tags that were read in a part
-	within      string          // all tags that are wanted begin with it
-	number      int             // pages so far
-	total       int             // tags so far
-	redelivered int             // tags that tries handed out which were cut short
-	owed        map[string]bool // tags that parts have read which were dropped
-	dialect     string          // what was logged of it
+	apart       int                 // tags that were read in a part
+	within      string              // all tags that are wanted begin with it
+	number      int                 // pages so far
+	total       int                 // tags so far
+	redelivered int                 // tags that tries handed out which were cut short
+	owed        map[string]*url.URL // tags that parts have read which were dropped, and where
+	dialect     string              // what was logged of it
 
 	wg      sync.WaitGroup // of the goroutines that make requests
 	besides atomic.Int32   // requests in flight other than the foreground's and the prefetcher's
@@ -176,27 +180,51 @@ func (l *Listing) readFrom(ctx context.Context, open func(context.Context) (Sour
 // Go runs f in a goroutine that has ended when the listing returns.
 func (l *Listing) Go(f func()) { l.wg.Go(f) }
 
-// owe notes a tag that was read ahead and dropped: it exists, so that a list
-// without it is not complete.
-func (l *Listing) owe(tag string) {
+// owe notes a tag that was read ahead, and dropped, and where it was: it exists, so that a
+// list without it is not complete.
+func (l *Listing) owe(tag string, at *url.URL) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.owed == nil {
-		l.owed = make(map[string]bool)
+		l.owed = make(map[string]*url.URL)
 	}
-	l.owed[tag] = true
+	l.owed[tag] = at
 }
 
-// owes reports whether such a tag has not come since.
-func (l *Listing) owes() bool {
+// lacking returns such tags that have not come since, and where they were.
+func (l *Listing) lacking() map[string]*url.URL {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for tag := range l.owed {
-		if l.filter.Knows(tag) {
-			delete(l.owed, tag)
+	maps.DeleteFunc(l.owed, func(tag string, _ *url.URL) bool { return l.filter.Knows(tag) })
+	return maps.Clone(l.owed)
+}
+
+// maxSeek is how many pages are read once more to see whether such tags still exist.
+const maxSeek = 3
+
+// missing returns an error if such a tag has not come since, and is still there. It reads
+// again what it came with: otherwise it was deleted.
+func (l *Listing) missing(ctx context.Context) error {
+	var asked []*url.URL
+	lacking := l.lacking()
+	for _, tag := range slices.Sorted(maps.Keys(lacking)) {
+		at := lacking[tag]
+		if slices.Contains(asked, at) || len(asked) == maxSeek {
+			continue
+		}
+		asked = append(asked, at)
+		l.Log.DebugContext(ctx, "reading a page again", "because", "a tag that it had did not come since")
+		_, err := l.Read(ctx, wire.Request{URL: at}, each(func(tag string) error {
+			if lacking[tag] == nil {
+				return nil
+			}
+			return fmt.Errorf("%w: GET %s: it has the tag %s, which was left out where the list was read to its end", ocierr.ErrInvalidResponse, origin.WithoutSecrets(at), taglist.Quote(tag))
+		}))
+		if err != nil {
+			return err
 		}
 	}
-	return len(l.owed) > 0
+	return nil
 }
 
 // errForgotten is that a tag cannot be told from those that were handed out, and

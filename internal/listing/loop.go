@@ -33,8 +33,8 @@ type Source interface {
 	NewPage(cur *Cursor, to Sink) *PageTags
 
 	// Unfinished returns where the list goes on although it seemed to end, because
-	// other tags of it are known; nil if nowhere.
-	Unfinished(ctx context.Context) *Cursor
+	// other tags of it are known; nil if they do not exist any more.
+	Unfinished(ctx context.Context) (*Cursor, error)
 
 	// Otherwise returns where else the list may be read when its pages lead nowhere,
 	// or why it is complete nevertheless; nil and "" if neither is known, and err stands.
@@ -256,8 +256,10 @@ func (f *foreground) run(ctx context.Context) error {
 		}
 		if cur = next; cur == nil {
 			f.ahead.stop(ctx) // what others have read behind the end is owed
-			if f.owes() {
-				cur = f.src.Unfinished(ctx)
+			if len(f.lacking()) > 0 {
+				if cur, err = f.src.Unfinished(ctx); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -317,7 +317,7 @@ func (s *partSource) sendsPages(ctx context.Context) bool {
 }
 
 // Unfinished implements Source.
-func (s *partSource) Unfinished(context.Context) *Cursor { return nil }
+func (s *partSource) Unfinished(context.Context) (*Cursor, error) { return nil, nil }
 
 // Otherwise implements Source.
 func (s *partSource) Otherwise(error) (next *Cursor, why string) { return nil, "" }
@@ -325,7 +325,7 @@ func (s *partSource) Otherwise(error) (next *Cursor, why string) { return nil, "
 // lacks reports whether a tag of the range was read ahead, and dropped, and has not
 // come since.
 func (s *partSource) lacks() bool {
-	for tag := range s.owed {
+	for tag := range s.lacking() {
 		if s.part.Has(tag) && !s.part.given[tag] {
 			return true
 		}

@@ -278,8 +278,8 @@ func (p *prefetch) failed(ctx context.Context, err error) {
 func (s *prefetcher) settle(ctx context.Context) {
 	for at, p := range s.parts {
 		if at.Gone() {
-			if len(p.ready) > 0 {
-				s.l.owe(p.ready[0].tags[0])
+			for _, page := range p.ready {
+				s.owe(page.tags, page.cur.URL)
 			}
 			delete(s.parts, at)
 		}
@@ -292,6 +292,14 @@ func (s *prefetcher) settle(ctx context.Context) {
 		if why != split.Disorder {
 			s.l.learn(func(h *habits) { h.linear = true })
 		}
+	}
+}
+
+// owe notes some of the tags of a page that is dropped.
+func (s *prefetcher) owe(tags []string, at *url.URL) {
+	if len(tags) > 0 {
+		s.l.owe(tags[0], at)
+		s.l.owe(tags[len(tags)-1], at)
 	}
 }
 
@@ -344,6 +352,7 @@ func (p *prefetch) end(ctx context.Context, cur *Cursor, rep wire.Response, took
 	}
 	s.pages = append(s.pages, Page{Tags: keep, Skipped: rep.Skipped, Duration: took, Attempts: rep.Attempts})
 	if p.at.Gone() {
+		s.owe(tags, cur.URL)
 		return false
 	}
 	whole := keep == len(tags)

@@ -280,16 +280,21 @@ func (s *tagsList) refused(ctx context.Context, cur *Cursor, rep wire.Response, 
 }
 
 // Unfinished implements Source: other parts of the list had tags that did not come.
-func (s *tagsList) Unfinished(ctx context.Context) *Cursor {
-	switch {
-	case !s.owing && len(s.recent) > 0:
+func (s *tagsList) Unfinished(ctx context.Context) (*Cursor, error) {
+	if !s.owing && len(s.recent) > 0 {
 		s.owing = true
-		return s.after(asked)
+		return s.after(asked), nil
+	}
+	err := s.missing(ctx)
+	switch {
+	case err == nil || isFinal(ctx, err):
+		return nil, err
 	case !s.whole:
 		s.warn(ctx, "a part of the list ended early: listing again without n")
-		return s.relist(true)
+		return s.relist(true), nil
 	}
-	return nil // it was deleted meanwhile
+	ans, err := s.orOtherwise(Answer{}, err)
+	return ans.Next, err
 }
 
 // afterEntry asks what comes after a page that has entries, and no tag among

@@ -399,16 +399,20 @@ func (s *Seen) Probe() (after string, ok bool) {
 }
 
 // Probed takes the first tag of the answer; "": there was none. The question is asked
-// once.
+// once. Where the order of the list has upper case first, so has the answer of a registry
+// that folds case.
 func (s *Seen) Probed(first string) {
 	s.suspect = false
-	switch first {
-	case "": // so may a registry answer that looks for the place of last
-	case s.probed[0]:
-		s.cut &^= folding
-	case s.probed[1]:
-		s.cut &^= byBytes
+	if first == "" { // so may a registry answer that looks for the place of last
+		return
+	}
+	switch cut := s.cut.comparing(probe, first); {
+	case cut == 0:
+	case cut&byBytes == 0:
+		s.cut = cut
 		s.lost[0] |= folding
+	case kind(first[0]) == 'a':
+		s.cut &^= folding
 	}
 }
 

@@ -267,9 +267,11 @@ func TestProbe(t *testing.T) {
 	assert.False(t, ok)
 	assert.False(t, s.Unproven(), "it compares by bytes")
 
-	s = read()
-	s.Probed("Nightly_1")
-	assert.True(t, s.Unproven(), "it folds case")
+	for _, first := range []string{"Nightly_1", "Nightly_0"} { // or another one, if that was deleted
+		s = read()
+		s.Probed(first)
+		assert.True(t, s.Unproven(), "it folds case")
+	}
 
 	s = read()
 	s.Probed("2024") // the start of the list, or whatever it sends
