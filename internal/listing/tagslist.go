@@ -676,8 +676,11 @@ func (s *tagsList) isLong(cur *Cursor, rep wire.Response, t *PageTags) bool {
 // then the absence of one tells something.
 func (s *tagsList) links(rep wire.Response) bool { return s.linked[hasN(rep.Asked)] }
 
-// nOf returns the n of a request, or 0 if it has none.
+// nOf returns the n of a request, or 0 if it has none, or u is nil.
 func nOf(u *url.URL) int {
+	if u == nil {
+		return 0
+	}
 	n, _ := strconv.Atoi(u.Query().Get("n"))
 	return n
 }
@@ -705,6 +708,10 @@ func (s *tagsList) latest(i int) string {
 
 // announce follows a next link.
 func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans Answer, link *url.URL, t *PageTags) Answer {
+	if n := nOf(cur.fallback); cur.kind == announced && 0 < nOf(link) && nOf(link) < n {
+		// A larger n was tried, and brought less than the usual one.
+		link = WithParam(link, "n", strconv.Itoa(n))
+	}
 	next := &Cursor{URL: link, announced: link, kind: announced}
 	ans.Next = next
 	named := link
