@@ -28,7 +28,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 	case s.whole && s.entries < s.total && (s.pages > 1 || s.hadRoom()):
 		return s.orOtherwise(ans, s.short(ans, s.entries))
 	case cur.kind == begin && nOf(ans.Asked) > s.total && s.total-s.entries > few(s.total):
-		return s.orOtherwise(ans, fmt.Errorf("%w: GET %s: a page with room for all tags has %d entries, and %d tags are known: some are missing", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), s.entries, s.total))
+		return s.orOtherwise(ans, invalid(ans.Asked, "a page with room for all tags has %d entries, and %d tags are known: some are missing", s.entries, s.total))
 	case s.aside != nil: // it costs no request
 		ans.Next = s.comparison(cur, why)
 		ans.Next.aside, s.aside = s.aside, nil
@@ -84,7 +84,10 @@ func (s *tagsList) comparison(end *Cursor, why string) *Cursor {
 // If those are the last tags of a page, the page after them begins as it must, and
 // is the end of the list.
 func (s *tagsList) standsStill(cur *Cursor, ans Answer) *Cursor {
-	if s.repeats > 0 && !s.answered || s.refusedLast || s.opaque || s.offsets != nil || s.whole && s.pages == 1 || s.seen.Sorted() || len(s.recent) < 2 || ans.More || cur.kind == begin {
+	switch {
+	case s.seen.Sorted(), len(s.recent) < 2, ans.More, cur.kind == begin, s.whole && s.pages == 1:
+		return nil
+	case s.opaque, s.offsets != nil, s.refusedLast, s.repeats > 0 && !s.answered: // it does not look at tags
 		return nil
 	}
 	next := s.stand(cmp.Or(cur.why, ans.Why))
@@ -217,7 +220,7 @@ func (s *tagsList) one(ctx context.Context, last, why string, add func(tag strin
 }
 
 func (s *tagsList) disagreement(ans Answer) error {
-	return fmt.Errorf("%w: GET %s: the registry sorts its pages in one way and continues them in another, so that tags are missing", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked))
+	return invalid(ans.Asked, "the registry sorts its pages in one way and continues them in another, so that tags are missing")
 }
 
 // ignoresLast reports whether each question was answered with the start of the
@@ -293,7 +296,7 @@ const (
 
 // short returns the error for a list without n that lacks known tags.
 func (s *tagsList) short(ans Answer, entries int) error {
-	return fmt.Errorf("%w: GET %s: the list without n has %d entries, and %d tags are known: some are missing", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), entries, s.total)
+	return invalid(ans.Asked, "the list without n has %d entries, and %d tags are known: some are missing", entries, s.total)
 }
 
 // wholeList takes the list without n, in one page.
@@ -332,8 +335,10 @@ func (s *tagsList) isLonger(cur *Cursor, rep wire.Response) bool {
 
 // compare takes the list without n that was asked for to compare.
 func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans Answer, link *url.URL, t *PageTags) (Answer, error) {
+	isList := link == nil && !ans.More && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries))
+	hasAll := ans.Entries >= s.total || ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.lastTags(), t.latest)
 	switch {
-	case link == nil && !ans.More && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries)) && (ans.Entries >= s.total || ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.recent[max(0, len(s.recent)-keepTail):], t.latest)):
+	case isList && hasAll:
 		s.learnWhole(ans)
 		ans.Why = "the list without n came in one answer"
 		return ans, nil
@@ -359,6 +364,9 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans Answer, link *u
 // reaches as far as another one: it is unlikely that all of them were deleted
 // meanwhile.
 const keepTail = 16
+
+// lastTags returns the last tags so far.
+func (s *tagsList) lastTags() []string { return s.recent[max(0, len(s.recent)-keepTail):] }
 
 // few returns how many of a number of tags may come and go between two readings that
 // still count as the same list.

@@ -199,6 +199,11 @@ func (l *Listing) lacking() map[string]*url.URL {
 	return maps.Clone(l.owed)
 }
 
+// invalid returns an error for answers that are no list, or not one list.
+func invalid(asked *url.URL, format string, args ...any) error {
+	return fmt.Errorf("%w: GET %s: %s", ocierr.ErrInvalidResponse, origin.WithoutSecrets(asked), fmt.Sprintf(format, args...))
+}
+
 // maxSeek is how many pages are read once more to see whether such tags still exist.
 const maxSeek = 3
 
@@ -218,7 +223,7 @@ func (l *Listing) missing(ctx context.Context) error {
 			if lacking[tag] == nil {
 				return nil
 			}
-			return fmt.Errorf("%w: GET %s: it has the tag %s, which was left out where the list was read to its end", ocierr.ErrInvalidResponse, origin.WithoutSecrets(at), taglist.Quote(tag))
+			return invalid(at, "it has the tag %s, which was left out where the list was read to its end", taglist.Quote(tag))
 		}))
 		if err != nil {
 			return err

@@ -7,9 +7,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/ocitags/ocitags/internal/ocierr"
 	"github.com/ocitags/ocitags/internal/order"
-	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
@@ -203,7 +201,7 @@ func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 	switch without := hasN(ans.Asked) == 0; {
 	case s.recalled && s.sizeLeft():
 		ans.Next = s.otherSize()
-	case !without && (t.news > 0 || s.leadsOn(ans.Response) && !s.linked[1-hasN(ans.Asked)] && (!s.whole && !s.resized || s.hasOwnCursor(ans.Response, t) && !slices.Contains(s.tried, nOf(ans.Asked)))): // so it is n that matters
+	case !without && s.needsN(ans, t):
 		s.n, s.stepped = nOf(ans.Asked), true
 		ans.Next = s.relist(false)
 	case without && s.ignored && ans.Entries < s.total:
@@ -222,13 +220,27 @@ func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 		s.wholeSeen = without
 		ans.Next = s.otherSize()
 	case s.silent && round(s.entries):
-		return s.orOtherwise(ans, fmt.Errorf("%w: GET %s: asked what comes after its last tags, it sends the start of the list with one n, and nothing with another", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked)))
+		return s.orOtherwise(ans, invalid(ans.Asked, "asked what comes after its last tags, it sends the start of the list with one n, and nothing with another"))
 	case s.untried != nil:
 		ans.Next = s.asNamed()
 	default:
 		return s.ended(ctx, cur, ans, "last is not looked at, and the list without n has no tag more")
 	}
 	return ans, nil
+}
+
+// needsN reports whether an answer, the start of the list with an n where it was read
+// without, shows that the registry pages only there: it has more, or a Link.
+func (s *tagsList) needsN(ans Answer, t *PageTags) bool {
+	switch {
+	case t.news > 0:
+		return true
+	case !s.leadsOn(ans.Response), s.linked[1-hasN(ans.Asked)]:
+		return false
+	case !s.whole && !s.resized:
+		return true
+	}
+	return s.hasOwnCursor(ans.Response, t) && !slices.Contains(s.tried, nOf(ans.Asked))
 }
 
 // asNamed follows a Link as the registry wrote it, because nothing came of asking for its
@@ -302,7 +314,7 @@ func (s *tagsList) Unfinished(ctx context.Context) (*Cursor, error) {
 func (s *tagsList) afterEntry(ctx context.Context, cur *Cursor, ans Answer) (Answer, error) {
 	last := ans.Tail
 	if last == "" || cur.entry == last {
-		return ans, fmt.Errorf("%w: GET %s: page of %d entries has no valid tag to continue from", ocierr.ErrInvalidResponse, origin.WithoutSecrets(ans.Asked), ans.Entries)
+		return ans, invalid(ans.Asked, "page of %d entries has no valid tag to continue from", ans.Entries)
 	}
 	s.warn(ctx, "page has no tag: continuing after its last entry")
 	ans.Next = &Cursor{URL: s.query(s.formSize(), last), kind: asked, entry: last, again: true}

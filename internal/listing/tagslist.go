@@ -142,7 +142,7 @@ func (s *tagsList) Page(ctx context.Context, cur *Cursor, to Sink) (Answer, erro
 			most++
 		}
 		if s.began >= most {
-			ans, err := s.orOtherwise(Answer{}, fmt.Errorf("%w: %s: the list was read %d times, and no reading was complete beyond doubt", ocierr.ErrInvalidResponse, origin.WithoutSecrets(cur.URL), s.began))
+			ans, err := s.orOtherwise(Answer{}, invalid(cur.URL, "the list was read %d times, and no reading was complete beyond doubt", s.began))
 			if err != nil || ans.Next == nil {
 				return ans, err
 			}
@@ -185,7 +185,7 @@ func (s *tagsList) newPass() {
 	if s.entries > 0 {
 		s.began++
 	}
-	s.tail = slices.Clone(s.recent[max(0, len(s.recent)-keepTail):])
+	s.tail = slices.Clone(s.lastTags())
 	s.open, s.finished = !s.finished, false
 	s.was, s.longest = max(s.was, s.longest), 0
 	s.form, s.answered = asBefore, false
@@ -559,8 +559,8 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans Answer, link *ur
 	case ans.More && t.number > 0:
 		return s.ask(ctx, cur, ans, s.after(asked)), nil
 	case ans.More:
-		return ans, fmt.Errorf("%w: GET %s: has_additional is true, but nothing leads to the next page", ocierr.ErrInvalidResponse, origin.WithoutSecrets(rep.Asked))
-	case cur.why == "" && (cur.kind != announced || !s.opaque) && (rep.Tail != "" && (s.full || cur.kind == asked) || rep.Entries > 0 && t.number == 0 && s.full):
+		return ans, invalid(rep.Asked, "has_additional is true, but nothing leads to the next page")
+	case cur.why == "" && (cur.kind != announced || !s.opaque) && s.endsInNoTag(cur, rep, t):
 		return s.afterEntry(ctx, cur, ans)
 	case cur.kind == begin && t.number == 0 && (nOf(rep.Asked) > 0 || rep.Entries == 0 && s.overKnown && lower(s.n) > 0):
 		return s.afterNoTag(ans), nil
@@ -581,6 +581,15 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans Answer, link *ur
 		return s.wholeList(ctx, cur, ans, t)
 	}
 	return s.unannounced(ctx, cur, ans, t)
+}
+
+// endsInNoTag reports whether a page ends in an entry that is not a tag, or has no other,
+// and more may come after it.
+func (s *tagsList) endsInNoTag(cur *Cursor, rep wire.Response, t *PageTags) bool {
+	if rep.Tail != "" {
+		return s.full || cur.kind == asked
+	}
+	return s.full && rep.Entries > 0 && t.number == 0
 }
 
 // isWhole reports whether a first page without n is known to be the list.
