@@ -325,7 +325,7 @@ func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *
 	if cur.kind == announced {
 		s.untried = nil
 	}
-	s.observe(ctx, cur, rep, t, link != nil)
+	s.observe(ctx, cur, rep, t, link)
 	if cur.kind == begin && nOf(rep.Asked) == 0 && link == nil && rep.Entries > defaultPageSize {
 		s.learnWhole(ans) // of any length: it only chooses what is asked first
 	}
@@ -424,12 +424,12 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 
 // observe takes from a page that stands where it should what it says about the
 // registry and the list.
-func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags, linked bool) {
+func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags, link *url.URL) {
 	if cur.kind == asked && (t.first != "" || cur.must == "") {
 		s.answered = s.answered || cur.must != "" && t.first == cur.must || t.news > 0
 	}
 	if cur.fallback != nil && cur.kind == announced {
-		s.learnSize(ctx, rep, linked)
+		s.learnSize(ctx, rep, link != nil)
 	}
 	if (cur.kind == announced || cur.kind == asked) && cur.after != "" {
 		s.heeded[hasN(rep.Asked)] = s.heeded[hasN(rep.Asked)] || t.first != "" && !s.isRepeat(t, 0)
@@ -446,11 +446,12 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, 
 	switch {
 	case s.pages == 0:
 		s.lengths = append(s.lengths, rep.Entries)
-		if n := nOf(rep.Asked); (rep.Entries < n || n == 0 && !round(rep.Entries)) && !(linked && s.began > 0 && t.news > 0) {
+		full := link != nil && (nOf(link) == rep.Entries || s.began > 0 && t.news > 0) // by the registry's own n
+		if n := nOf(rep.Asked); !full && (rep.Entries < n || n == 0 && !round(rep.Entries)) {
 			s.roomy = max(s.roomy, rep.Entries)
 		}
 		s.covers = rep.Entries >= s.total
-		s.cutFirst = (isFull(rep) || round(rep.Entries) || linked) && rep.Entries <= max(defaultPageSize, nOf(rep.Asked)+1)
+		s.cutFirst = (isFull(rep) || round(rep.Entries) || link != nil) && rep.Entries <= max(defaultPageSize, nOf(rep.Asked)+1)
 	case cur.kind == announced && s.cutFirst:
 		s.further = true // though the page may have had none of them
 	case !s.covers || t.news > 0:
