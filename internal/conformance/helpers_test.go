@@ -71,6 +71,7 @@ type scripted struct {
 	link   string
 	status int  // of an answer without a body; 0: 200
 	cut    bool // the body, in its middle
+	took   time.Duration
 }
 
 func (s script) listed(t *testing.T, c *ocitags.Client) ([]string, int, error) {
@@ -83,13 +84,15 @@ func (s script) listedAt(t *testing.T, c *ocitags.Client, host string) ([]string
 	var mu sync.Mutex
 	k := 0
 	c.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+		n, _ := strconv.Atoi(req.URL.Query().Get("n"))
 		mu.Lock()
-		defer mu.Unlock()
 		if k++; k > 6000 {
+			mu.Unlock()
 			return nil, fmt.Errorf("too many requests")
 		}
-		n, _ := strconv.Atoi(req.URL.Query().Get("n"))
 		a := s(k, n, req.URL.Query().Get("last"))
+		mu.Unlock()
+		time.Sleep(a.took)
 		resp := &http.Response{StatusCode: 200, ProtoMajor: 1, Header: http.Header{}, Request: req, Body: http.NoBody}
 		if a.link != "" {
 			resp.Header.Set("Link", a.link)

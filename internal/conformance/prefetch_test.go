@@ -673,9 +673,11 @@ func TestListEndsBeforeThePartsThatWereReadAhead(t *testing.T) {
 			ahead := false
 			s := script(func(_, n int, last string) (a scripted) {
 				of := list
+				a.took = 20 * time.Millisecond // so that the parts are answered before the end
 				switch {
 				case n == 0 && last == "" && rest == "comes without n":
-					return scripted{page: list}
+					a.page = list
+					return a
 				case last > list[4500]:
 					ahead = true
 				default:

@@ -32,6 +32,11 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 	case s.aside != nil: // it costs no request
 		ans.Next = s.comparison(cur, why)
 		ans.Next.aside, s.aside = s.aside, nil
+	case s.astray && s.latest(0) != s.plainly && s.offsets == nil && !s.refusedLast:
+		// A question was answered with another part of the list, which was dropped: perhaps
+		// that is how it goes on.
+		s.plainly = s.latest(0)
+		ans.Next = &Cursor{URL: s.question(s.plainly), kind: asked, after: s.plainly, end: cur, why: why}
 	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.refusedLast && !s.seen.ByKeys()):
 		return ans, nil
 	case s.PageSize >= 0 && s.longest < min(defaultPageSize, s.total) && s.seen.MayDisagree() && !s.compared && s.mayComeWhole(s.Repository.String()):

@@ -73,9 +73,13 @@ type Cursor struct {
 	Restart   bool     // the list begins anew with this page
 	aside     *aside   // what has been read of it already
 	back      *Cursor  // where to go on if the page does not help
-	end       *Cursor  // the page with which the list ended, if this one is compared with it
+	end       *Cursor  // the page with which the list ended, if this one is to confirm it
 	why       string   // the evidence that the page is to confirm
 }
+
+// isPlain reports whether the page is what comes after the last tag of a list that seems
+// to have ended, whatever comes.
+func (c *Cursor) isPlain() bool { return c.kind == asked && c.end != nil }
 
 // beyond returns the tags of a page without those that overlap the page before.
 func (c *Cursor) beyond(tags []string) []string {

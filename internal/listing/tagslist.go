@@ -88,6 +88,7 @@ type pass struct {
 	cutFirst bool     // the first page has a Link, or a length at which lists are cut
 	settled  int      // how many tags were known when the last ones were verified
 	stood    int      // how many of the last tags are known to be where they were
+	plainly  string   // the tag of which was asked what comes after it, in whatever order
 }
 
 // keepRecent is how many tags are remembered, to go back to when a cursor has
@@ -265,6 +266,8 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep wire.Response, e
 		case !s.refusedLast || refusesSize(code) || code == 404:
 			return s.ended(ctx, cur.end, Answer{Response: rep}, why)
 		}
+	case cur.isPlain() && !isFinal(ctx, err):
+		return s.ended(ctx, cur.end, Answer{Response: rep}, cur.why)
 	case cur.kind == begin && cur.aside != nil && !isFinal(ctx, err): // perhaps it is too long for one answer
 		s.Log.DebugContext(ctx, "listing again by pages", "because", err.Error())
 		return Answer{Response: rep, Next: s.relist(false)}, nil
@@ -312,6 +315,8 @@ func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *
 	switch question := cur.kind == asked && !s.answered; {
 	case cur.kind == compare:
 		return s.compare(ctx, cur, ans, link, t)
+	case cur.isPlain() && t.news == 0:
+		return s.ended(ctx, cur.end, ans, cur.why)
 	case question && s.form > asBefore && t.first != cur.must && s.isRepeat(t, nOf(rep.Asked)):
 		return s.fromStart(ctx, cur, ans, t)
 	case question && rep.Entries == 0 && s.ignored:
@@ -321,9 +326,6 @@ func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *
 		return Answer{Response: rep, Next: s.withSmallest(cur)}, nil
 	case s.displaced(cur, rep, t):
 		return s.elsewhere(ctx, cur, ans, t)
-	}
-	if cur.kind == announced {
-		s.untried = nil
 	}
 	s.observe(ctx, cur, rep, t, link)
 	if cur.kind == begin && nOf(rep.Asked) == 0 && link == nil && rep.Entries > defaultPageSize {
@@ -425,6 +427,9 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 // observe takes from a page that stands where it should what it says about the
 // registry and the list.
 func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags, link *url.URL) {
+	if cur.kind == announced {
+		s.untried = nil
+	}
 	if cur.kind == asked && (t.first != "" || cur.must == "") {
 		s.answered = s.answered || cur.must != "" && t.first == cur.must || t.news > 0
 	}
