@@ -39,9 +39,9 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 		ans.Next = &Cursor{URL: s.question(s.plainly), kind: asked, after: s.plainly, end: cur, why: why}
 	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.refusedLast && !s.seen.ByKeys()):
 		return ans, nil
-	case s.PageSize >= 0 && s.longest < min(defaultPageSize, s.total) && s.seen.MayDisagree() && !s.compared && s.mayComeWhole(s.Repository.String()):
-		// The registry's own answer may hold what small pages hide. With large ones that
-		// would cost each list a request.
+	case s.PageSize >= 0 && (s.longest < min(defaultPageSize, s.total) || s.form != asBefore) && s.seen.MayDisagree() && !s.compared && s.mayComeWhole(s.Repository.String()):
+		// The registry's own answer may hold what small pages hide, or pages in two forms.
+		// With large ones that would cost each list a request.
 		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
 		ans.Next = s.comparison(cur, why)
 	case s.disagrees(ctx), s.unproven(ctx), s.disagreed && s.pages > 1:
