@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -1001,4 +1002,76 @@ func TestLinkWhoseOffsetIsATag(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, slices.Sorted(slices.Values(list)), tags)
 	})
+}
+
+// Entries that are no tags say nothing of where the list goes on, as long as a page has
+// tags: distribution compares last with them, and nobody knows where "sha256:abc" stands.
+func TestPagesThatEndInNoTag(t *testing.T) {
+	list := sortedTags(3000)
+	s := script(func(_, n int, last string) scripted {
+		page := upTo(after(list, last), min(1000, cmp.Or(n, 1000))-1)
+		return scripted{raw: `{"tags":["` + strings.Join(append(slices.Clone(page), "sha256:abc"), `","`) + `"]}`}
+	})
+	for _, n := range []int{0, 100, -1} {
+		tags, _, err := s.listed(t, &ocitags.Client{PageSize: n})
+		require.NoError(t, err)
+		assert.Equal(t, list, tags, "n=%d", n)
+	}
+}
+
+// A registry that lets this user not see some tags after it has made its pages. What is
+// left may be nothing, or the tag with which pages overlap. Its Link is followed.
+func TestPagesOfHiddenTags(t *testing.T) {
+	for _, sorted := range []bool{true, false} {
+		for _, size := range []int{100, 1000} {
+			for _, hidden := range [][2]int{{0, size}, {size, 2 * size}, {size + 1, 2*size - 1}, {2*size - 5, 2*size + 5}, {1, 3*size - 1}} {
+				list := makeTags(4*size + 7)
+				if sorted {
+					list = sortedTags(4*size + 7)
+				}
+				seen := func(page []string) (tags []string) {
+					for _, tag := range page {
+						if i := slices.Index(list, tag); i < hidden[0] || i >= hidden[1] {
+							tags = append(tags, tag)
+						}
+					}
+					return tags
+				}
+				s := script(func(_, n int, last string) (a scripted) {
+					rest := behind(list, last)
+					page := upTo(rest, min(size, cmp.Or(n, 100)))
+					if a.page = seen(page); len(page) < len(rest) {
+						a.link = linkAfter(page, len(page))
+					}
+					return a
+				})
+				want := slices.Sorted(slices.Values(seen(list)))
+				tags, _, err := s.listed(t, &ocitags.Client{PageSize: size})
+				require.NoError(t, err)
+				assert.Equal(t, want, tags, "sorted %t, %d a page, hidden %v", sorted, size, hidden)
+			}
+		}
+	}
+}
+
+// Some begin a page with the tag that last names. In a list by age, too, that is a page like
+// others, and shows that the last tags stand where they stood.
+func TestPagesThatBeginWithLast(t *testing.T) {
+	for _, list := range [][]string{makeTags(2500), sortedTags(2500)} {
+		for _, link := range []bool{true, false} {
+			for _, size := range []int{50, 100, 1000} {
+				s := script(func(_, n int, last string) (a scripted) {
+					rest := list[max(0, slices.Index(list, last)):]
+					if a.page = upTo(rest, min(size, cmp.Or(n, 100))); link && len(a.page) < len(rest) {
+						a.link = linkAfter(a.page, len(a.page))
+					}
+					return a
+				})
+				tags, requests, err := s.listed(t, &ocitags.Client{PageSize: size})
+				require.NoError(t, err)
+				assert.Equal(t, slices.Sorted(slices.Values(list)), tags, "a Link: %t, %d a page", link, size)
+				assert.LessOrEqual(t, requests, 10+2*2500/size)
+			}
+		}
+	}
 }

@@ -123,11 +123,15 @@ func (s *tagsList) stand(why string) *Cursor {
 // that are known to stand, and how many of them it shows. In a list that is read once
 // more, all tags are known, so that others in their place are no news.
 func (s *tagsList) stands(cur *Cursor, t *PageTags) (shown int, ok bool) {
-	if shown = min(len(t.top), cur.step-cur.stood); shown == 0 || cur.must == "" || cur.step > len(s.recent) {
+	top := t.top
+	if cur.beginsWithLast(top) {
+		top = top[1:]
+	}
+	if shown = min(len(top), cur.step-cur.stood); shown == 0 || cur.must == "" || cur.step > len(s.recent) {
 		return 0, false
 	}
 	from := len(s.recent) - cur.step
-	return shown, slices.Equal(t.top[:shown], s.recent[from:from+shown])
+	return shown, slices.Equal(top[:shown], s.recent[from:from+shown])
 }
 
 // mayComeWhole reports whether the list without n may be more than a page, which
@@ -199,9 +203,13 @@ func (s *tagsList) ignores(first string) bool {
 	return len(s.start) > 0 && first == s.start[0] && !s.heeded[hasN(s.question(""))]
 }
 
-// first returns the first tag after another one; "": the answer has none.
+// first returns the first tag after another one; "": the answer has none. Some registries
+// begin with that one itself.
 func (s *tagsList) first(ctx context.Context, after, why string) (first string, err error) {
 	err = s.one(ctx, after, why, func(tag string) bool {
+		if tag == after {
+			return true
+		}
 		first = tag
 		return false
 	})

@@ -77,6 +77,12 @@ type Cursor struct {
 	why       string   // the evidence that the page is to confirm
 }
 
+// beginsWithLast reports whether a page begins with the tag that was its last, as some
+// registries send it, and then with the one that has to come there.
+func (c *Cursor) beginsWithLast(page []string) bool {
+	return c.must != "" && len(page) > 1 && page[0] == c.after && page[1] == c.must
+}
+
 // isPlain reports whether the page is what comes after the last tag of a list that seems
 // to have ended, whatever comes.
 func (c *Cursor) isPlain() bool { return c.kind == asked && c.end != nil }
@@ -150,6 +156,10 @@ const MaxIdlePages = 3
 // maxQuestions is how many of our own questions in a row may bring nothing: to go
 // back in the list takes ten, in each of two forms, and again in each pass.
 const maxQuestions = 100
+
+// maxPasses is how often a list may be begun anew, whatever leads there: a hostile server
+// must not keep a listing going.
+const maxPasses = 50
 
 var urlSeed = maphash.MakeSeed()
 
@@ -286,6 +296,9 @@ func (f *foreground) readInARow(ctx context.Context) {
 func (f *foreground) step(ctx context.Context, cur *Cursor) (next *Cursor, met bool, err error) {
 	if cur.Restart {
 		f.readInARow(ctx)
+		if f.pass == maxPasses {
+			return nil, false, fmt.Errorf("%w: the list was begun anew %d times", ocierr.ErrLoop, f.pass)
+		}
 	}
 	if err := f.enter(cur); err != nil {
 		next, err := f.orOtherwise(ctx, err)

@@ -88,6 +88,7 @@ type pass struct {
 	cutFirst bool     // the first page has a Link, or a length at which lists are cut
 	settled  int      // how many tags were known when the last ones were verified
 	stood    int      // how many of the last tags are known to be where they were
+	leads    bool     // the first page had room, and a Link
 	plainly  string   // the tag of which was asked what comes after it, in whatever order
 }
 
@@ -183,7 +184,7 @@ func (s *tagsList) NewPage(cur *Cursor, to Sink) *PageTags {
 
 // newPass begins the list anew.
 func (s *tagsList) newPass() {
-	if s.entries > 0 {
+	if s.entries > 0 || len(s.start) > 0 { // an overlap of pages is not counted as entries
 		s.began++
 	}
 	s.tail = slices.Clone(s.lastTags())
@@ -335,13 +336,13 @@ func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *
 	first, reached := s.pages == 0, t.last() == s.latest(0) && !s.isLong(cur, rep, t)
 	s.carry(cur, t, rep, stands)
 	switch {
-	case first && s.readsOnePage() && s.hadRoom() && !s.more && (link == nil || t.news == 0):
+	case first && s.readsOnePage() && s.hadRoom() && !s.more && link == nil:
 		ans.Why = roomyPage
 		return ans, nil
 	case s.misfit != nil:
 		return ans, s.misfit
 	case cur.step > 0 && cur.must != "" && t.first == cur.must && rep.Entries == 1 && s.longest > 1:
-		return s.ended(ctx, cur, ans, nothingMore)
+		return s.overlapOnly(ctx, cur, ans, link)
 	case cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total:
 		if s.sizeLeft() {
 			return Answer{Response: rep, Next: s.otherSize()}, nil
@@ -360,6 +361,16 @@ func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *
 		return Answer{Response: rep, Next: next}, nil
 	}
 	return s.follow(ctx, cur, ans, link, endless, reached, t)
+}
+
+// overlapOnly takes a page that has only the tag with which it overlaps the one before. If it
+// has a Link, its other tags may be hidden from this user.
+func (s *tagsList) overlapOnly(ctx context.Context, cur *Cursor, ans Answer, link *url.URL) (Answer, error) {
+	if link == nil || cur.kind != announced || cur.hollow {
+		return s.ended(ctx, cur, ans, nothingMore)
+	}
+	ans.Next, ans.held = &Cursor{URL: link, announced: link, kind: announced}, true
+	return ans, nil
 }
 
 // moved looks at where an answer came from. registry.k8s.io's redirect drops the
@@ -429,6 +440,9 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags, link *url.URL) {
 	if cur.kind == announced {
 		s.untried = nil
+		if rep.Entries == 0 && link != nil && s.leads { // so do the pages after it, though they show nothing
+			s.roomy = 0
+		}
 	}
 	if cur.kind == asked && (t.first != "" || cur.must == "") {
 		s.answered = s.answered || cur.must != "" && t.first == cur.must || t.news > 0
@@ -454,6 +468,7 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, 
 		full := link != nil && (nOf(link) == rep.Entries || s.began > 0 && t.news > 0) // by the registry's own n
 		if n := nOf(rep.Asked); !full && (rep.Entries < n || n == 0 && !round(rep.Entries)) {
 			s.roomy = max(s.roomy, rep.Entries)
+			s.leads = link != nil
 		}
 		s.covers = rep.Entries >= s.total
 		s.cutFirst = (isFull(rep) || round(rep.Entries) || link != nil) && rep.Entries <= max(defaultPageSize, nOf(rep.Asked)+1)
@@ -495,7 +510,11 @@ func (s *tagsList) carry(cur *Cursor, t *PageTags, rep wire.Response, stands boo
 	s.ignored = nOf(rep.Asked) > 0 && rep.Entries > nOf(rep.Asked)+1
 	s.entries += rep.Entries
 	s.seen = t.seen
-	if cur.kind == asked && cur.why != "" && stands && t.number <= cur.step {
+	own := t.number
+	if cur.beginsWithLast(t.top) {
+		own--
+	}
+	if cur.kind == asked && cur.why != "" && stands && own <= cur.step {
 		return // it shows what is known
 	}
 	s.settled = 0
@@ -521,14 +540,15 @@ const someTags = 4
 // cursor has moved, or is gone, or means something else to the registry.
 func (s *tagsList) displaced(cur *Cursor, rep wire.Response, t *PageTags) bool {
 	switch {
+	case cur.kind == announced && rep.Entries == 0 && s.leadsOn(rep): // all that it has may be hidden from this user
+		return false
 	case cur.place > 0: // a deletion shifts offsets, and a page that begins with what is known leaves no gap
 		return !slices.Contains(s.recent, t.first)
 	case cur.must != "" && t.first == cur.must:
 		return false
-	case cur.must != "" && t.first == cur.after && len(t.top) > 1 && t.top[1] == cur.must:
-		// Some begin a page with last itself; but a list by age begins so, too, once
-		// what stood before it is deleted.
-		return !s.seen.Sorted() && slices.Contains(s.start, cur.after)
+	case cur.beginsWithLast(t.top):
+		// So may the start of a list, whatever last is.
+		return !s.seen.Sorted() && len(s.start) > 0 && s.start[0] == cur.after
 	case cur.must != "":
 		return true
 	case cur.kind == announced && cur.after != "" && t.first != "":
@@ -566,6 +586,8 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans Answer, link *ur
 		return s.ask(ctx, cur, ans, s.after(asked)), nil
 	case ans.More:
 		return ans, invalid(rep.Asked, "has_additional is true, but nothing leads to the next page")
+	case cur.entry != "" && t.number > 0 && t.news == 0: // nor after the last tag, which was asked before
+		return s.ended(ctx, cur, ans, nothingMore)
 	case cur.why == "" && (cur.kind != announced || !s.opaque) && s.endsInNoTag(cur, rep, t):
 		return s.afterEntry(ctx, cur, ans)
 	case cur.kind == begin && t.number == 0 && (nOf(rep.Asked) > 0 || rep.Entries == 0 && s.overKnown && lower(s.n) > 0):
@@ -589,11 +611,12 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans Answer, link *ur
 	return s.unannounced(ctx, cur, ans, t)
 }
 
-// endsInNoTag reports whether a page ends in an entry that is not a tag, or has no other,
-// and more may come after it.
+// endsInNoTag reports whether a page shows nothing new before an entry that is not a tag,
+// or has no other, and more may come after it. What comes after the last tag is asked for
+// first: nobody knows where other entries stand.
 func (s *tagsList) endsInNoTag(cur *Cursor, rep wire.Response, t *PageTags) bool {
 	if rep.Tail != "" {
-		return s.full || cur.kind == asked
+		return t.news == 0 && (s.full || cur.kind == asked)
 	}
 	return s.full && rep.Entries > 0 && t.number == 0
 }

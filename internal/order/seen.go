@@ -364,6 +364,7 @@ func (s *Seen) Doubt() (d Doubt, ok bool) {
 
 // Settle takes the first tag of the answer, and reports whether that settles anything.
 func (s *Seen) Settle(d Doubt, first string) bool {
+	before := s.cut
 	switch {
 	case first == "":
 		return false
@@ -372,7 +373,7 @@ func (s *Seen) Settle(d Doubt, first string) bool {
 	default:
 		s.cut &^= d.orders
 	}
-	return true
+	return s.cut != before
 }
 
 // probe sorts before all letters where case is folded, and between upper and lower case

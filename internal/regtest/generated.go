@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -29,6 +30,7 @@ type Generated struct {
 	Cursor  string // what a cursor is
 	Last    string // with which requests last is looked at
 	Null    bool   // an empty page is null
+	uneven
 
 	Host string
 	Name string // of the repository
@@ -44,6 +46,15 @@ type Generated struct {
 	away   []string        // those that are deleted now
 	last   string          // the latest page's last tag: the next cursor
 	serial map[string]int  // of each tag, in the order of pushing
+}
+
+// uneven is how pages are not what was asked for.
+type uneven struct {
+	hidden   map[string]bool // tags that the user may not see, and that take their place in a page all the same
+	again    bool            // a page begins with the tag that last names
+	junk     string          // an entry that is no tag, which comes with some tags
+	varying  bool            // a page may have fewer tags than there is room for
+	seenLast bool            // a Link names the last tag that may be seen, and not the last one
 }
 
 // The habits that are drawn, by field. Each list may grow: what a server does
@@ -65,6 +76,7 @@ func pick[T any](rnd *rand.Rand, of []T) T { return of[rnd.IntN(len(of))] }
 type Shape struct {
 	AnySize bool // pages of any size, not only of those that people choose
 	Mixed   bool // tags of several kinds in one list
+	Uneven  bool // pages that lack tags, or have more entries
 }
 
 // Generate draws a server.
@@ -106,7 +118,44 @@ func Generate(rnd *rand.Rand, shape Shape) *Generated {
 		}
 	}
 	g.fill(rnd, n, shape.Mixed)
+	if shape.Uneven {
+		g.draw(rnd, g.list)
+		if g.Links != "more" && g.Links != "always" { // else the length of a page tells that there is no more
+			g.varying, g.junk, g.hidden = false, "", map[string]bool{}
+		}
+		g.again = g.again && g.Links != "always" // or it would not end
+		if len(g.hidden) > 0 {
+			g.again = g.again && !g.seenLast // or it would never come past a page that is hidden
+		}
+	}
 	return g
+}
+
+// draw draws how pages of a list are uneven.
+func (u *uneven) draw(rnd *rand.Rand, list []string) {
+	u.again, u.seenLast = rnd.IntN(4) == 0, rnd.IntN(2) == 0
+	u.junk = pick(rnd, []string{"", "", "null", `"sha256:abc"`, `"../x"`})
+	u.varying = rnd.IntN(3) == 0
+	u.hidden = make(map[string]bool)
+	switch rnd.IntN(4) {
+	case 0:
+		share := pick(rnd, []float64{0.01, 0.2, 0.9})
+		for _, tag := range list {
+			u.hidden[tag] = rnd.Float64() < share
+		}
+	case 1:
+		from := rnd.IntN(len(list) + 1)
+		for _, tag := range list[from:min(len(list), from+rnd.IntN(100))] { // three pages without a tag are an error
+			u.hidden[tag] = true
+		}
+	}
+}
+
+// has reports whether something comes with a tag: always the same.
+func (u *uneven) has(tag string, one, of int) bool {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(tag))
+	return int(h.Sum32()%uint32(of)) < one
 }
 
 // anyOf draws a page size from 2 to 3000, small ones as often as large ones, or none.
@@ -289,14 +338,24 @@ func (g *Generated) compare(order string) func(a, b string) int {
 }
 
 func (g *Generated) String() string {
-	return fmt.Sprintf("default %d, max %d (%s), Link %s (%s), order %s, cursor %s, last %s, %d tags", g.Default, g.Max, g.Over, g.Links, g.Form, g.Order, g.Cursor, g.Last, len(g.list))
+	text := fmt.Sprintf("default %d, max %d (%s), Link %s (%s), order %s, cursor %s, last %s, %d tags", g.Default, g.Max, g.Over, g.Links, g.Form, g.Order, g.Cursor, g.Last, len(g.list))
+	if g.hidden != nil {
+		hidden := 0
+		for _, is := range g.hidden {
+			if is {
+				hidden++
+			}
+		}
+		text += fmt.Sprintf(", %d hidden (Link names others: %t), again %t, junk %s, varying %t", hidden, g.seenLast, g.again, g.junk, g.varying)
+	}
+	return text
 }
 
 // Stable returns the tags that exist throughout, sorted.
 func (g *Generated) Stable() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	tags := slices.DeleteFunc(slices.Clone(g.list), func(tag string) bool { return g.moving[tag] })
+	tags := slices.DeleteFunc(slices.Clone(g.list), func(tag string) bool { return g.moving[tag] || g.hidden[tag] })
 	slices.Sort(tags)
 	return tags
 }
@@ -486,6 +545,10 @@ func (g *Generated) body(page []string) []byte {
 		b = append(b, '"')
 		b = append(b, tag...)
 		b = append(b, '"')
+		if g.junk != "" && g.has(tag, 1, 5) {
+			b = append(b, ',')
+			b = append(b, g.junk...)
+		}
 	}
 	return append(b, ']', '}')
 }
@@ -524,8 +587,11 @@ func (g *Generated) answer(list []string, query url.Values) (page []string, link
 		}
 	}
 	page = rest
-	if size > 0 && size < len(rest) {
-		page = rest[:size]
+	switch {
+	case size > 3 && g.varying && len(rest) > 0 && g.has(rest[0], 1, 2):
+		page = rest[:g.fit(rest, 2+size/2)]
+	case size > 0:
+		page = rest[:g.fit(rest, size)]
 	}
 	var has bool
 	switch g.Links {
@@ -539,9 +605,37 @@ func (g *Generated) answer(list []string, query url.Values) (page []string, link
 		has = len(page) > 0
 	}
 	if has && len(page) > 0 {
-		link = g.link(g.cursor(list, len(list)-len(rest)+len(page), page), asked, size)
+		from := page
+		if seen := g.visible(page); g.seenLast && len(seen) > 0 {
+			from = seen
+		}
+		link = g.link(g.cursor(list, len(list)-len(rest)+len(page), from), asked, size)
 	}
-	return page, link, 200
+	return g.visible(page), link, 200
+}
+
+// fit returns how many tags make a page of so many entries.
+func (g *Generated) fit(tags []string, size int) int {
+	if g.junk == "" {
+		return min(size, len(tags))
+	}
+	for i, tag := range tags {
+		if size--; !g.hidden[tag] && g.has(tag, 1, 5) {
+			size--
+		}
+		if size < 0 && i > 0 {
+			return i
+		}
+	}
+	return len(tags)
+}
+
+// visible returns the tags of a page that the user may see.
+func (g *Generated) visible(page []string) []string {
+	if g.hidden == nil {
+		return page
+	}
+	return slices.DeleteFunc(slices.Clone(page), func(tag string) bool { return g.hidden[tag] })
 }
 
 const tokenStart = "an-opaque-token-that-nobody-takes-for-a-tag/"
@@ -594,6 +688,9 @@ func (g *Generated) rest(list []string, last string) ([]string, int) {
 		return list[min(max(0, i), len(list)):], 200
 	}
 	if i := slices.Index(list, last); i >= 0 && (kind == "404" || kind == "start" || kind == "end" || kind == "value") {
+		if g.again {
+			return list[i:], 200
+		}
 		return list[i+1:], 200
 	}
 	switch kind {
