@@ -238,12 +238,12 @@ func TestGeneratedServers(t *testing.T) { generatedServers(t, *servers, shapeOf)
 // entries that are no tags, or the tag that last names once more, or fewer than there is
 // room for.
 func TestGeneratedServersOfUnevenPages(t *testing.T) {
-	generatedServers(t, *servers/2, func(seed uint64) regtest.Shape { return regtest.Shape{Mixed: seed%2 == 1, Uneven: true} })
+	generatedServers(t, (*servers+1)/2, func(seed uint64) regtest.Shape { return regtest.Shape{Mixed: seed%2 == 1, Uneven: true} })
 }
 
 func generatedServers(t *testing.T, servers int, shape func(seed uint64) regtest.Shape) {
 	t.Parallel()
-	first := *seed
+	name, first := t.Name(), *seed
 	if first == 0 {
 		first = 1 // the same in each run: what others find is a case for a soak, not for a change that did not cause it
 	}
@@ -262,7 +262,7 @@ func generatedServers(t *testing.T, servers int, shape func(seed uint64) regtest
 					var err error
 					synctest.Test(t, func(t *testing.T) { could, missing, err = tr.run(t) })
 					if missing > 0 {
-						t.Errorf("%v: %d stable tags are missing, and there is no error; run it again with -servers 1 -seed %d", tr, missing, tr.seed)
+						t.Errorf("%v: %d stable tags are missing, and there is no error; run it again with -run '%s$' -servers 1 -seed %d", tr, missing, name, tr.seed)
 					}
 					mu.Lock()
 					listed++

@@ -32,3 +32,10 @@ func TestQuestionsComeToAnEnd(t *testing.T) {
 	require.ErrorIs(t, err, ocierr.ErrLoop)
 	assert.Equal(t, maxQuestions+1, questions)
 }
+
+// Whatever leads back to the start of a list, it does not do so for ever.
+func TestListIsNotBegunForEver(t *testing.T) {
+	f := &foreground{Listing: new(Listing), progress: progress{pass: maxPasses}}
+	_, _, err := f.step(t.Context(), &Cursor{Restart: true})
+	require.ErrorIs(t, err, ocierr.ErrLoop)
+}

@@ -309,14 +309,14 @@ func (s *tagsList) Unfinished(ctx context.Context) (*Cursor, error) {
 	return ans.Next, err
 }
 
-// afterEntry asks what comes after a page that has entries, and no tag among
+// afterEntry asks what comes after a page that has entries, and no new tag among
 // them: after its last entry, which is the registry's own.
 func (s *tagsList) afterEntry(ctx context.Context, cur *Cursor, ans Answer) (Answer, error) {
 	last := ans.Tail
 	if last == "" || cur.entry == last {
 		return ans, invalid(ans.Asked, "page of %d entries has no valid tag to continue from", ans.Entries)
 	}
-	s.warn(ctx, "page has no tag: continuing after its last entry")
+	s.warn(ctx, "page has no new tag: continuing after its last entry")
 	ans.Next = &Cursor{URL: s.query(s.formSize(), last), kind: asked, entry: last, again: true}
 	return ans, nil
 }

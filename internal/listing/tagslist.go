@@ -440,7 +440,7 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags, link *url.URL) {
 	if cur.kind == announced {
 		s.untried = nil
-		if rep.Entries == 0 && link != nil && s.leads { // so do the pages after it, though they show nothing
+		if rep.Entries == 0 && link != nil && s.leads { // it shows nothing, and yet there is more
 			s.roomy = 0
 		}
 	}

@@ -300,3 +300,14 @@ func TestCommonPrefix(t *testing.T) {
 	}
 	assert.Equal(t, len(long), commonPrefix(long, long))
 }
+
+// An answer that excludes no order settles nothing, so that the question is not asked again.
+func TestAnswerThatSettlesNothing(t *testing.T) {
+	s := New()
+	d := Doubt{After: "b", before: "a", orders: knownOrders}
+	assert.False(t, s.Settle(d, "a"))
+	assert.False(t, s.Settle(d, ""))
+	d.orders = byBytes
+	assert.True(t, s.Settle(d, "a"))
+	assert.False(t, s.Settle(d, "a"))
+}
