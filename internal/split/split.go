@@ -414,8 +414,12 @@ func (p *Planner) reject(c *Range) {
 	p.remove(c)
 }
 
-// remove takes a range out, and what it has read is wasted.
+// remove takes a range out, and what it has read is wasted. So is what has ended where
+// it began: nobody would read what comes there.
 func (p *Planner) remove(c *Range) {
+	for c.prev.state == ended {
+		p.remove(c.prev)
+	}
 	p.wasted += c.pages
 	p.read -= c.pages
 	if len(c.opening) > 0 && p.heads[c.opening[0]] == c {

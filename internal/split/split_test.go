@@ -206,6 +206,36 @@ func TestWhatAPartWasNotToldOf(t *testing.T) {
 	}
 }
 
+// A part that has ended where another began is nothing without it, and that one is
+// dropped where the list turns out to have another order.
+func TestPartThatEndedWhereADroppedOneBegan(t *testing.T) {
+	p, a := New([]string{"A", "B"})
+	c := &Range{start: "C1", prev: a}
+	d := &Range{start: "a", prev: c}
+	a.next, c.next = c, d
+	p.Page(d, []string{"b1", "b2"}, true)
+	p.Page(c, []string{"D", "E"}, true)
+	keep, on := p.Page(c, []string{"F", "b1"}, true)
+	require.Equal(t, 1, keep)
+	require.False(t, on)
+	require.True(t, c.Ended())
+
+	keep, on = p.Page(a, []string{"B1", "b3", "C"}, true)
+	require.Equal(t, "folded", p.Order())
+	assert.Equal(t, 3, keep)
+	assert.True(t, on)
+	assert.True(t, d.Gone())
+	assert.True(t, c.Gone(), "nobody reads what comes after F")
+	assert.Nil(t, p.Next(a))
+
+	// A whole listing of that kind.
+	x := trial{model: 10, shape: 5, k: 29, n: 110, size: 5, seed: 7548808338632875594}
+	require.Equal(t, "unknown drops one", models[x.model].name)
+	right, missing := x.run(t)
+	assert.True(t, right)
+	assert.Empty(t, missing)
+}
+
 // A short list is read sooner, and costs few requests more.
 func TestCostOfShortLists(t *testing.T) {
 	for pages, bar := range map[int]cost{5: {0.95, 1.9}, 10: {0.75, 1.6}, 20: {0.6, 1.4}} {
