@@ -1,0 +1,157 @@
+package listing
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/ocitags/ocitags/internal/order"
+	"github.com/ocitags/ocitags/internal/origin"
+	"github.com/ocitags/ocitags/internal/wire"
+)
+
+// nextOf returns the next link of an answer, repaired; nil: there is none. endless
+// reports that it leads to the start of the list.
+func (s *tagsList) nextOf(ctx context.Context, rep wire.Response) (link *url.URL, endless bool, err error) {
+	link, oddity, err := s.Registry.NextLink(rep.Links, rep.URL)
+	if err != nil {
+		return nil, false, fmt.Errorf("GET %s: %w", origin.WithoutSecrets(rep.Asked), err)
+	}
+	if oddity != "" {
+		s.warn(ctx, "followed an odd next link", "because", oddity)
+	}
+	if link != nil {
+		s.linked[hasN(rep.Asked)] = true
+		mended, wrong := s.Registry.Repair(link, nOf(rep.Asked))
+		if wrong != "" {
+			s.warn(ctx, wrong)
+		}
+		link, endless = mended, mended == nil
+	}
+	return link, endless, nil
+}
+
+// leadsOn reports whether an answer has a next link, or one that cannot be read.
+func (l *Listing) leadsOn(r wire.Response) bool {
+	link, _, err := l.Registry.NextLink(r.Links, r.URL)
+	return link != nil || err != nil
+}
+
+// links reports whether the registry has sent Links in answers to such requests:
+// then the absence of one tells something.
+func (s *tagsList) links(rep wire.Response) bool { return s.linked[hasN(rep.Asked)] }
+
+// altered reports whether the size of a page was ours, and not the registry's:
+// then the absence of a Link is no evidence.
+func (s *tagsList) altered(cur *Cursor, rep wire.Response) bool {
+	return cur.kind == announced && rep.Asked.Query().Get("n") != cur.announced.Query().Get("n")
+}
+
+// announce follows a next link.
+func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans Answer, link *url.URL, t *PageTags) Answer {
+	if n := nOf(cur.fallback); cur.kind == announced && 0 < nOf(link) && nOf(link) < n {
+		// A larger n was tried, and brought less than the usual one.
+		link = WithParam(link, "n", strconv.Itoa(n))
+	}
+	next := &Cursor{URL: link, announced: link, kind: announced}
+	ans.Next = next
+	named := link
+	last, q := t.last(), link.Query()
+	byTag := namesLast(link, t)
+	if byTag {
+		next.after = last
+		s.link = link
+	}
+	s.opaque = !byTag
+	defer func(link *url.URL) { s.speaks(ctx, link, ans, false) }(link)
+	if step := order.Apart(s.recent); byTag && step > 0 && t.number > step+1 && t.news > 0 && s.seen.MayFold() {
+		// Trow takes tags for the same that differ in case alone, and so may what
+		// sorts in that way. A page then begins before them.
+		next.after, next.must, next.step = s.latest(step), s.latest(step-1), step
+		next.URL = WithParam(link, "last", url.QueryEscape(next.after))
+		next.announced = next.URL
+		link = next.URL
+	}
+	switch place, err := strconv.Atoi(q.Get("last")); {
+	case byTag && !s.seen.Sorted() && s.latest(1) != "" && t.number > 2:
+		// ghcr.io lists by age: a tag that is pushed again moves to the end, and
+		// a list that goes on after it does, too. So the pages overlap.
+		next.after, next.must, next.step, next.named = s.latest(1), last, 1, named
+		next.URL = WithParam(link, "last", url.QueryEscape(next.after))
+		next.announced = next.URL
+	case !byTag && last != "" && err == nil && (s.offsets != nil || place == s.entries || place == s.total) && place > 1 && !HasOther(q):
+		// Artifactory up to 7.46: an offset, which a deletion shifts.
+		next.URL = WithParam(link, "last", strconv.Itoa(place-1))
+		next.announced = next.URL
+		next.must, next.step, next.place, s.offsets = last, 1, place, link
+		s.entries-- // it comes twice
+	case !byTag:
+	case !s.part.isOpen() && s.larger(ans.Response, link) != nil:
+		next.URL, next.fallback = s.larger(ans.Response, link), link
+		if s.Slots > 1 && s.mayReadAside() {
+			s.aside = s.readAside(ctx)
+		}
+	default:
+		ans.seek = s.seek(link)
+	}
+	if next.fallback == nil {
+		ans.Next = s.orWhole(ctx, cur, next, ans.Response, nOf(named))
+	}
+	s.inARow = s.opaque && ans.Next == next && next.URL == named
+	return ans
+}
+
+// namesLast reports whether the cursor of a link is the last tag of its page.
+func namesLast(link *url.URL, t *PageTags) bool {
+	q := link.Query()
+	return t.number > 0 && len(q["last"]) == 1 && q.Get("last") == t.last() && !HasOther(q)
+}
+
+// HasOther reports whether a query has a cursor beside n and last, such as the
+// next_page of quay up to 3.11.
+func HasOther(q url.Values) bool {
+	for name, values := range q {
+		if name != "n" && name != "last" && strings.Join(values, "") != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// speaks logs how the registry's pages go on, and by what that was seen.
+func (s *tagsList) speaks(ctx context.Context, link *url.URL, ans Answer, full bool) {
+	is, because := "n and last", "there is no Link, though the page has the n tags that were asked for"
+	switch {
+	case link != nil && !s.opaque:
+		is, because = "Link, whose cursor is a tag", "it names the last tag of the page"
+	case link != nil:
+		is, because = "Link, whose cursor is the registry's own", "it does not name the last tag of the page"
+	case ans.More:
+		because = "has_additional announces more, and there is no Link"
+	case s.linked != [2]bool{}:
+		return
+	case !full:
+		because = "there is no Link, and this registry may send none"
+	}
+	s.TellDialect(ctx, is, because)
+}
+
+// seek returns what begins to read the list behind any string, tag or not; nil
+// where it may not be readable from anywhere. A cursor that is the last tag of
+// its page is the sign: only then last may be a value to compare with. What the
+// registry makes of others is seen when it answers them.
+//
+// ghcr.io is read in a row: it lists by age, which a first page in alphabetical
+// order would hide, and nothing is known of what it makes of a last that is no
+// tag.
+func (s *tagsList) seek(next *url.URL) func(last string) *prefetch {
+	if s.Registry.ByAge || s.whole || HasOther(next.Query()) || !s.seen.Sorted() || s.seen.LooksUp() || s.ofRegistry().linear {
+		return nil
+	}
+	as, n := *s, s.formSize()
+	return func(last string) *prefetch {
+		return &prefetch{pages: plainPages{Listing: as.Listing, at: as.at, n: n, linked: as.linked != [2]bool{}, seen: as.seen}, next: &Cursor{URL: as.query(n, last), kind: sought}}
+	}
+}

@@ -1,0 +1,394 @@
+package listing
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/ocitags/ocitags/internal/order"
+	"github.com/ocitags/ocitags/internal/taglist"
+	"github.com/ocitags/ocitags/internal/wire"
+)
+
+// Take takes a page that has come, and says what follows it.
+func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags) (Answer, error) {
+	ans := Answer{Response: rep, More: rep.More != nil && *rep.More}
+	if cur.kind != compare { // of which it only says that it is a page
+		s.more = ans.More || s.more && rep.More == nil && cur.kind == asked
+	}
+	s.moved(ctx, rep)
+	link, endless, err := s.nextOf(ctx, rep)
+	if err != nil {
+		return ans, err
+	}
+	switch question := cur.kind == asked && !s.answered; {
+	case cur.kind == compare:
+		return s.compare(ctx, cur, ans, link, t)
+	case cur.isPlain() && t.news == 0:
+		return s.ended(ctx, cur.end, ans, cur.why)
+	case question && s.form > asBefore && t.first != cur.must && s.isRepeat(t, nOf(rep.Asked)):
+		return s.fromStart(ctx, cur, ans, t)
+	case question && rep.Entries == 0 && s.ignored:
+		return s.ended(ctx, cur, ans, "n is not looked at, and nothing comes after its last tag")
+	case question && rep.Entries == 0 && nOf(rep.Asked) > max(s.accepted, smallestPageSize):
+		// An n over its limit may be answered with nothing, whatever last is.
+		return Answer{Response: rep, Next: s.withSmallest(cur)}, nil
+	case s.displaced(cur, rep, t):
+		return s.elsewhere(ctx, cur, ans, t)
+	}
+	s.observe(ctx, cur, rep, t, link)
+	if cur.kind == begin && nOf(rep.Asked) == 0 && link == nil && rep.Entries > defaultPageSize {
+		s.learnWhole(ans) // of any length: it only chooses what is asked first
+	}
+	shown, stands := s.stands(cur, t)
+	first, reached := s.pages == 0, t.last() == s.latest(0) && !s.isLong(cur, rep, t)
+	s.carry(cur, t, rep, stands)
+	switch {
+	case first && s.readsOnePage() && s.hadRoom() && !s.more && link == nil:
+		ans.Why = roomyPage
+		return ans, nil
+	case s.misfit != nil:
+		return ans, s.misfit
+	case cur.step > 0 && cur.must != "" && t.first == cur.must && rep.Entries == 1 && s.longest > 1:
+		return s.overlapOnly(ctx, cur, ans, link)
+	case cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total:
+		if s.sizeLeft() {
+			return Answer{Response: rep, Next: s.otherSize()}, nil
+		}
+		if s.wholeSeen {
+			return s.ended(ctx, cur, ans, "no n and no last make a difference")
+		}
+		return Answer{Response: rep, Next: s.relist(true)}, nil
+	case cur.hollow && t.news == 0 && (reached || cur.kind == begin):
+		return s.ended(ctx, cur, ans, nothingMore)
+	case (cur.ended || cur.kind == asked && cur.why != "" && reached) && t.news == 0 && stands && shown == cur.step-cur.stood:
+		return s.ended(ctx, cur, ans, nothingMore)
+	case cur.ended && t.news == 0 && stands: // a smaller page than was asked for
+		next := s.back(cur.step - shown)
+		next.why, next.stood, next.ended = cur.why, cur.stood, true
+		return Answer{Response: rep, Next: next}, nil
+	}
+	return s.follow(ctx, cur, ans, link, endless, reached, t)
+}
+
+// overlapOnly takes a page that has only the tag with which it overlaps the one before. If it
+// has a Link, its other tags may be hidden from this user.
+func (s *tagsList) overlapOnly(ctx context.Context, cur *Cursor, ans Answer, link *url.URL) (Answer, error) {
+	if link == nil || cur.kind != announced || cur.hollow {
+		return s.ended(ctx, cur, ans, nothingMore)
+	}
+	ans.Next, ans.held = &Cursor{URL: link, announced: link, kind: announced}, true
+	return ans, nil
+}
+
+// moved looks at where an answer came from. registry.k8s.io's redirect drops the
+// query, so that n and last must be sent to where it leads.
+func (s *tagsList) moved(ctx context.Context, rep wire.Response) {
+	if rep.Name != "" && rep.Name != s.Repository.Name {
+		s.warn(ctx, "the answer names another repository", "name", taglist.Quote(rep.Name))
+	}
+	if strings.HasSuffix(rep.URL.Path, "/tags/list") {
+		at := *rep.URL
+		at.RawQuery, at.User = "", nil
+		s.at = &at
+	}
+}
+
+// elsewhere says what follows a page that does not stand where it was asked for.
+func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans Answer, t *PageTags) (Answer, error) {
+	rep := ans.Response
+	s.seen.Rejected(t.seen)
+	s.further = s.further || t.news > 0
+	s.astray = s.astray || cur.kind == asked
+	s.silent = s.silent || cur.kind == asked && !s.answered && rep.Entries == 0
+	if cur.kind == announced && cur.named != nil && !s.asIs {
+		s.untried = cur.named
+	}
+	switch {
+	case t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.Repository.String())) && !s.wholeTried && s.disagrees(ctx):
+		return Answer{Response: rep, Next: s.relist(true)}, nil
+	case cur.step > 0 && s.isRepeat(t, nOf(rep.Asked)):
+		return s.lost(ctx, cur, rep, t.news) // it begins the list anew, whatever it is asked
+	case cur.kind == asked && !s.answered && cur.step >= 4:
+		s.strays = true
+		return s.misunderstood(ctx, cur, rep, "asking after its last tags gave something else")
+	}
+	return s.resumeBefore(ctx, cur, rep)
+}
+
+// observe takes from a page that stands where it should what it says about the
+// registry and the list.
+func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags, link *url.URL) {
+	if cur.kind == announced {
+		s.untried = nil
+		if rep.Entries == 0 && link != nil && s.leads { // it shows nothing, and yet there is more
+			s.roomy = 0
+		}
+	}
+	if cur.kind == asked && (t.first != "" || cur.must == "") {
+		s.answered = s.answered || cur.must != "" && t.first == cur.must || t.news > 0
+	}
+	if cur.fallback != nil && cur.kind == announced {
+		s.learnSize(ctx, rep, link != nil)
+	}
+	if (cur.kind == announced || cur.kind == asked) && cur.after != "" {
+		s.heeded[hasN(rep.Asked)] = s.heeded[hasN(rep.Asked)] || t.first != "" && !s.isRepeat(t, 0)
+		t.seen.Boundary(cur.after, s.recent, t.top)
+		for i := range cur.step {
+			if tag := s.latest(i); t.number > 0 && t.number < keepTop && t.seen.Sorted() && !slices.Contains(t.top, tag) {
+				t.seen.Omitted(cur.after, tag) // unless it was deleted, which only costs requests
+			}
+		}
+	}
+	if cur.kind == sought {
+		t.seen.Seam(s.recent, t.top)
+	}
+	switch {
+	case s.pages == 0:
+		s.lengths = append(s.lengths, rep.Entries)
+		full := link != nil && (nOf(link) == rep.Entries || s.began > 0 && t.news > 0) // by the registry's own n
+		if n := nOf(rep.Asked); !full && (rep.Entries < n || n == 0 && !round(rep.Entries)) {
+			s.roomy = max(s.roomy, rep.Entries)
+			s.leads = link != nil
+		}
+		s.covers = rep.Entries >= s.total
+		s.cutFirst = (isFull(rep) || round(rep.Entries) || link != nil) && rep.Entries <= max(defaultPageSize, nOf(rep.Asked)+1)
+	case cur.kind == announced && s.cutFirst:
+		s.further = true // though the page may have had none of them
+	case !s.covers || t.news > 0:
+		s.further = s.further || t.number > 1 || t.number == 1 && t.first != cur.must
+	}
+}
+
+// Meets implements Source.
+func (s *tagsList) Meets(cur *Cursor, tags []string) {
+	if cur.after != "" {
+		s.seen.Boundary(cur.after, s.recent, tags)
+	} else {
+		s.seen.Seam(s.recent, tags)
+	}
+	if own := cur.beyond(tags[:len(tags)-1]); len(own) > 0 {
+		s.recent = keep(s.recent, own...)
+	}
+}
+
+// carry keeps what the next page is judged by.
+func (s *tagsList) carry(cur *Cursor, t *PageTags, rep wire.Response, stands bool) {
+	if s.pages == 0 {
+		s.start = slices.Clone(t.top)
+		s.withoutN = nOf(rep.Asked) == 0
+	}
+	s.begun = true
+	s.pages++
+	s.longest = max(s.longest, rep.Entries)
+	s.longestOf[nOf(rep.Asked)] = max(s.longestOf[nOf(rep.Asked)], rep.Entries)
+	if rep.Entries > 0 {
+		if s.before = rep.Entries; nOf(rep.Asked) == rep.Entries {
+			s.honoured = rep.Entries
+		}
+		s.accepted = max(s.accepted, nOf(rep.Asked))
+	}
+	s.ignored = nOf(rep.Asked) > 0 && rep.Entries > nOf(rep.Asked)+1
+	s.entries += rep.Entries
+	s.seen = t.seen
+	own := t.number
+	if cur.beginsWithLast(t.top) {
+		own--
+	}
+	if cur.kind == asked && cur.why != "" && stands && own <= cur.step {
+		return // it shows what is known
+	}
+	s.settled = 0
+	for i, tag := range t.latest {
+		// A page that overlaps the ones before begins with tags that are known.
+		if i == 0 && len(s.recent) > 0 {
+			if at := slices.Index(s.recent, tag); at >= 0 {
+				s.recent = s.recent[:at]
+			}
+		}
+		s.recent = append(s.recent, tag)
+	}
+	s.recent = keep(s.recent)
+	if t.number > order.MaxNoted {
+		s.seen.Note(t.latest)
+	}
+}
+
+// someTags is how many tags show an order.
+const someTags = 4
+
+// displaced reports whether a page is not what comes after its cursor: the
+// cursor has moved, or is gone, or means something else to the registry.
+func (s *tagsList) displaced(cur *Cursor, rep wire.Response, t *PageTags) bool {
+	switch {
+	case cur.kind == announced && rep.Entries == 0 && s.leadsOn(rep): // all that it has may be hidden from this user
+		return false
+	case cur.place > 0: // a deletion shifts offsets, and a page that begins with what is known leaves no gap
+		return !slices.Contains(s.recent, t.first)
+	case cur.must != "" && t.first == cur.must:
+		return false
+	case cur.beginsWithLast(t.top):
+		// So may the start of a list, whatever last is.
+		return !s.seen.Sorted() && len(s.start) > 0 && s.start[0] == cur.after
+	case cur.must != "":
+		return true
+	case cur.kind == announced && cur.after != "" && t.first != "":
+		return len(s.recent) >= someTags && s.seen.Sorted() && !s.seen.Follows(cur.after, t.first)
+	case cur.kind == announced && cur.after != "":
+		return rep.Entries == 0 && !s.leadsOn(rep) && !s.wasLast(rep)
+	}
+	return false
+}
+
+// wasLast reports whether the page before had fewer tags than the n that the
+// registry has honoured before: then it had all that there were, and no cursor that
+// has moved since hides any.
+func (s *tagsList) wasLast(rep wire.Response) bool {
+	return s.honoured > 0 && s.before < s.honoured && nOf(rep.Asked) == s.honoured
+}
+
+// follow says what follows a page that stands where it should.
+func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans Answer, link *url.URL, endless, reached bool, t *PageTags) (Answer, error) {
+	rep := ans.Response
+	ans.held = true
+	s.full = isFull(rep)
+	switch {
+	case s.seen.ByKeys() && !s.whole && !(cur.kind == begin && s.withoutN) && (link == nil || namesLast(link, t)) && s.ofRegistry().without != pagesOnly:
+		// distribution 3.1 on S3 lists by object keys, and goes on with the tags
+		// that are greater than last (distribution #4891).
+		s.warn(ctx, "the registry sorts and resumes in different orders: listing again without n")
+		ans.Next = s.relist(true)
+		return ans, nil
+	case link != nil && s.whole && s.seen.ByKeys() && namesLast(link, t) && !s.isLonger(cur, rep) && !s.hadRoom() && s.disagrees(ctx):
+		return s.orOtherwise(ans, s.disagreement(ans))
+	case link != nil:
+		return s.announce(ctx, cur, ans, link, t), nil
+	case ans.More && t.number > 0:
+		return s.ask(ctx, cur, ans, s.after(asked)), nil
+	case ans.More:
+		return ans, invalid(rep.Asked, "has_additional is true, but nothing leads to the next page")
+	case cur.entry != "" && t.number > 0 && t.news == 0: // nor after the last tag, which was asked before
+		return s.ended(ctx, cur, ans, nothingMore)
+	case cur.why == "" && (cur.kind != announced || !s.opaque) && s.endsInNoTag(cur, rep, t):
+		return s.afterEntry(ctx, cur, ans)
+	case cur.kind == begin && t.number == 0 && (nOf(rep.Asked) > 0 || rep.Entries == 0 && s.overKnown && lower(s.n) > 0):
+		return s.afterNoTag(ans), nil
+	case cur.kind == asked && (t.number == 0 || reached):
+		if cur.must == "" && t.number == 0 && len(s.recent) > 1 && !cur.again {
+			next := s.back(1) // it may be the cursor that is gone
+			next.again = true
+			return s.ask(ctx, cur, ans, next), nil
+		}
+		return s.ended(ctx, cur, ans, nothingMore)
+	case cur.kind == announced && rep.Entries == 0 && cur.after != "" && !endless && !s.wasLast(rep):
+		return s.resumeBefore(ctx, cur, rep)
+	case endless && rep.Entries == 0 && len(s.recent) > 0:
+		return s.ask(ctx, cur, ans, s.after(asked)), nil
+	case endless:
+		return s.ended(ctx, cur, ans, "the next link leads to the start of the list")
+	case (s.whole || s.withoutN && s.seen.ByKeys()) && cur.kind == begin && s.isWhole(rep, t), s.whole && s.form == exhausted:
+		return s.wholeList(ctx, cur, ans, t)
+	}
+	return s.unannounced(ctx, cur, ans, t)
+}
+
+// endsInNoTag reports whether a page shows nothing new before an entry that is not a tag,
+// or has no other, and more may come after it. What comes after the last tag is asked for
+// first: nobody knows where other entries stand.
+func (s *tagsList) endsInNoTag(cur *Cursor, rep wire.Response, t *PageTags) bool {
+	if rep.Tail != "" {
+		return t.news == 0 && (s.full || cur.kind == asked)
+	}
+	return s.full && rep.Entries > 0 && t.number == 0
+}
+
+// isWhole reports whether a first page without n is known to be the list.
+func (s *tagsList) isWhole(rep wire.Response, t *PageTags) bool {
+	if s.refusedLast {
+		return true
+	}
+	return !s.wholeMayBeCut(rep) && (s.seen.ByKeys() || rep.Entries > defaultPageSize || !s.open || t.news > 0)
+}
+
+// unannounced says what follows a page, without a Link, that shows in no other way
+// whether the list goes on.
+func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans Answer, t *PageTags) (Answer, error) {
+	rep := ans.Response
+	switch {
+	case cur.kind == begin && s.overLimit > 0 && t.number > 0 && !s.links(rep) && s.mayBeCut(rep):
+		s.n, s.overLimit, s.overKnown = lower(s.overLimit), 0, true
+		ans.Next = s.relist(false)
+	case s.full && s.opaque && cur.kind == announced:
+		return s.ended(ctx, cur, ans, "the last page has no Link, and the registry's cursors are not tags")
+	case s.altered(cur, rep) && s.seen.Unproven() && (s.aside != nil || !s.compared && s.mayComeWhole(s.Repository.String())):
+		// The list without n may tell both that nothing is lost and where it ends.
+		ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, back: s.after(asked), aside: s.aside}
+		s.compared, s.aside = true, nil
+	case s.full, cur.kind == asked, cur.kind == sought, s.altered(cur, rep):
+		return s.ask(ctx, cur, ans, s.after(asked)), nil
+	case s.links(rep) && rep.Entries == 0:
+		return s.ended(ctx, cur, ans, "the last page is empty and has no Link")
+	case s.links(rep) && cur.kind == announced:
+		return s.ended(ctx, cur, ans, "the last page has no Link")
+	case t.number == 1 && !s.compared && s.mayBeCut(rep):
+		// No answer to what comes after the only tag would show that it was understood.
+		ans.Next = s.comparison(cur, "the only page has one tag, and there is no Link")
+	case t.number > 0 && (s.stepped || s.mayBeCut(rep)):
+		return s.ask(ctx, cur, ans, s.afterOnly()), nil
+	case s.Registry.Announces:
+		return s.ended(ctx, cur, ans, "the only page has no Link, which this registry sends where there is more")
+	case t.number == 0:
+		return s.ended(ctx, cur, ans, "the list without n is empty too")
+	default:
+		return s.ended(ctx, cur, ans, fmt.Sprintf("the only answer has no Link, and %d entries are more than a page", rep.Entries))
+	}
+	return ans, nil
+}
+
+// afterNoTag begins the list anew after a first page that has no tag. An n over the
+// limit may be answered with nothing, so the list is asked for without n; if it has
+// tags then, it is asked for with a smaller n.
+func (s *tagsList) afterNoTag(ans Answer) Answer {
+	if ans.Entries == 0 && s.overKnown && lower(s.n) > 0 {
+		s.n = lower(s.n)
+	} else if s.n, s.stepped = 0, true; !s.overKnown {
+		s.overLimit = nOf(ans.Asked)
+	}
+	ans.Next = s.relist(false)
+	return ans
+}
+
+// ask goes on with a question. Once the registry has understood one, other parts of
+// the list can be read ahead by questions, too.
+func (s *tagsList) ask(ctx context.Context, cur *Cursor, ans Answer, question *Cursor) Answer {
+	ans.Next = question
+	s.speaks(ctx, nil, ans, s.full)
+	if s.answered {
+		ans.seek = s.seek(question.URL)
+	}
+	if s.full {
+		ans.Next = s.orWhole(ctx, cur, question, ans.Response, nOf(ans.Asked))
+	}
+	return ans
+}
+
+// isLong reports whether a page is as long as this registry's pages are. More may
+// then follow it, even if it ends with the last tag that is known.
+func (s *tagsList) isLong(cur *Cursor, rep wire.Response, t *PageTags) bool {
+	entries, n := rep.Entries, nOf(rep.Asked)
+	if t.number > 0 && t.first == cur.after {
+		entries-- // some begin a page with last itself
+	}
+	longest, known := s.longestOf[n]
+	for other, length := range s.longestOf {
+		if n > 0 && other > 0 && !known {
+			longest = max(longest, length) // so many come with some n
+		}
+	}
+	if longest == 0 {
+		return entries > 1 // how long its pages are is not known, with n or without
+	}
+	return n > 0 && entries == n || entries >= longest
+}
