@@ -91,6 +91,8 @@ type quay struct {
 	tail    string       // the last one so far
 	tags    maphash.Hash // all of them, in their order
 	former  uint64       // what that was in the pass before
+	came    map[string]bool
+	moved   bool // a tag came twice, although pages do not overlap
 }
 
 // A jsonPage is the part of the list from (number-1)*limit on.
@@ -111,7 +113,7 @@ func (q *quay) First() *listing.Cursor {
 func (q *quay) start() *listing.Cursor {
 	q.forget()
 	q.former = q.tags.Sum64()
-	q.pages, q.end, q.head, q.tail = 0, 0, "", ""
+	q.pages, q.end, q.head, q.tail, q.came, q.moved = 0, 0, "", "", nil, false
 	q.tags.Reset()
 	cur := q.at(jsonPage{number: 1, limit: q.most})
 	cur.Restart = true
@@ -329,6 +331,7 @@ func (q *quay) next(ctx context.Context, page jsonPage, rep wire.Response, tags 
 	}
 	if q.rigid {
 		page.limit = q.most
+		q.moved = q.moved || q.cameBefore(tags)
 	}
 	q.end = (page.number-1)*page.limit + rep.Entries
 	if opening {
@@ -349,11 +352,27 @@ func (q *quay) next(ctx context.Context, page jsonPage, rep wire.Response, tags 
 		return listing.Answer{Response: rep, Why: "has_additional is false on the only page"}
 	case !q.rigid:
 		return listing.Answer{Response: rep, Next: q.at(jsonPage{number: 1, limit: q.most, recheck: true})}
-	case q.tags.Sum64() == q.former:
+	case q.tags.Sum64() == q.former && !q.moved:
 		return listing.Answer{Response: rep, Why: "has_additional is false, and two passes in a row had the same tags"}
 	default:
 		return q.anew(ctx, rep)
 	}
+}
+
+// cameBefore reports whether a page has tags of this pass, where pages do not overlap. The
+// list has moved then: a tag that nobody had read was pushed again, to its front.
+func (q *quay) cameBefore(tags []string) (before bool) {
+	if q.came == nil {
+		q.came = make(map[string]bool)
+		for _, tag := range q.opening[:min(q.end, len(q.opening))] {
+			q.came[tag] = true
+		}
+	}
+	for _, tag := range tags {
+		before = before || q.came[tag]
+		q.came[tag] = true
+	}
+	return before
 }
 
 // burst returns how many requests quay lets through at once, whatever the rate (quay

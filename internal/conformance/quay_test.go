@@ -132,6 +132,26 @@ func TestQuayLikeWithoutLimit(t *testing.T) {
 	}
 }
 
+// Two passes that agree are not enough where each shows that the list has moved.
+func TestQuayLikeWithoutLimitMovesTwice(t *testing.T) {
+	r := regtest.New(regtest.ByName("quay")).Push("a/b", "a", "b", "c")
+	asked := 0
+	network := testNetwork(t).Handle("quay.io", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case !isJSON(req.URL.Path):
+			r.ServeHTTP(w, req)
+			return
+		case req.URL.Query().Get("page") == "1": // of the list a, b, c
+			_, _ = fmt.Fprint(w, `{"tags":[{"name":"a"},{"name":"b"}],"page":1,"has_additional":true}`)
+		default: // of c, a, b
+			_, _ = fmt.Fprint(w, `{"tags":[{"name":"b"}],"page":2,"has_additional":false}`)
+		}
+		asked++
+	}))
+	mustList(t, anonymous(network), "quay.io/a/b", r, "a/b")
+	assert.Equal(t, 6, asked)
+}
+
 // With a credential the ordinary way is taken, and the API sees nothing of it.
 func TestQuayCredentialsDoNotGoToTheAPI(t *testing.T) {
 	ref, r, network := newRegistry(t, "quayjson", "a/b", 350)
