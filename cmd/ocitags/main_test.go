@@ -276,7 +276,7 @@ func TestVerboseTrouble(t *testing.T) {
 		"ocitags: authorization is asked for (scheme bearer, as anonymous)\n",
 		"ocitags: asking for a token (scope repository:a/b:pull)\n",
 		"ocitags: GET http://" + host + "/token: 200, ",
-		"200, 100 tags, redirected to http://" + host + "/v2/library/b/tags/list, ",
+		"200, 250 tags, redirected to http://" + host + "/v2/library/b/tags/list?n=1000, ",
 	} {
 		assert.Contains(t, stderr, line)
 	}

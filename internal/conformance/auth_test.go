@@ -571,7 +571,7 @@ func TestRedirects(t *testing.T) {
 					w.WriteHeader(307)
 					return
 				}
-				if req.Host == "mirror.example2.com" && req.URL.RawQuery == "" {
+				if req.Host == "mirror.example2.com" && !req.URL.Query().Has("last") {
 					w.Header().Set("Link", `</v2/m/b/tags/list?last=1>; rel="next"`)
 					_, _ = fmt.Fprint(w, `{"tags":["1"]}`)
 					return
@@ -598,6 +598,39 @@ func TestRedirects(t *testing.T) {
 			assert.Len(t, seen, len(test.secrets))
 			assert.LessOrEqual(t, backs, 1)
 		})
+	}
+}
+
+// registry.k8s.io and proxy projects of Harbor redirect to another list and drop the
+// query. The answer has to be to what was asked, and not to another question.
+func TestRedirectsThatDropTheQuery(t *testing.T) {
+	for _, page := range []int{100, 1000} {
+		r := regtest.New(regtest.ByName("nexus-group")).Push("a/b", makeTags(2*page+50)...)
+		r.Profile.Max, r.Profile.Over = page, regtest.Rule{What: regtest.Clamp}
+		network := testNetwork(t).Handle("mirror.example2.com", r)
+		network.Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Location", "https://mirror.example2.com"+req.URL.Path)
+			w.WriteHeader(307)
+		}))
+		mustList(t, anonymous(network), ref, r, "a/b")
+		assert.Equal(t, "/v2/a/b/tags/list?n=1000", r.URLs()[0])
+	}
+
+	// Nor is it to n where a registry gets rid of the query by a redirect to itself.
+	for _, n := range []int{50, 1000, 1500} {
+		asked := 0
+		network := testNetwork(t).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if asked++; req.URL.RawQuery != "" {
+				w.Header().Set("Location", req.URL.Path)
+				w.WriteHeader(307)
+				return
+			}
+			_, _ = fmt.Fprintf(w, `{"tags":["%s"]}`, strings.Join(makeTags(n), `","`))
+		}))
+		tags, err := anonymous(network).ListTags(t.Context(), ref)
+		require.NoError(t, err)
+		assert.Len(t, tags, n)
+		assert.LessOrEqual(t, asked, 12)
 	}
 }
 

@@ -68,7 +68,7 @@ func TestRangeOfManyTags(t *testing.T) {
 				assert.LessOrEqual(t, time.Since(began), time.Duration(4+pages/2)*20*time.Millisecond, "%s", prefix)
 			})
 		}
-		assert.LessOrEqual(t, len(requests(r))-before, times*(4+pages*13/10), "%s", prefix)
+		assert.LessOrEqual(t, len(requests(r))-before, times*(4+pages*14/10), "%s", prefix)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -297,8 +298,39 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	}
 	// Set by net/http; it would tell a foreign host what we were looking for.
 	req.Header.Del("Referer")
+	keepQuery(req.URL, via)
 	return nil
 }
+
+// keepQuery gives a redirect to a tag list the query of the request, if it has lost it, as
+// at registry.k8s.io and in proxy projects of Harbor: without n and last, the answer would
+// be to another question. Where a registry redirects to itself to be rid of a query, it
+// is not sent again.
+func keepQuery(to *url.URL, via []*http.Request) {
+	if to.RawQuery != "" || !isTagList(to) {
+		return
+	}
+	for _, req := range via {
+		if u := req.URL; u.Scheme == to.Scheme && u.Host == to.Host && u.Path == to.Path {
+			return
+		}
+	}
+	to.RawQuery = via[0].URL.RawQuery
+}
+
+// answered returns what was asked of the URL that answered: what the request asked for,
+// unless a redirect to another tag list has changed that.
+func answered(asked, by *url.URL) *url.URL {
+	was, is := asked.Query(), by.Query()
+	if !isTagList(by) || was.Get("n") == is.Get("n") && was.Get("last") == is.Get("last") {
+		return asked
+	}
+	u := *asked
+	u.RawQuery = by.RawQuery
+	return &u
+}
+
+func isTagList(u *url.URL) bool { return strings.HasSuffix(u.Path, "/tags/list") }
 
 // Except lets f wait without that this counts for the time of the request of which
 // ctx is: it waits for another server.

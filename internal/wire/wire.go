@@ -80,7 +80,7 @@ type Request struct {
 // A Response is what one request brought, beside its tags.
 type Response struct {
 	taglist.Summary
-	Asked    *url.URL // what was asked at last
+	Asked    *url.URL // what was asked at last, with the query that redirects have left of it
 	URL      *url.URL // what answered, after redirects
 	Links    []string // its Link headers
 	Major    int      // version of HTTP
@@ -173,6 +173,7 @@ func (c *Client) attempt(ctx context.Context, req Request, to Sink) (rep Respons
 		return rep, fmt.Errorf("%w: GET %s: found Content-Encoding %s, which was not asked for", ocierr.ErrInvalidResponse, origin.WithoutSecrets(req.URL), taglist.Quote(encoding))
 	}
 
+	rep.Asked = answered(req.URL, rep.URL)
 	if req.Header != nil {
 		req.Header(rep)
 	}
