@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"sort"
 	"strconv"
@@ -1072,6 +1073,29 @@ func TestPagesThatBeginWithLast(t *testing.T) {
 				assert.Equal(t, slices.Sorted(slices.Values(list)), tags, "a Link: %t, %d a page", link, size)
 				assert.LessOrEqual(t, requests, 10+2*2500/size)
 			}
+		}
+	}
+}
+
+// A page without a Link that is as long as those before it may come from another server
+// than they do, as while one version is replaced by another.
+func TestOneOfSeveralServersSendsNoLinks(t *testing.T) {
+	for _, size := range []int{0, -1, 100} {
+		for k := 1; k <= 4; k++ {
+			ref, r, network := newRegistry(t, "gitlab-c", "a/b", 450)
+			r.Profile.DefaultN, r.Profile.Max, r.Profile.Over = 100, 100, regtest.Rule{What: regtest.Clamp}
+			r.Profile.Link = func(next regtest.Next) string {
+				return "<" + next.Path + "?last=" + url.QueryEscape(next.Last) + ">; rel=next"
+			}
+			r.Fault = faultAt(k, regtest.Fault{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				other := regtest.New(r.Profile).Push("a/b", makeTags(450)...)
+				other.Profile.Link = nil
+				other.ServeHTTP(w, req)
+			})})
+			c := anonymous(network)
+			c.PageSize = size
+			mustList(t, c, ref, r, "a/b")
+			assert.LessOrEqual(t, len(r.Requests()), 9)
 		}
 	}
 }

@@ -326,7 +326,7 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans Answer, t *
 		// The list without n may tell both that nothing is lost and where it ends.
 		ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, back: s.after(asked), aside: s.aside}
 		s.compared, s.aside = true, nil
-	case s.full, cur.kind == asked, cur.kind == sought, s.altered(cur, rep):
+	case s.full, s.isAsLongAsOthers(rep), cur.kind == asked, cur.kind == sought, s.altered(cur, rep):
 		return s.ask(ctx, cur, ans, s.after(asked)), nil
 	case s.links(rep) && rep.Entries == 0:
 		return s.ended(ctx, cur, ans, "the last page is empty and has no Link")
@@ -345,6 +345,13 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans Answer, t *
 		return s.ended(ctx, cur, ans, fmt.Sprintf("the only answer has no Link, and %d entries are more than a page", rep.Entries))
 	}
 	return ans, nil
+}
+
+// isAsLongAsOthers reports whether a page is as long as the longest of those before it. More
+// may follow it although it has no Link: it may come from another server than those, which
+// sends none.
+func (s *tagsList) isAsLongAsOthers(rep wire.Response) bool {
+	return !s.opaque && s.pages > 1 && rep.Entries > 1 && rep.Entries == s.longest
 }
 
 // afterNoTag begins the list anew after a first page that has no tag. An n over the
