@@ -118,7 +118,11 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 	c := &ocitags.Client{Transport: g, Credentials: ocitags.Anonymous, PageSize: tr.pageSize, Concurrency: tr.concurrency}
 	requests := g.Asked()
 	g.Reset()
-	g.Most(400 + 20*requests)
+	most := 400 + 20*requests
+	if tr.ranges {
+		most *= ranges
+	}
+	g.Most(most)
 	if *servers <= 4 {
 		c.Logger = stableLog(t.Output())
 	}
@@ -215,6 +219,9 @@ func (tr *trial) missing(tags, want []string) (missing int) {
 	return missing
 }
 
+// ranges is how many parts of a list are listed.
+const ranges = 3
+
 // listRanges lists some parts of the list with one Client, which may know from one
 // what it is asked for in the next.
 func (tr *trial) listRanges(t *testing.T, c *ocitags.Client, ref string, rnd *rand.Rand, all []string) (missing int, err error) {
@@ -222,7 +229,7 @@ func (tr *trial) listRanges(t *testing.T, c *ocitags.Client, ref string, rnd *ra
 	if c.Logger == nil {
 		c.Logger = stableLog(&log)
 	}
-	for range 3 {
+	for range ranges {
 		log.Reset()
 		r := anyRange(rnd, all)
 		tags, err := tagsIn(t, c, t.Context(), ref, r)
