@@ -66,7 +66,9 @@ const jsonDialect = "JSON pages of quay's own API"
 // front. Pages therefore overlap: each must contain the last tag of the previous one, so
 // that nothing between them can be missing, whatever was pushed or deleted. At the end
 // the first page is read once more and must contain the tag that was first: tags that
-// moved to the front stand before it. If either check fails, another pass begins.
+// moved to the front stand before it. If either check fails, another pass begins. Where
+// limit is not looked at, pages cannot overlap: then two passes in a row must have the same
+// tags, and none of them twice.
 type quay struct {
 	*listing.Listing
 	listing.Source                 // the ordinary one, to which all that was read ahead belongs
@@ -91,8 +93,8 @@ type quay struct {
 	tail    string       // the last one so far
 	tags    maphash.Hash // all of them, in their order
 	former  uint64       // what that was in the pass before
-	came    map[string]bool
-	moved   bool // a tag came twice, although pages do not overlap
+	came    map[string]bool // all of them, where pages cannot overlap
+	moved   bool            // one came twice all the same
 }
 
 // A jsonPage is the part of the list from (number-1)*limit on.

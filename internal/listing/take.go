@@ -83,8 +83,8 @@ func (s *tagsList) overlapOnly(ctx context.Context, cur *Cursor, ans Answer, lin
 	return ans, nil
 }
 
-// moved looks at where an answer came from. registry.k8s.io's redirect drops the
-// query, so that n and last must be sent to where it leads.
+// moved looks at where an answer came from. What follows is asked for where a redirect has
+// led, as by registry.k8s.io.
 func (s *tagsList) moved(ctx context.Context, rep wire.Response) {
 	if rep.Name != "" && rep.Name != s.Repository.Name {
 		s.warn(ctx, "the answer names another repository", "name", taglist.Quote(rep.Name))
