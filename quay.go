@@ -85,14 +85,14 @@ type quay struct {
 	slots  int             // requests that may be in flight
 
 	// Of this pass.
-	ahead   []*fetch     // the pages that follow, as far as they were asked for
-	pages   int          // so far
-	end     int          // entries so far
-	head    string       // the first tag
-	opening []string     // the first page
-	tail    string       // the last one so far
-	tags    maphash.Hash // all of them, in their order
-	former  uint64       // what that was in the pass before
+	ahead   []*fetch        // the pages that follow, as far as they were asked for
+	pages   int             // so far
+	end     int             // entries so far
+	head    string          // the first tag
+	opening []string        // the first page
+	tail    string          // the last one so far
+	tags    maphash.Hash    // all of them, in their order
+	former  uint64          // what that was in the pass before
 	came    map[string]bool // all of them, where pages cannot overlap
 	moved   bool            // one came twice all the same
 }
