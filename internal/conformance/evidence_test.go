@@ -1099,3 +1099,27 @@ func TestOneOfSeveralServersSendsNoLinks(t *testing.T) {
 		}
 	}
 }
+
+// Where a page with fewer tags than n was followed by others, the next one is not taken for
+// the last because it has fewer: an empty page after it may be a cursor that is gone.
+func TestCursorIsGoneAfterAShortPage(t *testing.T) {
+	list := sortedTags(450)
+	ends := []int{52, 152, 204, 304, 404, 450} // of the pages
+	for gone := 1; gone < len(ends); gone++ {
+		s := script(func(k, _ int, last string) (a scripted) {
+			from := slices.Index(list, last) + 1
+			if last == list[ends[gone-1]-1] || last != "" && from == 0 {
+				return a // it was deleted, and what does not exist is the end
+			}
+			at, _ := slices.BinarySearch(ends, from+2) // beyond the tag that is gone
+			to := ends[min(at, len(ends)-1)]
+			if a.page = list[from:to]; to < len(list) {
+				a.link = fmt.Sprintf(`</v2/a/b/tags/list?n=100&last=%s>; rel="next"`, list[to-1])
+			}
+			return a
+		})
+		tags, _, err := s.listed(t, &ocitags.Client{PageSize: 100, Concurrency: 1})
+		require.NoError(t, err)
+		assert.Equal(t, len(list), len(tags), "after page %d", gone)
+	}
+}

@@ -30,6 +30,8 @@ type sizes struct {
 	longest    int         // the most entries in one page
 	longestOf  map[int]int // the same of each n
 	was        int         // the same in the passes before
+
+	followed map[int]bool // each n of which a page with fewer entries was followed by more
 }
 
 // refusesSize reports whether a status may mean that n is too large.

@@ -54,6 +54,7 @@ type tagsList struct {
 // latestPage is what is kept of the latest page, to judge the next one.
 type latestPage struct {
 	before  int  // entries of the latest page that had any
+	beforeN int  // its n
 	full    bool // it has the n entries that were requested
 	ignored bool // it has more
 	more    bool // has_additional said that there is more
@@ -98,7 +99,7 @@ const (
 )
 
 func newTagsList(l *Listing) *tagsList {
-	s := &tagsList{Listing: l, at: l.Home, sizes: sizes{n: l.PageSize, longestOf: make(map[int]int)}, pass: pass{seen: order.New()}}
+	s := &tagsList{Listing: l, at: l.Home, sizes: sizes{n: l.PageSize, longestOf: make(map[int]int), followed: make(map[int]bool)}, pass: pass{seen: order.New()}}
 	if s.n == 0 {
 		if s.n = l.ofRegistry().pageSize; s.n == 0 {
 			s.n = defaultPageSize

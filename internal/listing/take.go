@@ -185,7 +185,10 @@ func (s *tagsList) carry(cur *Cursor, t *PageTags, rep wire.Response, stands boo
 	s.longest = max(s.longest, rep.Entries)
 	s.longestOf[nOf(rep.Asked)] = max(s.longestOf[nOf(rep.Asked)], rep.Entries)
 	if rep.Entries > 0 {
-		if s.before = rep.Entries; nOf(rep.Asked) == rep.Entries {
+		if s.pages > 1 && t.news > 0 && s.before < s.beforeN {
+			s.followed[s.beforeN] = true
+		}
+		if s.before, s.beforeN = rep.Entries, nOf(rep.Asked); s.beforeN == rep.Entries {
 			s.honoured = rep.Entries
 		}
 		s.accepted = max(s.accepted, nOf(rep.Asked))
@@ -244,9 +247,9 @@ func (s *tagsList) displaced(cur *Cursor, rep wire.Response, t *PageTags) bool {
 
 // wasLast reports whether the page before had fewer tags than the n that the
 // registry has honoured before: then it had all that there were, and no cursor that
-// has moved since hides any.
+// has moved since hides any. But no such page was followed by more.
 func (s *tagsList) wasLast(rep wire.Response) bool {
-	return s.honoured > 0 && s.before < s.honoured && nOf(rep.Asked) == s.honoured
+	return s.honoured > 0 && s.before < s.honoured && nOf(rep.Asked) == s.honoured && !s.followed[s.honoured]
 }
 
 // follow says what follows a page that stands where it should.
