@@ -10,10 +10,10 @@ import (
 
 // progress returns ErrLoop if pages keep arriving without new tags.
 type progress struct {
-	seen    map[uint64]bool // hashes of the URLs asked in this pass
-	pass    int             // how often the list was restarted
-	entries int             // in this pass
-	idle    int             // pages in a row without news
+	seen    map[uint64]int // how often each URL was requested in this pass, by its hash
+	pass    int            // how often the list was restarted
+	entries int            // in this pass
+	idle    int            // pages in a row without news
 
 	questions int // of our own, in a row, that brought none
 }
@@ -30,6 +30,10 @@ const maxQuestions = 100
 // must not keep a listing going.
 const maxPasses = 50
 
+// maxSame is how often one URL is requested in a pass: pages that overlap and questions may
+// name the same tag twice, where tags are deleted meanwhile.
+const maxSame = 16
+
 var urlSeed = maphash.MakeSeed()
 
 // enter records a page before it is requested.
@@ -39,13 +43,16 @@ func (p *progress) enter(cur *Cursor) error {
 		p.seen, p.entries, p.idle = nil, 0, 0
 	}
 	if p.seen == nil {
-		p.seen = make(map[uint64]bool)
+		p.seen = make(map[uint64]int)
 	}
 	at := maphash.String(urlSeed, cur.URL.String())
-	if p.seen[at] && cur.kind != asked && cur.step == 0 && !cur.again {
+	switch before := p.seen[at]; {
+	case before > 0 && cur.kind != asked && cur.step == 0 && !cur.again:
 		return fmt.Errorf("%w: the next page is one that was already read", ocierr.ErrLoop)
+	case before == maxSame:
+		return fmt.Errorf("%w: the next page was already read %d times", ocierr.ErrLoop, before)
 	}
-	p.seen[at] = true
+	p.seen[at]++
 	return nil
 }
 

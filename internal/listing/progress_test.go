@@ -1,6 +1,7 @@
 package listing
 
 import (
+	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -38,4 +39,18 @@ func TestListIsNotBegunForEver(t *testing.T) {
 	f := &foreground{Listing: new(Listing), progress: progress{pass: maxPasses}}
 	_, _, err := f.step(t.Context(), &Cursor{Restart: true})
 	require.ErrorIs(t, err, ocierr.ErrLoop)
+}
+
+// Nor is one page read for ever, even if it overlaps the one before.
+func TestPageIsNotReadForEver(t *testing.T) {
+	for _, cur := range []*Cursor{{kind: announced, step: 1}, {kind: asked}, {kind: asked, again: true}} {
+		p, times := &progress{pass: 1}, 0
+		cur.URL = &url.URL{RawQuery: "last=a"}
+		var err error
+		for ; err == nil && times < 1000; times++ {
+			err = p.enter(cur)
+		}
+		require.ErrorIs(t, err, ocierr.ErrLoop)
+		assert.Equal(t, maxSame+1, times)
+	}
 }
