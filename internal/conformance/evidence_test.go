@@ -1123,3 +1123,29 @@ func TestCursorIsGoneAfterAShortPage(t *testing.T) {
 		assert.Equal(t, len(list), len(tags), "after page %d", gone)
 	}
 }
+
+// A list that has some tags twice, one after the other, as one that is made of several may.
+func TestTagsThatComeTwice(t *testing.T) {
+	for _, list := range [][]string{makeTags(2500), sortedTags(2500)} {
+		for _, link := range []bool{true, false} {
+			for _, size := range []int{50, 100, 1000} {
+				s := script(func(_, n int, last string) (a scripted) {
+					rest := behind(list, last)
+					page := upTo(rest, min(size, cmp.Or(n, 100))-4)
+					for i, tag := range page {
+						if a.page = append(a.page, tag); i%max(1, len(page)/4) == 0 || i == len(page)-1 {
+							a.page = append(a.page, tag)
+						}
+					}
+					if link && len(page) < len(rest) {
+						a.link = linkAfter(page, len(page))
+					}
+					return a
+				})
+				tags, _, err := s.listed(t, &ocitags.Client{PageSize: size})
+				require.NoError(t, err, "link %t, %d a page", link, size)
+				assert.Equal(t, slices.Sorted(slices.Values(list)), tags)
+			}
+		}
+	}
+}

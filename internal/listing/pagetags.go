@@ -39,6 +39,7 @@ func (t *PageTags) Begin(try int) {
 }
 
 func (t *PageTags) Tags(ctx context.Context, batch []string) (int, error) {
+	batch = t.once(batch)
 	fresh, repeats := batch, false
 	if t.again.start != nil {
 		fresh, repeats = t.unrepeated(batch)
@@ -61,6 +62,23 @@ func (t *PageTags) Tags(ctx context.Context, batch []string) (int, error) {
 		t.seen.Add(tag)
 	}
 	return news, err
+}
+
+// once returns the tags without those that are the same as the one before them: where a page
+// stands in the list is told by its tags, and each stands there once.
+func (t *PageTags) once(batch []string) []string {
+	prev := t.last()
+	for _, tag := range batch {
+		if tag == prev {
+			tags := slices.Compact(slices.Clone(batch))
+			if tags[0] == t.last() {
+				tags = tags[1:]
+			}
+			return tags
+		}
+		prev = tag
+	}
+	return batch
 }
 
 // unrepeated returns the tags that are no repetition of the start of the list, and

@@ -51,7 +51,7 @@ func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *
 		return ans, nil
 	case s.misfit != nil:
 		return ans, s.misfit
-	case cur.step > 0 && cur.must != "" && t.first == cur.must && rep.Entries == 1 && s.longest > 1:
+	case cur.step > 0 && cur.must != "" && t.first == cur.must && t.number == 1 && rep.Skipped == 0 && s.longest > 1:
 		return s.overlapOnly(ctx, cur, ans, link)
 	case cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total:
 		if s.sizeLeft() {

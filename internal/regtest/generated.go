@@ -52,7 +52,7 @@ type Generated struct {
 type uneven struct {
 	hidden   map[string]bool // tags that the user may not see, and that take their place in a page all the same
 	again    bool            // a page begins with the tag that last names
-	junk     string          // an entry that is no tag, which comes with some tags
+	junk     string          // an entry that is no tag, or twice, which comes with some tags
 	varying  bool            // a page may have fewer tags than there is room for
 	seenLast bool            // a Link names the last tag that may be seen, and not the last one
 }
@@ -131,10 +131,16 @@ func Generate(rnd *rand.Rand, shape Shape) *Generated {
 	return g
 }
 
+// twice is the entry that is the tag before it once more.
+const twice = "twice"
+
 // draw draws how pages of a list are uneven.
 func (u *uneven) draw(rnd *rand.Rand, list []string) {
 	u.again, u.seenLast = rnd.IntN(4) == 0, rnd.IntN(2) == 0
 	u.junk = pick(rnd, []string{"", "", "null", `"sha256:abc"`, `"../x"`})
+	if len(list) > 0 && u.has(list[0], 1, 8) { // drawing it would make others of the servers that are known
+		u.junk = twice
+	}
 	u.varying = rnd.IntN(3) == 0
 	u.hidden = make(map[string]bool)
 	switch rnd.IntN(4) {
@@ -547,7 +553,11 @@ func (g *Generated) body(page []string) []byte {
 		b = append(b, '"')
 		if g.junk != "" && g.has(tag, 1, 5) {
 			b = append(b, ',')
-			b = append(b, g.junk...)
+			if g.junk == twice {
+				b = fmt.Appendf(b, "%q", tag)
+			} else {
+				b = append(b, g.junk...)
+			}
 		}
 	}
 	return append(b, ']', '}')
