@@ -174,7 +174,11 @@ func TestGeneratedJSONPages(t *testing.T) {
 				s.at, s.fault = k, kinds[slices.Sorted(maps.Keys(kinds))[rnd.IntN(len(kinds))]]
 			}
 			c := &ocitags.Client{Transport: testNetwork(t).Handle(host, s), Credentials: ocitags.Anonymous, Concurrency: []int{0, 1, 4, 16}[rnd.IntN(4)]}
-			tags, err := c.ListTags(t.Context(), host+"/a/b")
+			var part ocitags.Range
+			if rnd.IntN(3) == 0 {
+				part = anyRange(rnd, makeTags(len(s.tags)))
+			}
+			tags, err := tagsIn(t, c, t.Context(), host+"/a/b", part)
 			synctest.Wait() // for requests ahead that were given up
 			if err != nil {
 				failed++
@@ -182,8 +186,8 @@ func TestGeneratedJSONPages(t *testing.T) {
 				return
 			}
 			listed++
-			assertHas(t, tags, sortedKeys(s.stable), fmt.Sprintf("seed %d: %v", first+i, s))
-			assertHas(t, sortedKeys(s.ever), tags)
+			assertHas(t, tags, in(sortedKeys(s.stable), part), fmt.Sprintf("seed %d: %v, %+v", first+i, s, part))
+			assertHas(t, in(sortedKeys(s.ever), part), tags)
 		})
 		if t.Failed() {
 			t.Fatalf("run it again with -seed %d -servers 1", first+i)
