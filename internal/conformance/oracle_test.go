@@ -360,7 +360,11 @@ func generatedServers(t *testing.T, servers int, newTrial func(seed uint64) *tri
 	for reason, n := range reasons {
 		t.Logf("%d: %s", n, reason)
 	}
-	assert.Less(t, float64(failed), max(5, 0.01*float64(possible)), "errors are rare")
+	least := 1.0
+	if newTrial(first).redirected { // they are few, for a share of them
+		least = 5
+	}
+	assert.Less(t, float64(failed), max(least, 0.01*float64(possible)), "errors are rare")
 }
 
 // Servers of earlier soaks whose lists came short. Most sort in one way and compare in

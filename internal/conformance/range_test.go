@@ -56,6 +56,10 @@ func TestRangeOfManyTags(t *testing.T) {
 	r.Fault = func(int, *http.Request) regtest.Fault { return regtest.Fault{Delay: 20 * time.Millisecond} }
 	network := testNetwork(t).Handle("registry.example", r)
 	for prefix, pages := range map[string]int{"gcc-": 50, "llvm-": 50, "g": 50, "llvm-m": 2} {
+		most := 4 + pages*13/10
+		if prefix == "g" {
+			most += 2 // all of its tags begin with "gcc-", which has to be found
+		}
 		const times = 4 // what comes first is not always the same
 		before := len(requests(r))
 		for range times {
@@ -68,7 +72,7 @@ func TestRangeOfManyTags(t *testing.T) {
 				assert.LessOrEqual(t, time.Since(began), time.Duration(4+pages/2)*20*time.Millisecond, "%s", prefix)
 			})
 		}
-		assert.LessOrEqual(t, len(requests(r))-before, times*(4+pages*14/10), "%s", prefix)
+		assert.LessOrEqual(t, len(requests(r))-before, times*most, "%s", prefix)
 	}
 }
 

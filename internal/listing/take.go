@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/ocitags/ocitags/internal/order"
 	"github.com/ocitags/ocitags/internal/taglist"
@@ -89,7 +88,7 @@ func (s *tagsList) moved(ctx context.Context, rep wire.Response) {
 	if rep.Name != "" && rep.Name != s.Repository.Name {
 		s.warn(ctx, "the answer names another repository", "name", taglist.Quote(rep.Name))
 	}
-	if strings.HasSuffix(rep.URL.Path, "/tags/list") {
+	if wire.IsTagList(rep.URL) {
 		at := *rep.URL
 		at.RawQuery, at.User = "", nil
 		s.at = &at
@@ -351,8 +350,8 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans Answer, t *
 }
 
 // isAsLongAsOthers reports whether a page is as long as the longest of those before it. More
-// may follow it although it has no Link: it may come from another server than those, which
-// sends none.
+// may then follow although it has no Link: where several servers answer for one name, some
+// may send none.
 func (s *tagsList) isAsLongAsOthers(rep wire.Response) bool {
 	return !s.opaque && s.pages > 1 && rep.Entries > 1 && rep.Entries == s.longest
 }

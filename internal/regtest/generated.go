@@ -138,7 +138,7 @@ const twice = "twice"
 func (u *uneven) draw(rnd *rand.Rand, list []string) {
 	u.again, u.seenLast = rnd.IntN(4) == 0, rnd.IntN(2) == 0
 	u.junk = pick(rnd, []string{"", "", "null", `"sha256:abc"`, `"../x"`})
-	if len(list) > 0 && u.has(list[0], 1, 8) { // drawing it would make others of the servers that are known
+	if len(list) > 0 && u.has(list[0], 1, 8) { // not drawn, so that the servers of known seeds stay as they are
 		u.junk = twice
 	}
 	u.varying = rnd.IntN(3) == 0

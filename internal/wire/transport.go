@@ -307,7 +307,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 // be to another question. Where a registry redirects to itself to be rid of a query, it
 // is not sent again.
 func keepQuery(to *url.URL, via []*http.Request) {
-	if to.RawQuery != "" || !isTagList(to) {
+	if to.RawQuery != "" || !IsTagList(to) {
 		return
 	}
 	for _, req := range via {
@@ -322,7 +322,7 @@ func keepQuery(to *url.URL, via []*http.Request) {
 // unless a redirect to another tag list has changed that.
 func answered(asked, by *url.URL) *url.URL {
 	was, is := asked.Query(), by.Query()
-	if !isTagList(by) || was.Get("n") == is.Get("n") && was.Get("last") == is.Get("last") {
+	if !IsTagList(by) || was.Get("n") == is.Get("n") && was.Get("last") == is.Get("last") {
 		return asked
 	}
 	u := *asked
@@ -330,7 +330,8 @@ func answered(asked, by *url.URL) *url.URL {
 	return &u
 }
 
-func isTagList(u *url.URL) bool { return strings.HasSuffix(u.Path, "/tags/list") }
+// IsTagList reports whether a URL is that of a tag list.
+func IsTagList(u *url.URL) bool { return strings.HasSuffix(u.Path, "/tags/list") }
 
 // Except lets f wait without that this counts for the time of the request of which
 // ctx is: it waits for another server.

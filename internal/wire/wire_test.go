@@ -100,3 +100,40 @@ func TestLogURL(t *testing.T) {
 		assert.Equal(t, home.String()+want, logURL(&u))
 	}
 }
+
+// redirecting is a registry of which some paths and queries lead elsewhere.
+type redirecting map[string]string
+
+func (r redirecting) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp := &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(list)), Request: req}
+	if to, ok := r[req.URL.RequestURI()]; ok {
+		resp.StatusCode, resp.Header["Location"] = 307, []string{to}
+	}
+	return resp, nil
+}
+
+// An answer is to what was asked of the URL that gave it.
+func TestRedirectsAndWhatWasAsked(t *testing.T) {
+	const asked = "/v2/a/b/tags/list?n=1000&last=x"
+	for name, test := range map[string]struct {
+		redirects redirecting
+		by, query string // what answered, and the query that its answer is to
+	}{
+		"none":                     {nil, asked, "n=1000&last=x"},
+		"that keeps the query":     {redirecting{asked: "/v2/c/tags/list?n=1000&last=x"}, "/v2/c/tags/list?n=1000&last=x", "n=1000&last=x"},
+		"that drops it":            {redirecting{asked: "/v2/c/tags/list"}, "/v2/c/tags/list?n=1000&last=x", "n=1000&last=x"},
+		"twice":                    {redirecting{asked: "/v2/c/tags/list", "/v2/c/tags/list?n=1000&last=x": "/v2/d/tags/list"}, "/v2/d/tags/list?n=1000&last=x", "n=1000&last=x"},
+		"to itself, to drop it":    {redirecting{asked: "/v2/a/b/tags/list"}, "/v2/a/b/tags/list", ""},
+		"with another n":           {redirecting{asked: "/v2/c/tags/list?n=100&last=x"}, "/v2/c/tags/list?n=100&last=x", "n=100&last=x"},
+		"to what is not that path": {redirecting{asked: "/signed?token=1"}, "/signed?token=1", "n=1000&last=x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u, err := home.Parse(asked)
+			require.NoError(t, err)
+			resp, err := client(t, test.redirects).Get(t.Context(), Request{URL: u}, new(kept))
+			require.NoError(t, err)
+			assert.Equal(t, test.by, resp.URL.RequestURI())
+			assert.Equal(t, test.query, resp.Asked.RawQuery)
+		})
+	}
+}
