@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,9 +25,9 @@ var servers = flag.Int("servers", 2000, "how many generated servers TestGenerate
 
 // A careful client asks one request after the other: it follows each Link, asks
 // what comes after the last tag where there is none, and ends when that brings
-// nothing new. It reports what it has found.
-func careful(t *testing.T, g *regtest.Generated, n int) []string {
-	seen, links := map[string]bool{}, map[string]bool{}
+// nothing new. It reports how many tags it has found, of a list of so many.
+func careful(t *testing.T, g *regtest.Generated, n, tags int) int {
+	seen, links := make(map[string]bool, tags), map[string]bool{}
 	first := ""
 	if n > 0 {
 		first = "n=" + strconv.Itoa(n)
@@ -58,12 +57,12 @@ func careful(t *testing.T, g *regtest.Generated, n int) []string {
 			query = link[1]
 			links[query] = true
 		case news == 0:
-			return sortedKeys(seen)
+			return len(seen)
 		default:
 			query = strings.Trim(first+"&last="+last, "&")
 		}
 	}
-	return sortedKeys(seen)
+	return len(seen)
 }
 
 var nextTarget = regexp.MustCompile(`(?:^|, )<?[^<>, ]*\?([^<>; ]*)(?:>|; rel=next)`)
@@ -106,10 +105,10 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 	if tr.pageSize == 0 {
 		sizes = []int{0, 1000, 100, 50}
 	}
-	all := g.Stable()
+	all := len(g.Stable())
 	tr.always = true
 	for _, n := range sizes {
-		complete := slices.Equal(all, careful(t, g, max(0, n)))
+		complete := careful(t, g, max(0, n), all) == all
 		possible, tr.always = possible || complete, tr.always && complete
 	}
 	if !possible {

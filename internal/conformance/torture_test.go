@@ -70,35 +70,38 @@ func slowly(c *ocitags.Client, rnd *rand.Rand) func(context.Context, string) ([]
 	}
 }
 
-// newFaulty is a registry of a profile, as TestProfiles has it.
+// newFaulty is a registry of a profile, as TestProfiles has it, with n tags, and a Client.
 func newFaulty(t *testing.T, profile string, n int) (ref string, r *regtest.Registry, name string, c *ocitags.Client) {
 	ref, r, network := newRegistry(t, profile, "proxy/app", n)
-	c = &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous}
-	c.PageSize = 400 // some pages, some of them full
-	return ref, r, "proxy/app", c
+	return ref, r, "proxy/app", &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous}
 }
 
 // Each request of each listing goes wrong once, in each way. What passes is got
 // over, the rest is got over or an error.
 func TestEachRequestFails(t *testing.T) {
 	half := func(n int) int { return n / 2 }
+	newFaulty := func(t *testing.T, profile string) (string, *regtest.Registry, string, *ocitags.Client) {
+		ref, r, name, c := newFaulty(t, profile, 300)
+		c.PageSize = 100 // some pages, some of them full
+		return ref, r, name, c
+	}
 	for _, profile := range regtest.Profiles() {
 		t.Run(profile.Name, func(t *testing.T) {
 			t.Parallel()
-			ref, r, name, c := newFaulty(t, profile.Name, 1200)
+			ref, r, name, c := newFaulty(t, profile.Name)
 			mustList(t, c, ref, r, name)
 			operations := len(r.Requests())
 			for k := 1; k <= operations; k++ {
 				for kind, fault := range passing(half) {
 					synctest.Test(t, func(t *testing.T) {
-						ref, r, name, c := newFaulty(t, profile.Name, 1200)
+						ref, r, name, c := newFaulty(t, profile.Name)
 						r.Fault = faultAt(k, fault)
 						require.NoError(t, listUnderFaults(t, c.ListTags, ref, r, name), "%s at request %d", kind, k)
 					})
 				}
 				for _, fault := range lasting() {
 					synctest.Test(t, func(t *testing.T) {
-						ref, r, name, c := newFaulty(t, profile.Name, 1200)
+						ref, r, name, c := newFaulty(t, profile.Name)
 						r.Fault = faultAt(k, fault)
 						_ = listUnderFaults(t, c.ListTags, ref, r, name)
 					})

@@ -207,18 +207,48 @@ func scattered(tags []string) []string {
 	return Sorted(tags, hash, strings.Compare)
 }
 
-func fold(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) }
+// byKeys compares tags as their keys compare that have key[c] for each byte c and then end.
+// It is asked of each tag of a list, often: it makes no keys, and ends where tags differ.
+func byKeys(key [256]byte, end int) func(a, b string) int {
+	at := func(tag string, i int) int {
+		if i < len(tag) {
+			return int(key[tag[i]])
+		}
+		return end
+	}
+	return func(a, b string) int {
+		for i := range max(len(a), len(b)) {
+			if c := at(a, i) - at(b, i); c != 0 || i == len(a) || i == len(b) {
+				return c
+			}
+		}
+		return 0
+	}
+}
+
+// bytesOf is what a key makes of each byte.
+func bytesOf(key func(tag string) string) (of [256]byte) {
+	for c := range of {
+		of[c] = key(string([]byte{byte(c)}))[0]
+	}
+	return of
+}
+
+// fold compares tags without looking at case.
+var fold = byKeys(bytesOf(strings.ToLower), -1)
 
 // s3Keys compares tags as the object keys <tag>/current/link.
-func s3Keys(a, b string) int { return strings.Compare(s3Key(a), s3Key(b)) }
+var s3Keys = byKeys(bytesOf(s3Key), '/')
 
 func s3Key(tag string) string { return tag + "/" }
 
 // Collate compares tags as PostgreSQL does under ICU's en-US, as seen at a GitLab
 // registry: punctuation, digits, letters; case decides last, lower before upper.
 func Collate(a, b string) int {
-	return cmp.Or(strings.Compare(CollateKey(a), CollateKey(b)), -strings.Compare(a, b)) // bytewise upper goes first
+	return cmp.Or(collate(a, b), -strings.Compare(a, b)) // bytewise upper goes first
 }
+
+var collate = byKeys(bytesOf(CollateKey), -1)
 
 // CollateKey returns a key by whose bytes Collate compares, but for case.
 func CollateKey(tag string) string {
