@@ -90,16 +90,11 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans Answer, link *
 	case !byTag:
 	case !s.part.isOpen() && s.larger(ans.Response, link) != nil:
 		next.URL, next.fallback = s.larger(ans.Response, link), link
-		if s.Slots > 1 && s.mayReadAside() {
-			s.aside = s.readAside(ctx)
-		}
 	default:
 		ans.seek = s.seek(link)
 	}
-	if next.fallback == nil {
-		ans.Next = s.orWhole(ctx, cur, next, ans.Response, nOf(named))
-	}
-	s.inARow = s.opaque && ans.Next == next && next.URL == named
+	ans.mayBeWhole, ans.n = true, nOf(named)
+	s.inARow = s.opaque && next.URL == named
 	return ans
 }
 

@@ -100,6 +100,12 @@ func (a *aside) isWhole(ctx context.Context, page wire.Response) bool {
 // tried. n is that of the link to next, or of the page: a page with another number of tags
 // may be the last one, although it has a Link, as at Gitea.
 func (s *tagsList) orWhole(ctx context.Context, cur, next *Cursor, page wire.Response, n int) *Cursor {
+	if next.fallback != nil {
+		if s.Slots > 1 && s.mayReadAside() {
+			s.aside = s.readAside(ctx)
+		}
+		return next
+	}
 	may := page.Entries == n && s.mayReadAside()
 	small, silent := page.Entries < defaultPageSize, next.kind == asked
 	switch {
@@ -112,7 +118,7 @@ func (s *tagsList) orWhole(ctx context.Context, cur, next *Cursor, page wire.Res
 	switch {
 	case s.aside == nil:
 	case s.aside.isWhole(ctx, page):
-		next = s.relist(true)
+		next, s.inARow = s.relist(true), false
 		next.aside, s.aside = s.aside, nil
 	default:
 		s.leaveAside()

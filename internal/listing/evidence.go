@@ -44,34 +44,69 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 		// With large ones that would cost each list a request.
 		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
 		ans.Next = s.comparison(cur, why)
-	case s.disagrees(ctx), s.unproven(ctx), s.disagreed && s.pages > 1:
-		s.disagreed = s.disagreed || s.seen.Disagrees()
-		switch {
-		case !s.disagreed && !s.compared && (s.further || s.mayComeWhole(s.Home.Host)) && s.mayComeWhole(s.Repository.String()):
-			// Of a single page it is in doubt only because its length is one at which
-			// lists are cut, so that one answer of the registry is enough.
-			s.Log.DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
-			ans.Next = s.comparison(cur, why)
-		case !s.disagreed && s.recalled && s.sizeLeft():
-			ans.Next = s.otherSize()
-		case !s.disagreed && s.largerToTry() > 0:
-			s.n, s.resized = s.largerToTry(), true
-			ans.Next = s.relist(false)
-		case !s.disagreed && s.PageSize == 0 && s.mayFitOnePage():
-			ans.Next = s.inOnePage()
-		case !s.disagreed: // docs/design.md, "What no client can see"
-		case !s.whole && !s.wholeTried:
-			s.warn(ctx, "the registry sorts and resumes in different orders: listing again without n")
-			ans.Next = s.relist(true)
-		case s.sizeLeft():
-			ans.Next = s.otherSize()
-		case !s.further && s.roomy >= s.total:
-			ans.Why = roomyPage
-		default:
-			return s.orOtherwise(ans, s.disagreement(ans))
-		}
 	default:
-		ans.Next = s.standsStill(cur, ans)
+		ans.doubt = &doubt{s.inDoubt, func(is bool) (Answer, error) {
+			if ans.doubt = nil; is {
+				return s.doubtful(ctx, cur, ans, why)
+			}
+			ans.Next = s.standsStill(cur, ans)
+			return ans, nil
+		}}
+	}
+	return ans, nil
+}
+
+// A doubt is a question on which it depends what follows a page.
+type doubt struct {
+	is   func(context.Context) bool // which asks the registry, if need be
+	then func(is bool) (Answer, error)
+}
+
+// settle does what a decision leaves to do: it asks the questions on which it depends, and
+// looks at the list without n.
+func (s *tagsList) settle(ctx context.Context, cur *Cursor, ans Answer, err error) (Answer, error) {
+	for err == nil && ans.doubt != nil {
+		ans, err = ans.doubt.then(ans.doubt.is(ctx))
+	}
+	if err == nil && ans.mayBeWhole {
+		ans.Next = s.orWhole(ctx, cur, ans.Next, ans.Response, ans.n)
+	}
+	return ans, err
+}
+
+// inDoubt reports whether the registry sorts its tags in one order and continues them in
+// another, or nobody knows.
+func (s *tagsList) inDoubt(ctx context.Context) bool {
+	return s.disagrees(ctx) || s.unproven(ctx) || s.disagreed && s.pages > 1
+}
+
+// doubtful says what follows a list that has ended if s.inDoubt: something else may show
+// that no tags are missing.
+func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans Answer, why string) (Answer, error) {
+	s.disagreed = s.disagreed || s.seen.Disagrees()
+	switch {
+	case !s.disagreed && !s.compared && (s.further || s.mayComeWhole(s.Home.Host)) && s.mayComeWhole(s.Repository.String()):
+		// Of a single page it is in doubt only because its length is one at which
+		// lists are cut, so that one answer of the registry is enough.
+		s.Log.DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
+		ans.Next = s.comparison(cur, why)
+	case !s.disagreed && s.recalled && s.sizeLeft():
+		ans.Next = s.otherSize()
+	case !s.disagreed && s.largerToTry() > 0:
+		s.n, s.resized = s.largerToTry(), true
+		ans.Next = s.relist(false)
+	case !s.disagreed && s.PageSize == 0 && s.mayFitOnePage():
+		ans.Next = s.inOnePage()
+	case !s.disagreed: // docs/design.md, "What no client can see"
+	case !s.whole && !s.wholeTried:
+		s.warn(ctx, "the registry sorts and resumes in different orders: listing again without n")
+		ans.Next = s.relist(true)
+	case s.sizeLeft():
+		ans.Next = s.otherSize()
+	case !s.further && s.roomy >= s.total:
+		ans.Why = roomyPage
+	default:
+		return s.orOtherwise(ans, s.disagreement(ans))
 	}
 	return ans, nil
 }

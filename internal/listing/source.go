@@ -98,6 +98,10 @@ type Answer struct {
 	More bool    // has_additional says that there is more
 	held bool    // the page continues the one before; otherwise Next leads back
 
+	doubt      *doubt // on which it depends what follows; nil: Next, Why and the error stand
+	mayBeWhole bool   // the list without n may spare the pages from Next on
+	n          int    // that of the Link to Next, or else of the page, if mayBeWhole
+
 	// seek returns a reader of the list from any string on, tag or not. nil: the list
 	// cannot be read from anywhere but its pages.
 	seek func(last string) *prefetch

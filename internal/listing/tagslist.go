@@ -24,10 +24,10 @@ import (
 // differently the next time, so that a place in the list is known by the tags that
 // stand there.
 //
-// This file requests pages. take.go has what follows a page that has come,
-// announced.go follows the registry's Links, question.go asks what comes after a tag
-// where it sends none, evidence.go decides whether the list has ended, and pagesize.go
-// chooses n.
+// This file requests pages. take.go decides what follows a page that has come, without a
+// request: announced.go follows the registry's Links, question.go asks what comes after a
+// tag where it sends none, evidence.go decides whether the list has ended, and pagesize.go
+// chooses n. A decision may leave a doubt, which tagsList.settle asks the registry about.
 type tagsList struct {
 	*Listing
 	at       *url.URL // where pages are asked: home, or where it redirects to
@@ -150,10 +150,6 @@ func (s *tagsList) Page(ctx context.Context, cur *Cursor, to Sink) (Answer, erro
 			cur = ans.Next
 		}
 	}
-	if cur.kind == begin {
-		s.newPass()
-		s.tried = append(s.tried, nOf(cur.URL))
-	}
 	t := s.NewPage(cur, to)
 	rep, tries, early, err := s.takeEarly(ctx, cur, t)
 	switch {
@@ -168,12 +164,18 @@ func (s *tagsList) Page(ctx context.Context, cur *Cursor, to Sink) (Answer, erro
 		err = errRepeat
 	}
 	if err != nil {
-		return s.failed(ctx, cur, rep, err)
+		ans, err := s.failed(ctx, cur, rep, err)
+		return s.settle(ctx, cur, ans, err)
 	}
 	return s.Take(ctx, cur, rep, t)
 }
 
+// NewPage implements Source.
 func (s *tagsList) NewPage(cur *Cursor, to Sink) *PageTags {
+	if cur.kind == begin {
+		s.newPass()
+		s.tried = append(s.tried, nOf(cur.URL))
+	}
 	t := &PageTags{Sink: to, before: s.seen, after: cur.after}
 	if cur.kind == asked && !s.answered && (s.form == asBefore || s.ignored) {
 		t.start, t.long = s.start, s.longest > defaultPageSize

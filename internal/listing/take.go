@@ -11,8 +11,16 @@ import (
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
-// Take takes a page that has come, and says what follows it.
+// Take implements Source.
 func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags) (Answer, error) {
+	ans, err := s.decide(ctx, cur, rep, t)
+	return s.settle(ctx, cur, ans, err)
+}
+
+// decide takes a page that has come into what is known of the list, and says what follows:
+// another page, the end of the list, or a doubt. It requests nothing, and ctx is for the
+// log, so that the same pages always lead to the same decision.
+func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags) (Answer, error) {
 	ans := Answer{Response: rep, More: rep.More != nil && *rep.More}
 	if cur.kind != compare { // of which it only says that it is a page
 		s.more = ans.More || s.more && rep.More == nil && cur.kind == asked
@@ -97,17 +105,29 @@ func (s *tagsList) moved(ctx context.Context, rep wire.Response) {
 
 // elsewhere says what follows a page that does not stand where it was asked for.
 func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans Answer, t *PageTags) (Answer, error) {
-	rep := ans.Response
 	s.seen.Rejected(t.seen)
 	s.further = s.further || t.news > 0
 	s.astray = s.astray || cur.kind == asked
-	s.silent = s.silent || cur.kind == asked && !s.answered && rep.Entries == 0
+	s.silent = s.silent || cur.kind == asked && !s.answered && ans.Entries == 0
 	if cur.kind == announced && cur.named != nil && !s.asIs {
 		s.untried = cur.named
 	}
+	if t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.Repository.String())) && !s.wholeTried {
+		ans.doubt = &doubt{s.disagrees, func(disagrees bool) (Answer, error) {
+			if disagrees {
+				return Answer{Response: ans.Response, Next: s.relist(true)}, nil
+			}
+			return s.sameOrder(ctx, cur, ans.Response, t)
+		}}
+		return ans, nil
+	}
+	return s.sameOrder(ctx, cur, ans.Response, t)
+}
+
+// sameOrder says what follows a page from elsewhere in the list that does not come from two
+// orders.
+func (s *tagsList) sameOrder(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags) (Answer, error) {
 	switch {
-	case t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.Repository.String())) && !s.wholeTried && s.disagrees(ctx):
-		return Answer{Response: rep, Next: s.relist(true)}, nil
 	case cur.step > 0 && s.isRepeat(t, nOf(rep.Asked)):
 		return s.lost(ctx, cur, rep, t.news) // it begins the list anew, whatever it is asked
 	case cur.kind == asked && !s.answered && cur.step >= 4:
@@ -263,8 +283,14 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans Answer, link *ur
 		s.warn(ctx, "the registry sorts and resumes in different orders: listing again without n")
 		ans.Next = s.relist(true)
 		return ans, nil
-	case link != nil && s.whole && s.seen.ByKeys() && namesLast(link, t) && !s.isLonger(cur, rep) && !s.hadRoom() && s.disagrees(ctx):
-		return s.orOtherwise(ans, s.disagreement(ans))
+	case link != nil && s.whole && s.seen.ByKeys() && namesLast(link, t) && !s.isLonger(cur, rep) && !s.hadRoom():
+		ans.doubt = &doubt{s.disagrees, func(disagrees bool) (Answer, error) {
+			if ans.doubt = nil; disagrees {
+				return s.orOtherwise(ans, s.disagreement(ans))
+			}
+			return s.announce(ctx, cur, ans, link, t), nil
+		}}
+		return ans, nil
 	case link != nil:
 		return s.announce(ctx, cur, ans, link, t), nil
 	case ans.More && t.number > 0:
@@ -377,9 +403,7 @@ func (s *tagsList) ask(ctx context.Context, cur *Cursor, ans Answer, question *C
 	if s.answered {
 		ans.seek = s.seek(question.URL)
 	}
-	if s.full {
-		ans.Next = s.orWhole(ctx, cur, question, ans.Response, nOf(ans.Asked))
-	}
+	ans.mayBeWhole, ans.n = s.full, nOf(ans.Asked)
 	return ans
 }
 

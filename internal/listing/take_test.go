@@ -1,0 +1,151 @@
+package listing
+
+import (
+	"cmp"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ocitags/ocitags/internal/taglist"
+	"github.com/ocitags/ocitags/internal/wire"
+)
+
+// A came is a page as the registry has sent it.
+type came struct {
+	tags string // and other entries, which begin with "!"
+	link string // the query of its Link; "": it has none
+	more bool   // has_additional
+}
+
+// What follows a page depends on the pages so far, and on nothing else.
+func TestDecide(t *testing.T) {
+	type pages = []came // the decision is about the last of them
+	for _, test := range []struct {
+		name  string
+		n     int
+		pages pages
+		want  string
+	}{
+		{"a Link that names the last tag", 3, pages{{tags: "a b c", link: "n=3&last=c"}},
+			"follow n=3&last=c"},
+		{"a Link with a cursor of its own", 3, pages{{tags: "a b c", link: "next=xyz"}},
+			"follow next=xyz"},
+		{"a Link after a page without a tag", 3, pages{{tags: "!a !b !c", link: "next=xyz"}},
+			"follow next=xyz"},
+		{"a list by age, in which the last tag may move", 3, pages{{tags: "c a b", link: "n=3&last=b"}},
+			"follow n=3&last=a, which begins with b"},
+		{"its page does not begin as it must", 3, pages{{tags: "c a b", link: "n=3&last=b"}, {tags: "x y"}},
+			"if two orders: begin anew without n; if not: follow n=3&last=c, which begins with a"},
+		{"its last page, and the tags before that", 3, pages{{tags: "c a b", link: "n=3&last=b"}, {tags: "b x y", link: "n=3&last=y"}, {tags: "y"}},
+			"if two orders: begin anew without n; if not: ask n=3&last=b, which begins with x"},
+		{"an announced page that is empty", 3, pages{{tags: "a b c", link: "n=3&last=c"}, {}},
+			"follow n=3&last=b, which begins with c"},
+		{"an announced page that is the one before", 3, pages{{tags: "a b c", link: "n=3&last=c"}, {tags: "a b c", link: "n=3&last=c"}},
+			"follow n=3&last=b, which begins with c"},
+		{"the last page, of small ones", 3, pages{{tags: "a b c", link: "n=3&last=c"}, {tags: "d"}},
+			"compare without n"},
+		{"the last page, of cursors that are not tags", 3, pages{{tags: "a b c", link: "next=xyz"}, {tags: "d"}},
+			"compare without n"},
+		{"the list without n has what came", 3, pages{{tags: "a b c", link: "n=3&last=c"}, {tags: "d"}, {tags: "a b c d"}},
+			"complete: the list without n came in one answer"},
+		{"the list without n has more", 3, pages{{tags: "a b c", link: "n=3&last=c"}, {tags: "d"}, {tags: "a B b C c d"}},
+			"begin anew without n"},
+		{"without n it is a page", 3, pages{{tags: "a b c", link: "n=3&last=c"}, {tags: "d"}, {tags: "a b", link: "n=2&last=b"}},
+			"if two orders: begin anew n=50; if not: complete: the last page has no Link"},
+
+		{"a full page without a Link", 3, pages{{tags: "a b c"}},
+			"ask n=3&last=b, which begins with c"},
+		{"a page with more than n", 3, pages{{tags: "a b c d e f"}},
+			"ask n=3&last=e, which begins with f"},
+		{"a page without n", -1, pages{{tags: "a b c"}},
+			"ask last=b, which begins with c"},
+		{"a question that brings more", 3, pages{{tags: "a b c"}, {tags: "c d e"}},
+			"ask n=3&last=d, which begins with e"},
+		{"a question that brings the last tag", 3, pages{{tags: "a b c"}, {tags: "c"}},
+			"if two orders: compare without n; if not: complete: nothing comes after its last tag"},
+		{"a question that brings nothing", 3, pages{{tags: "a b c"}, {}},
+			"ask n=3&last=a, which begins with b"},
+		{"a question that brings other tags", 3, pages{{tags: "a b c"}, {tags: "x y"}},
+			"ask n=3&last=a, which begins with b"},
+
+		{"has_additional", 3, pages{{tags: "a b", more: true}},
+			"ask n=2&last=a, which begins with b"},
+		{"has_additional, and no tag", 3, pages{{more: true}},
+			"response is not a tag list: GET https://registry.example/v2/a/b/tags/list: has_additional is true, but nothing leads to the next page"},
+		{"a page of other entries", 3, pages{{tags: "!a !b"}},
+			"begin anew without n"},
+		{"no tag", 3, pages{{}},
+			"begin anew without n"},
+		{"no tag without n either", 3, pages{{}, {}},
+			"complete: the list without n is empty too"},
+		{"the order of object keys", 3, pages{{tags: "a-1 a b"}},
+			"begin anew without n"},
+	} {
+		o := options(t, nil)
+		o.PageSize = test.n
+		l := New(o)
+		l.yield = func(string) bool { return true }
+		s := newTagsList(l)
+		sink := &foreground{Listing: l, src: s}
+		var ans Answer
+		var err error
+		for cur, i := s.First(), 0; i < len(test.pages); i++ {
+			require.NoError(t, err, test.name)
+			require.NotNil(t, cur, test.name)
+			ans, err = decided(t, s, sink, cur, test.pages[i])
+			cur = ans.Next
+		}
+		got := decision(ans, err)
+		if ans.doubt != nil {
+			before := *s
+			got = "if two orders: " + decision(ans.doubt.then(true))
+			*s = before
+			got += "; if not: " + decision(ans.doubt.then(false))
+		}
+		assert.Equal(t, test.want, got, test.name)
+	}
+}
+
+// decided is the decision about a page that was asked for.
+func decided(t *testing.T, s *tagsList, sink Sink, cur *Cursor, page came) (Answer, error) {
+	entries := strings.Fields(page.tags)
+	rep := wire.Response{Summary: taglist.Summary{Entries: len(entries)}, Asked: cur.URL, URL: cur.URL}
+	if page.link != "" {
+		rep.Links = []string{`<?` + page.link + `>; rel="next"`}
+	}
+	if page.more {
+		rep.More = &page.more
+	}
+	var tags []string
+	for _, entry := range entries {
+		if rep.Tail = entry; !strings.HasPrefix(entry, "!") {
+			tags, rep.Tail = append(tags, entry), ""
+		}
+	}
+	rep.Skipped = len(entries) - len(tags)
+	to := s.NewPage(cur, sink)
+	to.Begin(1)
+	_, err := to.Tags(t.Context(), tags)
+	require.NoError(t, err)
+	return s.decide(t.Context(), cur, rep, to)
+}
+
+// decision is what follows a page, in words.
+func decision(ans Answer, err error) string {
+	switch {
+	case err != nil:
+		return err.Error()
+	case ans.Next == nil:
+		return "complete: " + ans.Why
+	}
+	text := [...]string{begin: "begin anew", announced: "follow", asked: "ask", sought: "seek", compare: "compare"}[ans.Next.kind]
+	query, _ := url.QueryUnescape(ans.Next.URL.RawQuery)
+	text += " " + cmp.Or(query, "without n")
+	if ans.Next.must != "" {
+		text += ", which begins with " + ans.Next.must
+	}
+	return text
+}
