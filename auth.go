@@ -44,17 +44,10 @@ type Credential struct {
 // secret, too (DigitalOcean has a token there).
 func (c Credential) String() string {
 	var parts []string
-	if c.Username != "" {
-		parts = append(parts, "user name")
-	}
-	if c.Password != "" {
-		parts = append(parts, "password")
-	}
-	if c.RefreshToken != "" {
-		parts = append(parts, "refresh token")
-	}
-	if c.AccessToken != "" {
-		parts = append(parts, "access token")
+	for _, field := range [...][2]string{{"user name", c.Username}, {"password", c.Password}, {"refresh token", c.RefreshToken}, {"access token", c.AccessToken}} {
+		if field[1] != "" {
+			parts = append(parts, field[0])
+		}
 	}
 	if parts == nil {
 		return "anonymous"
@@ -441,7 +434,17 @@ func (a *authorizer) fetch(ctx context.Context, req *http.Request, home bool, as
 	}
 	scope := token.ReadScope(asked.Params["scope"], reference.Listed(req.URL.Path, a.repo.Name))
 	a.log.DebugContext(ctx, "asking for a token", "scope", scope)
-	return a.askToken(ctx, tokenserver.Request{Realm: realm, Scope: scope, Service: asked.Params["service"]}, cred)
+	r := tokenserver.Request{Realm: realm, Scope: scope, Service: asked.Params["service"], RefreshToken: cred.RefreshToken}
+	if cred.Username != "" || cred.Password != "" {
+		r.User = url.UserPassword(cred.Username, cred.Password)
+	}
+	server := tokenserver.Client{Wire: a.wire, Log: a.log, Tokens: &a.client.auth, Refuse: a.refusalOfToken}
+	answer, err := server.Ask(ctx, r, holderOf(cred))
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	header, err := bearer(answer.Token())
+	return header, time.Now().Add(answer.Life()), err
 }
 
 // bearer returns the Authorization header of a token.
@@ -451,33 +454,6 @@ func bearer(text string) (string, error) {
 		return "", wire.Permanent{Err: fmt.Errorf("%w: the token holds characters that no header can carry", ErrUnauthorized)}
 	}
 	return header, nil
-}
-
-// askToken asks a token server, with a refresh token if there is one. A server that does
-// not know how (404, 405) is asked with the password. A refresh token of its answer
-// replaces the one that was sent; where that is refused then, the user's own is.
-func (a *authorizer) askToken(ctx context.Context, r tokenserver.Request, cred Credential) (string, time.Time, error) {
-	server := tokenserver.Client{Wire: a.wire, Log: a.log, Refuse: a.refusalOfToken}
-	r.RefreshToken = a.client.auth.RefreshToken(holderOf(cred), cred.RefreshToken)
-	if cred.Username != "" || cred.Password != "" {
-		r.User = url.UserPassword(cred.Username, cred.Password)
-	}
-	answer, status, err := server.Ask(ctx, r)
-	switch {
-	case err != nil && r.RefreshToken != cred.RefreshToken && status/100 == 4:
-		a.client.auth.Rotate(holderOf(cred), "")
-		return a.askToken(ctx, r, cred)
-	case r.RefreshToken != "" && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed):
-		cred.RefreshToken = ""
-		return a.askToken(ctx, r, cred)
-	case err != nil:
-		return "", time.Time{}, err
-	}
-	if r.RefreshToken != "" && answer.RefreshToken != "" && answer.RefreshToken != r.RefreshToken {
-		a.client.auth.Rotate(holderOf(cred), answer.RefreshToken)
-	}
-	header, err := bearer(answer.Token())
-	return header, time.Now().Add(answer.Life()), err
 }
 
 // newError makes an Error of an answer with another status than 200. The

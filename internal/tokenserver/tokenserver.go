@@ -33,6 +33,7 @@ const clientID = "ocitags"
 type Client struct {
 	Wire   *wire.Client
 	Log    *slog.Logger
+	Tokens *token.Store                                        // which keeps the refresh tokens that servers send
 	Refuse func(resp *http.Response, body []byte) wire.Refused // what an answer with another status than 200 is
 }
 
@@ -41,13 +42,36 @@ type Request struct {
 	Realm          *url.URL // of the token server
 	Scope, Service string   // Service "": the challenge named none
 	User           *url.Userinfo
-	RefreshToken   string // "": there is none, and User is sent
+	RefreshToken   string // the credential's own; "": there is none, and User is sent
 }
 
-// Ask asks for a token: by POST with a refresh token ("OAuth2 Token Authentication" of
+// Ask asks for a token with the credential of its holder, by its refresh token if it has
+// one. A server that does not know how (404, 405) is asked with User. A refresh token of
+// the answer replaces the one that was sent; where that is refused then, the credential's
+// own is sent again.
+func (c *Client) Ask(ctx context.Context, r Request, by token.Holder) (token.Answer, error) {
+	own := r.RefreshToken
+	r.RefreshToken = c.Tokens.RefreshToken(by, own)
+	answer, status, err := c.request(ctx, r)
+	if err != nil && r.RefreshToken != own && status/100 == 4 {
+		c.Tokens.Rotate(by, "")
+		r.RefreshToken = own
+		answer, status, err = c.request(ctx, r)
+	}
+	if r.RefreshToken != "" && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) {
+		r.RefreshToken = ""
+		answer, _, err = c.request(ctx, r)
+	}
+	if err == nil && r.RefreshToken != "" && answer.RefreshToken != "" && answer.RefreshToken != r.RefreshToken {
+		c.Tokens.Rotate(by, answer.RefreshToken)
+	}
+	return answer, err
+}
+
+// request asks for a token: by POST with a refresh token ("OAuth2 Token Authentication" of
 // distribution), or else by GET with User, if that is not nil ("Token Authentication
 // Specification"). status is that of the last answer; 0: none came.
-func (c *Client) Ask(ctx context.Context, r Request) (answer token.Answer, status int, err error) {
+func (c *Client) request(ctx context.Context, r Request) (answer token.Answer, status int, err error) {
 	form := url.Values{"scope": {r.Scope}, "client_id": {clientID}}
 	if r.Service != "" {
 		form.Set("service", r.Service)
