@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -81,6 +83,7 @@ type trial struct {
 	parts       bool   // one of them was read without the rest
 	redirected  bool   // the user names a host that redirects to the server
 	front       *front // that host; nil: there is none
+	tokens      bool   // the server wants tokens, which soon end
 }
 
 func (tr trial) String() string {
@@ -154,6 +157,10 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 		c.Transport, ref = f, "front.example/a/b"
 		tr.front = f
 	}
+	if tr.tokens {
+		// A token lasts for a few requests in a row, and for some more of those at once.
+		c.Transport = &guarded{Generated: g, life: time.Duration(2+rnd.IntN(30)) * requestTime, until: map[string]time.Time{}}
+	}
 	if tr.ranges {
 		missing, err = tr.listRanges(t, c, ref, rnd, want)
 		return true, missing, err
@@ -198,6 +205,42 @@ func (f *front) RoundTrip(req *http.Request) (*http.Response, error) {
 		to.RawQuery = ""
 	}
 	return &http.Response{StatusCode: 307, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{"Location": {to.String()}}, Request: req, Body: http.NoBody}, nil
+}
+
+// guarded is a server that is its own token server. Its tokens end sooner than it says.
+type guarded struct {
+	*regtest.Generated
+	life time.Duration // of a token
+
+	mu    sync.Mutex
+	until map[string]time.Time // when tokens end
+}
+
+// requestTime is how long a guarded server takes.
+const requestTime = 100 * time.Millisecond
+
+func (g *guarded) RoundTrip(req *http.Request) (*http.Response, error) {
+	time.Sleep(requestTime)
+	g.mu.Lock()
+	until := g.until[req.Header.Get("Authorization")]
+	resp := &http.Response{StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Request: req}
+	body := ""
+	switch {
+	case req.URL.Path == "/token":
+		token := fmt.Sprint("token-", len(g.until))
+		g.until["Bearer "+token] = time.Now().Add(g.life)
+		body = fmt.Sprintf(`{"token":%q,"expires_in":300}`, token)
+	case time.Now().After(until):
+		resp.StatusCode = http.StatusUnauthorized
+		resp.Header.Set("WWW-Authenticate", `Bearer realm="https://`+g.Host+`/token",scope="repository:`+g.Name+`:pull"`)
+		body = `{"errors":[{"code":"UNAUTHORIZED"}]}`
+	default:
+		g.mu.Unlock()
+		return g.Generated.RoundTrip(req)
+	}
+	g.mu.Unlock()
+	resp.Body = io.NopCloser(strings.NewReader(body))
+	return resp, nil
 }
 
 // missing is how many tags are wanted and were not listed.
@@ -303,6 +346,11 @@ func TestGeneratedServersBehindRedirects(t *testing.T) {
 	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), redirected: true} })
 }
 
+// The same with tokens that end in the middle, at some pages or at each.
+func TestGeneratedServersWhoseTokensEnd(t *testing.T) {
+	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), tokens: true} })
+}
+
 func generatedServers(t *testing.T, servers int, newTrial func(seed uint64) *trial) {
 	t.Parallel()
 	name, first := t.Name(), *seed
@@ -360,7 +408,7 @@ func generatedServers(t *testing.T, servers int, newTrial func(seed uint64) *tri
 		t.Logf("%d: %s", n, reason)
 	}
 	least := 1.0
-	if newTrial(first).redirected { // they are few, for a share of them
+	if possible < 500 { // they are few, for a share of them
 		least = 5
 	}
 	assert.Less(t, float64(failed), max(least, 0.01*float64(possible)), "errors are rare")
