@@ -1124,6 +1124,31 @@ func TestCursorIsGoneAfterAShortPage(t *testing.T) {
 	}
 }
 
+// A larger n may be answered with less than the usual one, so that a page with fewer tags
+// than that is not the last one. An empty page after it may be a cursor that is gone.
+func TestCursorIsGoneAfterALargerPage(t *testing.T) {
+	list := sortedTags(1695)
+	for _, concurrency := range []int{1, 4} {
+		gone := list[1049]
+		s := script(func(_, n int, last string) (a scripted) {
+			from := slices.Index(list, last) + 1
+			if last == gone || last != "" && from == 0 {
+				return a // what does not exist is the end
+			}
+			if n == 0 || n > 1500 {
+				n = 50
+			}
+			if a.page = upTo(list[from:], n); from+n < len(list) {
+				a.link = linkAfter(a.page, max(n, 1000))
+			}
+			return a
+		})
+		tags, _, err := s.listed(t, &ocitags.Client{Concurrency: concurrency})
+		require.NoError(t, err)
+		assert.Equal(t, len(list), len(tags))
+	}
+}
+
 // A list that has some tags twice, one after the other, as one that is made of several may.
 func TestTagsThatComeTwice(t *testing.T) {
 	for _, list := range [][]string{makeTags(2500), sortedTags(2500)} {

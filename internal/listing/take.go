@@ -268,7 +268,7 @@ func (s *tagsList) displaced(cur *Cursor, rep wire.Response, t *PageTags) bool {
 // registry has honoured before: then it had all that there were, and no cursor that
 // has moved since hides any. But no such page was followed by more.
 func (s *tagsList) wasLast(rep wire.Response) bool {
-	return s.honoured > 0 && s.before < s.honoured && nOf(rep.Asked) == s.honoured && !s.followed[s.honoured]
+	return s.beforeN == s.honoured && s.before < s.honoured && nOf(rep.Asked) == s.honoured && !s.followed[s.honoured]
 }
 
 // follow says what follows a page that stands where it should.
