@@ -1124,6 +1124,28 @@ func TestCursorIsGoneAfterAShortPage(t *testing.T) {
 	}
 }
 
+// Where a list has entries that are not tags, a page with fewer than n is no sign that it
+// was the last one: what this user may not see is missing from it, too.
+func TestCursorIsGoneAmongOtherEntries(t *testing.T) {
+	list := sortedTags(300)
+	gone := list[197] // the last of the second page
+	s := script(func(_, n int, last string) (a scripted) {
+		from := slices.Index(list, last) + 1
+		if last == gone || last != "" && from == 0 || from == len(list) {
+			return a // what does not exist is the end
+		}
+		page := upTo(list[from:], cmp.Or(n, 100)-1)
+		a.link = linkAfter(page, 100)
+		if a.page = append(slices.Clone(page), "sha256:abc"); last != "" {
+			a.page = page
+		}
+		return a
+	})
+	tags, _, err := s.listed(t, &ocitags.Client{PageSize: 100, Concurrency: 1})
+	require.NoError(t, err)
+	assert.Equal(t, len(list), len(tags))
+}
+
 // A larger n may be answered with less than the usual one, so that a page with fewer tags
 // than that is not the last one. An empty page after it may be a cursor that is gone.
 func TestCursorIsGoneAfterALargerPage(t *testing.T) {

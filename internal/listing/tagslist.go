@@ -88,6 +88,7 @@ type pass struct {
 	settled  int      // how many tags were known when the last ones were verified
 	stood    int      // how many of the last tags are known to be where they were
 	leads    bool     // the first page had room, and a Link
+	others   bool     // it has entries that are not tags
 	plainly  string   // the tag of which was asked what comes after it, in whatever order
 }
 

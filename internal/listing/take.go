@@ -213,6 +213,7 @@ func (s *tagsList) carry(cur *Cursor, t *PageTags, rep wire.Response, stands boo
 		s.accepted = max(s.accepted, nOf(rep.Asked))
 	}
 	s.ignored = nOf(rep.Asked) > 0 && rep.Entries > nOf(rep.Asked)+1
+	s.others = s.others || rep.Skipped > 0
 	s.entries += rep.Entries
 	s.seen = t.seen
 	own := t.number
@@ -266,9 +267,10 @@ func (s *tagsList) displaced(cur *Cursor, rep wire.Response, t *PageTags) bool {
 
 // wasLast reports whether the page before had fewer tags than the n that the
 // registry has honoured before: then it had all that there were, and no cursor that
-// has moved since hides any. But no such page was followed by more.
+// has moved since hides any. But no such page was followed by more, and the list has
+// nothing but tags: where a user does not see all of it, pages are short without an end.
 func (s *tagsList) wasLast(rep wire.Response) bool {
-	return s.beforeN == s.honoured && s.before < s.honoured && nOf(rep.Asked) == s.honoured && !s.followed[s.honoured]
+	return s.beforeN == s.honoured && s.before < s.honoured && nOf(rep.Asked) == s.honoured && !s.followed[s.honoured] && !s.others
 }
 
 // follow says what follows a page that stands where it should.
