@@ -1055,6 +1055,73 @@ func TestPagesOfHiddenTags(t *testing.T) {
 	}
 }
 
+// Where a cursor is a number of tags, as at Artifactory up to 7.46, those that this user does
+// not see may be counted, too. A tag that is deleted shifts it all the same.
+func TestOffsetsCountHiddenTags(t *testing.T) {
+	for _, test := range []struct {
+		size    int
+		visible int // one of so many
+		deleted int // while the list is read
+	}{{-1, 2, 200}, {50, 2, 200}, {1000, 2, 200}, {-1, 40, 0}, {50, 40, 0}} {
+		list := sortedTags(2345)
+		hidden := map[string]bool{}
+		for i, tag := range list {
+			hidden[tag] = i%test.visible != 7%test.visible
+		}
+		all, gone := slices.Clone(list), 0
+		s := script(func(k, n int, last string) (a scripted) {
+			if k > 1 && k%2 == 0 && gone < test.deleted {
+				list = slices.Delete(list, 1, 2) // of those that have come
+				gone++
+			}
+			from, _ := strconv.Atoi(last)
+			from = min(from, len(list))
+			to := min(from+cmp.Or(n, 100), len(list))
+			for _, tag := range list[from:to] {
+				if !hidden[tag] {
+					a.page = append(a.page, tag)
+				}
+			}
+			if to < len(list) {
+				a.link = fmt.Sprintf(`</v2/a/b/tags/list?last=%d&n=%d>; rel="next"`, to, cmp.Or(n, 100))
+			}
+			return a
+		})
+		tags, _, err := s.listed(t, &ocitags.Client{PageSize: test.size})
+		require.NoError(t, err, "%+v", test)
+		want := slices.DeleteFunc(all, func(tag string) bool { return hidden[tag] || !slices.Contains(list, tag) })
+		assert.Subset(t, tags, want, "%+v", test)
+	}
+}
+
+// A Link may name a hidden tag that is a number, and no offset.
+func TestNumbersThatAreHiddenTags(t *testing.T) {
+	list := []string{}
+	for i := range 400 {
+		list = append(list, strconv.Itoa(10+2*i+i/90*1000))
+	}
+	list[89] = "199" // which ends a page, and no other is odd
+	seen := func(page []string) []string {
+		return slices.DeleteFunc(slices.Clone(page), func(tag string) bool { return tag == "199" })
+	}
+	for unknown, answer := range map[string]scripted{"404": {status: 404}, "nothing": {}, "400": {status: 400}} {
+		s := script(func(_, n int, last string) (a scripted) {
+			from := slices.Index(list, last) + 1
+			if last != "" && from == 0 {
+				return answer
+			}
+			to := min(len(list), from+90)
+			if a.page = seen(list[from:to]); to < len(list) {
+				a.link = fmt.Sprintf(`</v2/a/b/tags/list?last=%s&n=%d>; rel="next"`, list[to-1], cmp.Or(n, 90))
+			}
+			return a
+		})
+		tags, _, err := s.listed(t, &ocitags.Client{Concurrency: 1})
+		require.NoError(t, err, unknown)
+		assert.Equal(t, slices.Sorted(slices.Values(seen(list))), tags, unknown)
+	}
+}
+
 // Some begin a page with the tag that last names. In a list by age, too, that is a page like
 // others, and shows that the last tags stand where they stood.
 func TestPagesThatBeginWithLast(t *testing.T) {

@@ -81,8 +81,11 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans Answer, link *
 		next.after, next.must, next.step, next.named = s.latest(1), last, 1, named
 		next.URL = WithParam(link, "last", url.QueryEscape(next.after))
 		next.announced = next.URL
-	case !byTag && last != "" && err == nil && (s.offsets != nil || place == s.entries || place == s.total) && place > 1 && !HasOther(q):
+	case !byTag && last != "" && err == nil && (s.offsets != nil || s.mayBeOffset(place, t, max(nOf(ans.Asked), nOf(link)))) && place > 1 && !HasOther(q):
 		// Artifactory up to 7.46: an offset, which a deletion shifts.
+		if s.offsets == nil {
+			next.named = named // for it may be something else
+		}
 		next.URL = WithParam(link, "last", strconv.Itoa(place-1))
 		next.announced = next.URL
 		next.must, next.step, next.place, s.offsets = last, 1, place, link
@@ -96,6 +99,12 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans Answer, link *
 	ans.mayBeWhole, ans.n = true, nOf(named)
 	s.inARow = s.opaque && next.URL == named
 	return ans
+}
+
+// mayBeOffset reports whether a number counts the entries of the pages so far: those of a
+// first page are at most n, or a round number, and may be more than this user sees.
+func (s *tagsList) mayBeOffset(place int, t *PageTags, n int) bool {
+	return place == s.entries || place == s.total || s.pages == 1 && t.number <= place && (place <= n || round(place))
 }
 
 // namesLast reports whether the cursor of a link is the last tag of its page.

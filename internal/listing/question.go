@@ -115,6 +115,9 @@ const maxGone = 2
 func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep wire.Response) (Answer, error) {
 	step := max(1, cur.step*2)
 	if step >= len(s.recent) {
+		if cur.place > 0 && cur.named != nil {
+			return Answer{Response: rep, Next: s.noOffset(cur)}, nil
+		}
 		if s.pages == 1 && len(s.recent) == 1 && rep.Entries == 0 && cur.kind == announced { // up to the start of the list
 			next := s.relist(s.whole)
 			next.hollow = true
@@ -125,7 +128,7 @@ func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep wire.Respo
 	next := s.back(step)
 	if cur.place > 0 {
 		next.URL = WithParam(cur.URL, "last", strconv.Itoa(max(0, cur.place-step)))
-		next.after, next.place = "", cur.place
+		next.after, next.place, next.named = "", cur.place, cur.named
 	} else if cur.kind == announced && cur.announced != nil && cur.after != "" {
 		next.URL = WithParam(cur.announced, "last", url.QueryEscape(next.after))
 	}
@@ -249,6 +252,14 @@ func (s *tagsList) asNamed() *Cursor {
 	named := s.untried
 	s.untried, s.asIs = nil, true
 	return &Cursor{URL: named, announced: named, kind: announced}
+}
+
+// noOffset follows a Link as the registry wrote it, because nothing came of taking its
+// cursor for an offset.
+func (s *tagsList) noOffset(cur *Cursor) *Cursor {
+	s.offsets = nil
+	s.entries++ // none came twice
+	return &Cursor{URL: cur.named, announced: cur.named, kind: announced}
 }
 
 // hasOwnCursor reports whether an answer has a next link whose cursor is the

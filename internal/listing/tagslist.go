@@ -293,6 +293,8 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep wire.Response, e
 	case err == errRepeat:
 		s.repeats++
 		return s.misunderstood(ctx, cur, rep, "asking after its last tag gave the start of the list again")
+	case code/100 == 4 && code != 429 && cur.place > 0 && cur.named != nil:
+		return Answer{Response: rep, Next: s.noOffset(cur)}, nil
 	case code == 404 && (cur.kind == announced || cur.step > 0 && s.answered) && cur.after != "":
 		s.warn(ctx, "the tag used as a cursor is gone: going on from one before it")
 		return s.resumeBefore(ctx, cur, rep)
