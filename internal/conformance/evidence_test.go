@@ -1191,6 +1191,30 @@ func TestCursorIsGoneAfterAShortPage(t *testing.T) {
 	}
 }
 
+// The empty page after a cursor that is gone may have a Link, as those of hidden tags do. If
+// that leads to nothing, the tags before are asked about all the same.
+func TestEmptyPageHasALink(t *testing.T) {
+	list := sortedTags(450)
+	gone := list[199]
+	s := script(func(_, n int, last string) (a scripted) {
+		from := slices.Index(list, last) + 1
+		switch {
+		case last == gone:
+			a.link = linkAfter([]string{"a-hidden-tag"}, 100)
+			return a
+		case last != "" && from == 0:
+			return a // what does not exist is the end
+		}
+		if a.page = upTo(list[from:], cmp.Or(n, 100)); from+len(a.page) < len(list) {
+			a.link = linkAfter(a.page, 100)
+		}
+		return a
+	})
+	tags, _, err := s.listed(t, &ocitags.Client{PageSize: 100, Concurrency: 1})
+	require.NoError(t, err)
+	assert.Equal(t, list, tags)
+}
+
 // Where a list has entries that are not tags, a page with fewer than n is no sign that it
 // was the last one: what this user may not see is missing from it, too.
 func TestCursorIsGoneAmongOtherEntries(t *testing.T) {

@@ -64,7 +64,9 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans Answer, link *
 		next.after = last
 		s.link = link
 	}
-	s.opaque = !byTag
+	if t.number > 0 || s.link == nil { // a page without a tag does not show what its cursor is
+		s.opaque = !byTag
+	}
 	defer func(link *url.URL) { s.speaks(ctx, link, ans, false) }(link)
 	if step := order.Apart(s.recent); byTag && step > 0 && t.number > step+1 && t.news > 0 && s.seen.MayFold() {
 		// Trow takes tags for the same that differ in case alone, and so may what

@@ -358,6 +358,8 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans Answer, t *
 		s.compared, s.aside = true, nil
 	case s.full, s.isAsLongAsOthers(rep), cur.kind == asked, cur.kind == sought, s.altered(cur, rep):
 		return s.ask(ctx, cur, ans, s.after(asked)), nil
+	case rep.Entries == 0 && cur.kind == announced && cur.after == "" && cur.place == 0 && !s.opaque && len(s.recent) > 0:
+		return s.ask(ctx, cur, ans, s.after(asked)), nil // the page before was empty, too, as its cursor may be gone
 	case s.links(rep) && rep.Entries == 0:
 		return s.ended(ctx, cur, ans, "the last page is empty and has no Link")
 	case s.links(rep) && cur.kind == announced:
