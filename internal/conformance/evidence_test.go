@@ -1215,6 +1215,27 @@ func TestEmptyPageHasALink(t *testing.T) {
 	assert.Equal(t, list, tags)
 }
 
+// A cursor that is refused with 404 is no empty page: the tag before it may be all that this
+// user sees of a page which has a Link.
+func TestCursorIsGoneAmongHiddenTags(t *testing.T) {
+	list := strings.Fields("s t u v h1 h2 h3 w x") // v is deleted
+	s := script(func(k, _ int, last string) (a scripted) {
+		from := slices.Index(list, last) + 1
+		if k > 1 && last == "v" || last != "" && from == 0 {
+			return scripted{status: 404}
+		}
+		page := slices.DeleteFunc(slices.Clone(list[from:]), func(tag string) bool { return k > 1 && tag == "v" })
+		if page = upTo(page, 4); page[len(page)-1] != "x" {
+			a.link = linkAfter(page, 4)
+		}
+		a.page = slices.DeleteFunc(slices.Clone(page), func(tag string) bool { return tag[0] == 'h' })
+		return a
+	})
+	tags, _, err := s.listed(t, &ocitags.Client{PageSize: 4, Concurrency: 1})
+	require.NoError(t, err)
+	assert.Equal(t, strings.Fields("s t u v w x"), tags)
+}
+
 // Where a list has entries that are not tags, a page with fewer than n is no sign that it
 // was the last one: what this user may not see is missing from it, too.
 func TestCursorIsGoneAmongOtherEntries(t *testing.T) {

@@ -111,14 +111,15 @@ const maxGone = 2
 
 // resumeBefore asks what comes after the tag 1, 2, 4, … places before, until a page begins
 // with the tag that has to come there. To a last that does not exist, zot answers
-// 404 with an empty body, and others answer with the start of the list or nothing.
-func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep wire.Response) (Answer, error) {
+// 404 with an empty body, and others answer with the start of the list or nothing, which is
+// hollow: that there is no more may also be true.
+func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep wire.Response, hollow bool) (Answer, error) {
 	step := max(1, cur.step*2)
 	if step >= len(s.recent) {
 		if cur.place > 0 && cur.named != nil {
 			return Answer{Response: rep, Next: s.noOffset(cur)}, nil
 		}
-		if s.pages == 1 && len(s.recent) == 1 && rep.Entries == 0 && cur.kind == announced { // up to the start of the list
+		if s.pages == 1 && len(s.recent) == 1 && hollow && cur.kind == announced { // up to the start of the list
 			next := s.relist(s.whole)
 			next.hollow = true
 			return Answer{Response: rep, Next: next}, nil
@@ -133,7 +134,7 @@ func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep wire.Respo
 		next.URL = WithParam(cur.announced, "last", url.QueryEscape(next.after))
 	}
 	next.kind, next.announced = cur.kind, next.URL
-	next.hollow = cur.hollow || rep.Entries == 0
+	next.hollow = cur.hollow || hollow
 	s.Log.DebugContext(ctx, "going back in the list", "tags", step)
 	return Answer{Response: rep, Next: next}, nil
 }
@@ -280,7 +281,7 @@ func (s *tagsList) refused(ctx context.Context, cur *Cursor, rep wire.Response, 
 	}
 	s.refusals++
 	if code == 404 && s.refusals <= maxGone && cur.step > 0 && len(s.recent) > 2*cur.step {
-		return s.resumeBefore(ctx, cur, rep) // it may be the tag that is gone
+		return s.resumeBefore(ctx, cur, rep, false) // it may be the tag that is gone
 	}
 	s.refusedLast, s.strays = true, true
 	switch {

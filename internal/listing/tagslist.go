@@ -297,9 +297,9 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep wire.Response, e
 		return Answer{Response: rep, Next: s.noOffset(cur)}, nil
 	case code == 404 && (cur.kind == announced || cur.step > 0 && s.answered) && cur.after != "":
 		s.warn(ctx, "the tag used as a cursor is gone: going on from one before it")
-		return s.resumeBefore(ctx, cur, rep)
+		return s.resumeBefore(ctx, cur, rep, false)
 	case cur.kind == asked && refusesLast(code) && s.answered && code == 404:
-		return s.resumeBefore(ctx, cur, rep)
+		return s.resumeBefore(ctx, cur, rep, false)
 	case cur.kind == asked && refusesLast(code):
 		return s.refused(ctx, cur, rep, code)
 	}

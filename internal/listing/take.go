@@ -134,7 +134,7 @@ func (s *tagsList) sameOrder(ctx context.Context, cur *Cursor, rep wire.Response
 		s.strays = true
 		return s.misunderstood(ctx, cur, rep, "asking after its last tags gave something else")
 	}
-	return s.resumeBefore(ctx, cur, rep)
+	return s.resumeBefore(ctx, cur, rep, rep.Entries == 0)
 }
 
 // observe takes from a page that stands where it should what it says about the
@@ -313,7 +313,7 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans Answer, link *ur
 		}
 		return s.ended(ctx, cur, ans, nothingMore)
 	case cur.kind == announced && rep.Entries == 0 && cur.after != "" && !endless && !s.wasLast(rep):
-		return s.resumeBefore(ctx, cur, rep)
+		return s.resumeBefore(ctx, cur, rep, true)
 	case endless && rep.Entries == 0 && len(s.recent) > 0:
 		return s.ask(ctx, cur, ans, s.after(asked)), nil
 	case endless:
