@@ -111,8 +111,8 @@ const maxGone = 2
 
 // resumeBefore asks what comes after the tag 1, 2, 4, … places before, until a page begins
 // with the tag that has to come there. To a last that does not exist, zot answers
-// 404 with an empty body, and others answer with the start of the list or nothing, which is
-// hollow: that there is no more may also be true.
+// 404 with an empty body, and others answer with the start of the list or nothing. hollow
+// says that an empty page came, so that the last tag may be the last of the list.
 func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep wire.Response, hollow bool) (Answer, error) {
 	step := max(1, cur.step*2)
 	if step >= len(s.recent) {

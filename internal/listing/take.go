@@ -124,8 +124,8 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 	return s.sameOrder(ctx, cur, ans.Response, t)
 }
 
-// sameOrder says what follows a page from elsewhere in the list that does not come from two
-// orders.
+// sameOrder says what follows a page from elsewhere in the list, where the registry
+// continues its pages in the order in which it sorts them.
 func (s *tagsList) sameOrder(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags) (Answer, error) {
 	switch {
 	case cur.step > 0 && s.isRepeat(t, nOf(rep.Asked)):
