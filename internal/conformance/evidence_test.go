@@ -1055,8 +1055,8 @@ func TestPagesOfHiddenTags(t *testing.T) {
 	}
 }
 
-// Where a cursor is a number of tags, as at Artifactory up to 7.46, those that this user does
-// not see may be counted, too. A tag that is deleted shifts it all the same.
+// Where a cursor is a number of tags, as at Artifactory up to 7.46, it may count tags that are
+// hidden from this user. A deletion shifts the places after it all the same.
 func TestOffsetsCountHiddenTags(t *testing.T) {
 	for _, test := range []struct {
 		size    int
@@ -1094,7 +1094,7 @@ func TestOffsetsCountHiddenTags(t *testing.T) {
 	}
 }
 
-// A Link may name a hidden tag that is a number, and no offset.
+// The cursor of a Link may be a hidden tag that looks like an offset.
 func TestNumbersThatAreHiddenTags(t *testing.T) {
 	list := []string{}
 	for i := range 400 {
@@ -1191,8 +1191,8 @@ func TestCursorIsGoneAfterAShortPage(t *testing.T) {
 	}
 }
 
-// The empty page after a cursor that is gone may have a Link, as those of hidden tags do. If
-// that leads to nothing, the tags before are asked about all the same.
+// The empty page after a cursor that is gone may have a Link, as a page of hidden tags has. If
+// the Link leads to nothing, what comes after the last known tags is asked for.
 func TestEmptyPageHasALink(t *testing.T) {
 	list := sortedTags(450)
 	gone := list[199]
@@ -1215,8 +1215,8 @@ func TestEmptyPageHasALink(t *testing.T) {
 	assert.Equal(t, list, tags)
 }
 
-// A cursor that is refused with 404 is no empty page: the tag before it may be all that this
-// user sees of a page which has a Link.
+// A cursor that is refused with 404 is no empty page. If the page after the tag before it
+// shows only one known tag, and has a Link, the other tags are hidden, and the list goes on.
 func TestCursorIsGoneAmongHiddenTags(t *testing.T) {
 	list := strings.Fields("s t u v h1 h2 h3 w x") // v is deleted
 	s := script(func(k, _ int, last string) (a scripted) {
@@ -1236,8 +1236,8 @@ func TestCursorIsGoneAmongHiddenTags(t *testing.T) {
 	assert.Equal(t, strings.Fields("s t u v w x"), tags)
 }
 
-// Where a list has entries that are not tags, a page with fewer than n is no sign that it
-// was the last one: what this user may not see is missing from it, too.
+// A registry that sends entries which are not tags may hide others: a page with fewer than
+// n entries need not be the last one there.
 func TestCursorIsGoneAmongOtherEntries(t *testing.T) {
 	list := sortedTags(300)
 	gone := list[197] // the last of the second page
@@ -1258,8 +1258,8 @@ func TestCursorIsGoneAmongOtherEntries(t *testing.T) {
 	assert.Equal(t, len(list), len(tags))
 }
 
-// A larger n may be answered with less than the usual one, so that a page with fewer tags
-// than that is not the last one. An empty page after it may be a cursor that is gone.
+// A registry may answer a larger n with fewer tags than the usual n. Such a page is not the
+// last one, and an empty page after it may mean that the cursor is gone.
 func TestCursorIsGoneAfterALargerPage(t *testing.T) {
 	list := sortedTags(1695)
 	for _, concurrency := range []int{1, 4} {

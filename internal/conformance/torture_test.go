@@ -80,7 +80,7 @@ func newFaulty(t *testing.T, profile string, n int) (ref string, r *regtest.Regi
 // over, the rest is got over or an error.
 func TestEachRequestFails(t *testing.T) {
 	half := func(n int) int { return n / 2 }
-	newFaulty := func(t *testing.T, profile string) (string, *regtest.Registry, string, *ocitags.Client) {
+	faulty := func(t *testing.T, profile string) (string, *regtest.Registry, string, *ocitags.Client) {
 		ref, r, name, c := newFaulty(t, profile, 300)
 		c.PageSize = 100 // some pages, some of them full
 		return ref, r, name, c
@@ -88,20 +88,20 @@ func TestEachRequestFails(t *testing.T) {
 	for _, profile := range regtest.Profiles() {
 		t.Run(profile.Name, func(t *testing.T) {
 			t.Parallel()
-			ref, r, name, c := newFaulty(t, profile.Name)
+			ref, r, name, c := faulty(t, profile.Name)
 			mustList(t, c, ref, r, name)
 			operations := len(r.Requests())
 			for k := 1; k <= operations; k++ {
 				for kind, fault := range passing(half) {
 					synctest.Test(t, func(t *testing.T) {
-						ref, r, name, c := newFaulty(t, profile.Name)
+						ref, r, name, c := faulty(t, profile.Name)
 						r.Fault = faultAt(k, fault)
 						require.NoError(t, listUnderFaults(t, c.ListTags, ref, r, name), "%s at request %d", kind, k)
 					})
 				}
 				for _, fault := range lasting() {
 					synctest.Test(t, func(t *testing.T) {
-						ref, r, name, c := newFaulty(t, profile.Name)
+						ref, r, name, c := faulty(t, profile.Name)
 						r.Fault = faultAt(k, fault)
 						_ = listUnderFaults(t, c.ListTags, ref, r, name)
 					})

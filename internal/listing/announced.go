@@ -55,7 +55,7 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans Answer, link *
 		// A larger n was tried, and brought less than the usual one.
 		link = WithParam(link, "n", strconv.Itoa(n))
 	}
-	next := &Cursor{URL: link, announced: link, kind: announced}
+	next := linkedPage(link)
 	ans.Next = next
 	named := link
 	last, q := t.last(), link.Query()
@@ -104,7 +104,7 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans Answer, link *
 }
 
 // mayBeOffset reports whether a number counts the entries of the pages so far: those of a
-// first page are at most n, or a round number, and may be more than this user sees.
+// first page are at most n, or a round number, and this user may not see all of them.
 func (s *tagsList) mayBeOffset(place int, t *PageTags, n int) bool {
 	return place == s.entries || place == s.total || s.pages == 1 && t.number <= place && (place <= n || round(place))
 }

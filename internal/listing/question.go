@@ -252,7 +252,7 @@ func (s *tagsList) needsN(ans Answer, t *PageTags) bool {
 func (s *tagsList) asNamed() *Cursor {
 	named := s.untried
 	s.untried, s.asIs = nil, true
-	return &Cursor{URL: named, announced: named, kind: announced}
+	return linkedPage(named)
 }
 
 // noOffset follows a Link as the registry wrote it, because nothing came of taking its
@@ -260,7 +260,7 @@ func (s *tagsList) asNamed() *Cursor {
 func (s *tagsList) noOffset(cur *Cursor) *Cursor {
 	s.offsets = nil
 	s.entries++ // none came twice
-	return &Cursor{URL: cur.named, announced: cur.named, kind: announced}
+	return linkedPage(cur.named)
 }
 
 // hasOwnCursor reports whether an answer has a next link whose cursor is the

@@ -72,6 +72,9 @@ type Cursor struct {
 	why       string   // the evidence that the page is to confirm
 }
 
+// linkedPage returns the place of the page that a Link leads to.
+func linkedPage(link *url.URL) *Cursor { return &Cursor{URL: link, announced: link, kind: announced} }
+
 // beginsWithLast reports whether a page begins with the tag that was its last, as some
 // registries send it, and then with the one that has to come there.
 func (c *Cursor) beginsWithLast(page []string) bool {

@@ -19,7 +19,7 @@ func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *
 
 // decide takes a page that has come into what is known of the list, and says what follows:
 // another page, the end of the list, or a doubt. It requests nothing, and ctx is for the
-// log, so that the same pages always lead to the same decision.
+// log: the decision depends on the pages so far, and on what the Client remembers.
 func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags) (Answer, error) {
 	ans := Answer{Response: rep, More: rep.More != nil && *rep.More}
 	if cur.kind != compare { // of which it only says that it is a page
@@ -86,7 +86,7 @@ func (s *tagsList) overlapOnly(ctx context.Context, cur *Cursor, ans Answer, lin
 	if link == nil || cur.kind != announced || cur.hollow {
 		return s.ended(ctx, cur, ans, nothingMore)
 	}
-	ans.Next, ans.held = &Cursor{URL: link, announced: link, kind: announced}, true
+	ans.Next, ans.held = linkedPage(link), true
 	return ans, nil
 }
 
@@ -267,8 +267,8 @@ func (s *tagsList) displaced(cur *Cursor, rep wire.Response, t *PageTags) bool {
 
 // wasLast reports whether the page before had fewer tags than the n that the
 // registry has honoured before: then it had all that there were, and no cursor that
-// has moved since hides any. But no such page was followed by more, and the list has
-// nothing but tags: where a user does not see all of it, pages are short without an end.
+// has moved since hides any. This holds only if no such page was followed by more, and if
+// all entries were tags: a registry that drops some has short pages in the middle, too.
 func (s *tagsList) wasLast(rep wire.Response) bool {
 	return s.beforeN == s.honoured && s.before < s.honoured && nOf(rep.Asked) == s.honoured && !s.followed[s.honoured] && !s.others
 }

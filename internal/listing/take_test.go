@@ -13,16 +13,16 @@ import (
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
-// A came is a page as the registry has sent it.
-type came struct {
-	tags string // and other entries, which begin with "!"
+// A sentPage is a page as the registry has sent it.
+type sentPage struct {
+	tags string // and entries that are not tags, which begin with "!"
 	link string // the query of its Link; "": it has none
 	more bool   // has_additional
 }
 
-// What follows a page depends on the pages so far, and on nothing else.
+// What follows the pages that a registry has sent, where a Client remembers nothing of it.
 func TestDecide(t *testing.T) {
-	type pages = []came // the decision is about the last of them
+	type pages = []sentPage // the decision is about the last of them
 	for _, test := range []struct {
 		name  string
 		n     int
@@ -110,7 +110,7 @@ func TestDecide(t *testing.T) {
 }
 
 // decided is the decision about a page that was asked for.
-func decided(t *testing.T, s *tagsList, sink Sink, cur *Cursor, page came) (Answer, error) {
+func decided(t *testing.T, s *tagsList, sink Sink, cur *Cursor, page sentPage) (Answer, error) {
 	entries := strings.Fields(page.tags)
 	rep := wire.Response{Summary: taglist.Summary{Entries: len(entries)}, Asked: cur.URL, URL: cur.URL}
 	if page.link != "" {

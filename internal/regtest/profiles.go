@@ -207,8 +207,9 @@ func scattered(tags []string) []string {
 	return Sorted(tags, hash, strings.Compare)
 }
 
-// byKeys compares tags as their keys compare that have key[c] for each byte c and then end.
-// It is asked of each tag of a list, often: it makes no keys, and ends where tags differ.
+// byKeys returns a comparison of tags by their keys. The key of a tag has key[c] for each of
+// its bytes c, and then end. No key is made, as servers compare each tag with last in each
+// request.
 func byKeys(key [256]byte, end int) func(a, b string) int {
 	at := func(tag string, i int) int {
 		if i < len(tag) {
@@ -226,7 +227,7 @@ func byKeys(key [256]byte, end int) func(a, b string) int {
 	}
 }
 
-// bytesOf is what a key makes of each byte.
+// bytesOf returns what each byte is in a key.
 func bytesOf(key func(tag string) string) (of [256]byte) {
 	for c := range of {
 		of[c] = key(string([]byte{byte(c)}))[0]
