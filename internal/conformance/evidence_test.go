@@ -1215,25 +1215,28 @@ func TestEmptyPageHasALink(t *testing.T) {
 	assert.Equal(t, list, tags)
 }
 
-// A cursor that is refused with 404 is no empty page. If the page after the tag before it
-// shows only one known tag, and has a Link, the other tags are hidden, and the list goes on.
+// A cursor that is gone is refused with 404, or answered with nothing. If the page after the
+// tag before it shows only one known tag, and has another Link, the other tags of that page
+// are hidden, and the list goes on.
 func TestCursorIsGoneAmongHiddenTags(t *testing.T) {
-	list := strings.Fields("s t u v h1 h2 h3 w x") // v is deleted
-	s := script(func(k, _ int, last string) (a scripted) {
-		from := slices.Index(list, last) + 1
-		if k > 1 && last == "v" || last != "" && from == 0 {
-			return scripted{status: 404}
-		}
-		page := slices.DeleteFunc(slices.Clone(list[from:]), func(tag string) bool { return k > 1 && tag == "v" })
-		if page = upTo(page, 4); page[len(page)-1] != "x" {
-			a.link = linkAfter(page, 4)
-		}
-		a.page = slices.DeleteFunc(slices.Clone(page), func(tag string) bool { return tag[0] == 'h' })
-		return a
-	})
-	tags, _, err := s.listed(t, &ocitags.Client{PageSize: 4, Concurrency: 1})
-	require.NoError(t, err)
-	assert.Equal(t, strings.Fields("s t u v w x"), tags)
+	for _, gone := range []scripted{{status: 404}, {}} {
+		list := strings.Fields("s t u v h1 h2 h3 w x") // v is deleted
+		s := script(func(k, _ int, last string) (a scripted) {
+			from := slices.Index(list, last) + 1
+			if k > 1 && last == "v" || last != "" && from == 0 {
+				return gone
+			}
+			page := slices.DeleteFunc(slices.Clone(list[from:]), func(tag string) bool { return k > 1 && tag == "v" })
+			if page = upTo(page, 4); page[len(page)-1] != "x" {
+				a.link = linkAfter(page, 4)
+			}
+			a.page = slices.DeleteFunc(slices.Clone(page), func(tag string) bool { return tag[0] == 'h' })
+			return a
+		})
+		tags, _, err := s.listed(t, &ocitags.Client{PageSize: 4, Concurrency: 1})
+		require.NoError(t, err)
+		assert.Equal(t, strings.Fields("s t u v w x"), tags, "%+v", gone)
+	}
 }
 
 // A registry that sends entries which are not tags may hide others: a page with fewer than

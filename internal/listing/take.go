@@ -59,7 +59,7 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep wire.Response, t
 	case s.misfit != nil:
 		return ans, s.misfit
 	case cur.step > 0 && cur.must != "" && t.first == cur.must && t.number == 1 && rep.Skipped == 0 && s.longest > 1:
-		return s.overlapOnly(ctx, cur, ans, link)
+		return s.overlapOnly(ctx, cur, ans, link, t)
 	case cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total:
 		if s.sizeLeft() {
 			return Answer{Response: rep, Next: s.otherSize()}, nil
@@ -81,9 +81,10 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep wire.Response, t
 }
 
 // overlapOnly takes a page that has only the tag with which it overlaps the one before. If it
-// has a Link, its other tags may be hidden from this user.
-func (s *tagsList) overlapOnly(ctx context.Context, cur *Cursor, ans Answer, link *url.URL) (Answer, error) {
-	if link == nil || cur.kind != announced || cur.hollow {
+// has a Link, its other tags may be hidden from this user, unless that is the Link of which
+// the page was empty.
+func (s *tagsList) overlapOnly(ctx context.Context, cur *Cursor, ans Answer, link *url.URL, t *PageTags) (Answer, error) {
+	if link == nil || cur.kind != announced || cur.hollow && namesLast(link, t) {
 		return s.ended(ctx, cur, ans, nothingMore)
 	}
 	ans.Next, ans.held = linkedPage(link), true
