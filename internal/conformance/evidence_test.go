@@ -248,6 +248,35 @@ func TestFault99PartEndsEarly(t *testing.T) {
 	eachWay(t, list, func() script { return s }, false)
 }
 
+// A part of a scan that is dropped was a part of the list all the same. Here each page that is
+// asked for after a string which is no tag is out of order, so that the scan is given up, and
+// has in its middle a tag that comes in no other way.
+func TestDroppedPartsHadOtherTags(t *testing.T) {
+	list := sortedTags(8000)
+	s := script(func(_, n int, last string) (a scripted) {
+		rest := after(list, last)
+		if n == 0 {
+			n = 100
+		}
+		a.page = upTo(rest, n)
+		if _, known := slices.BinarySearch(list, last); last != "" && !known && len(a.page) > 3 {
+			a.page = slices.Insert(slices.Clone(a.page), 2, "other")
+		}
+		if len(a.page) < len(rest) {
+			a.link = linkAfter(a.page, n)
+		}
+		return a
+	})
+	for _, concurrency := range []int{4, 16} {
+		synctest.Test(t, func(t *testing.T) {
+			tags, _, err := s.listed(t, &ocitags.Client{PageSize: 50, Concurrency: concurrency})
+			if err == nil {
+				assert.Contains(t, tags, "other", "%d tags", len(tags))
+			}
+		})
+	}
+}
+
 // s3 is distribution 3.1.2 on S3: sorted by object keys, cut by tags.
 func s3(list []string, most int, without bool) script {
 	return func(_, n int, last string) (a scripted) {
@@ -1062,7 +1091,8 @@ func TestOffsetsCountHiddenTags(t *testing.T) {
 		size    int
 		visible int // one of so many
 		deleted int // while the list is read
-	}{{-1, 2, 200}, {50, 2, 200}, {1000, 2, 200}, {-1, 40, 0}, {50, 40, 0}} {
+		without int // the size of a page without n, which the Link is then, too; 0: 100, and the Link has n
+	}{{-1, 2, 200, 0}, {-1, 2, 200, 45}, {50, 2, 200, 0}, {1000, 2, 200, 0}, {-1, 40, 0, 0}, {-1, 40, 0, 45}, {50, 40, 0, 0}} {
 		list := sortedTags(2345)
 		hidden := map[string]bool{}
 		for i, tag := range list {
@@ -1076,13 +1106,16 @@ func TestOffsetsCountHiddenTags(t *testing.T) {
 			}
 			from, _ := strconv.Atoi(last)
 			from = min(from, len(list))
-			to := min(from+cmp.Or(n, 100), len(list))
+			to := min(from+cmp.Or(n, test.without, 100), len(list))
 			for _, tag := range list[from:to] {
 				if !hidden[tag] {
 					a.page = append(a.page, tag)
 				}
 			}
-			if to < len(list) {
+			switch {
+			case to < len(list) && test.without > 0:
+				a.link = fmt.Sprintf(`</v2/a/b/tags/list?last=%d>; rel="next"`, to)
+			case to < len(list):
 				a.link = fmt.Sprintf(`</v2/a/b/tags/list?last=%d&n=%d>; rel="next"`, to, cmp.Or(n, 100))
 			}
 			return a
@@ -1091,6 +1124,101 @@ func TestOffsetsCountHiddenTags(t *testing.T) {
 		require.NoError(t, err, "%+v", test)
 		want := slices.DeleteFunc(all, func(tag string) bool { return hidden[tag] || !slices.Contains(list, tag) })
 		assert.Subset(t, tags, want, "%+v", test)
+	}
+}
+
+// The three tests below are of registries that sort by bytes, and compare with last as if all
+// were lower case, so that what is lower case is lost after a page that ends in upper case.
+
+// bytesAndFolded returns the tags that come after last at such a registry.
+func bytesAndFolded(list []string, last string) (rest []string) {
+	for _, tag := range list {
+		if strings.ToLower(tag) > strings.ToLower(last) {
+			rest = append(rest, tag)
+		}
+	}
+	return rest
+}
+
+// upperAndLower is a list of releases, builds in upper case and in lower case, by bytes.
+func upperAndLower(n int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprintf("1.%04d", i), fmt.Sprintf("Feature-%04d", i), fmt.Sprintf("build-%04d", i), fmt.Sprintf("main-%04d", i))
+	}
+	slices.Sort(list)
+	return list
+}
+
+// What a Link names may be a tag that this user may not see. It shows as much of how the
+// registry compares as a tag of the page, also if nothing comes after it.
+func TestCursorsAreHiddenTags(t *testing.T) {
+	for _, n := range []int{30, 200} {
+		list := upperAndLower(n)
+		isHidden := func(tag string) bool { return strings.HasSuffix(tag, "9") || strings.HasSuffix(tag, "4") }
+		s := script(func(_, n int, last string) (a scripted) {
+			page := bytesAndFolded(list, last)
+			if n = min(n, 400); 0 < n && n < len(page) {
+				for page = page[:n]; !isHidden(page[len(page)-1]); {
+					page = page[:len(page)-1]
+				}
+				a.link = linkAfter(page, n)
+			}
+			a.page = slices.DeleteFunc(slices.Clone(page), isHidden)
+			return a
+		})
+		for _, size := range []int{0, 50, 100, 1000} {
+			synctest.Test(t, func(t *testing.T) {
+				tags, _, err := s.listed(t, &ocitags.Client{PageSize: size})
+				require.NoError(t, err)
+				assert.Len(t, tags, 4*n/5*4, "PageSize %d", size)
+			})
+		}
+	}
+}
+
+// A list without n that has all tags so far may be a page of the usual length, where questions
+// are answered with other parts of the list.
+func TestListWithoutNIsAsLongAsAPage(t *testing.T) {
+	list := upperAndLower(50)
+	s := script(func(_, n int, last string) scripted {
+		if n == 0 {
+			return scripted{page: list[:100]} // it looks at last only beside n
+		}
+		return scripted{page: upTo(bytesAndFolded(list, last), min(n, 128))}
+	})
+	for _, size := range []int{0, 50, 60} {
+		synctest.Test(t, func(t *testing.T) {
+			tags, _, err := s.listed(t, &ocitags.Client{PageSize: size})
+			if err == nil {
+				assert.Len(t, tags, len(list), "PageSize %d", size)
+			}
+		})
+	}
+}
+
+// A registry that is known to fold case may sort in this way, too. If what came is sorted
+// both by bytes and with case folded, only a larger page may show what is missing.
+func TestLargerPagesWhereCaseIsFolded(t *testing.T) {
+	list := upperAndLower(300)
+	s := script(func(_, n int, last string) (a scripted) {
+		rest := bytesAndFolded(list, last)
+		switch {
+		case n == 0:
+			n = 100
+		case n > 500:
+			return scripted{page: rest}
+		}
+		if a.page = upTo(rest, n); len(a.page) < len(rest) {
+			a.link = linkAfter(a.page, n)
+		}
+		return a
+	})
+	for _, concurrency := range []int{1, 4, 16} {
+		synctest.Test(t, func(t *testing.T) {
+			tags, _, err := s.listed(t, &ocitags.Client{PageSize: 70, Concurrency: concurrency})
+			require.NoError(t, err)
+			assert.Len(t, tags, len(list), "Concurrency %d", concurrency)
+		})
 	}
 }
 

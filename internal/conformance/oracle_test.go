@@ -489,8 +489,15 @@ func TestServersThatLostTags(t *testing.T) {
 			5100002322, 5100011514, 5100027590, // lower case that folding leaves out
 			5300032402, // a Link with a cursor of its own, where last is not looked at
 		},
-		{Uneven: true}:              {5015634}, // a list that was begun anew without end
-		{Mixed: true, Uneven: true}: {5019239}, // a question that was asked without end
+		{Uneven: true}: {
+			5015634,   // a list that was begun anew without end
+			700147018, // a page that had room, but for other entries
+			700134734, // a list without n that was a page
+		},
+		{Mixed: true, Uneven: true}: {
+			5019239,   // a question that was asked without end
+			700130082, // a cursor that is hidden
+		},
 		{AnySize: true, Mixed: true}: {
 			5300037907, 7000242877, // a list by age that moves
 			5100001607, 5100014135, // lower case again

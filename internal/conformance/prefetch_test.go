@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -131,6 +132,30 @@ func TestScanTurnsItselfOff(t *testing.T) {
 			r.Forget()
 			mustList(t, c, ref, r, "a/b")
 			assert.LessOrEqual(t, len(r.Requests()), inARow, "%s: remembered", profile)
+		})
+	}
+}
+
+// The Link of a page may name a tag that this user may not see. What a part has read before it
+// is kept, and nobody reads it again.
+func TestScanAmongHiddenTags(t *testing.T) {
+	list := sortedTags(20_000)
+	isHidden := func(tag string) bool { return crc32.ChecksumIEEE([]byte(tag))%4 == 0 }
+	want := slices.DeleteFunc(slices.Clone(list), isHidden)
+	for _, concurrency := range []int{4, 16} {
+		synctest.Test(t, func(t *testing.T) {
+			tags, requests, err := script(func(_, n int, last string) (a scripted) {
+				rest := after(list, last)
+				page := upTo(rest, min(cmp.Or(n, 100), 100))
+				if len(page) < len(rest) {
+					a.link = linkAfter(page, 100)
+				}
+				a.page, a.took = slices.DeleteFunc(slices.Clone(page), isHidden), time.Millisecond
+				return a
+			}).listed(t, &ocitags.Client{PageSize: 100, Concurrency: concurrency})
+			require.NoError(t, err)
+			assert.True(t, slices.Equal(want, tags), "%d of %d tags", len(tags), len(want))
+			assert.Less(t, requests, 260, "of 200 pages")
 		})
 	}
 }

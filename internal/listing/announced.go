@@ -106,6 +106,9 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans Answer, link *
 // mayBeOffset reports whether a number counts the entries of the pages so far: those of a
 // first page are at most n, or a round number, and this user may not see all of them.
 func (s *tagsList) mayBeOffset(place int, t *PageTags, n int) bool {
+	if n == 0 {
+		n = defaultPageSize
+	}
 	return place == s.entries || place == s.total || s.pages == 1 && t.number <= place && (place <= n || round(place))
 }
 

@@ -22,6 +22,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 		ans.Why = cur.why + ", and what comes before it stands where it stood"
 	}
 	s.finished = true
+	s.seen.Join(s.shown())
 	switch {
 	case s.more || ans.More:
 		return ans, fmt.Errorf("%w: GET %s: has_additional is true, but no question brings more", ocierr.ErrLoop, origin.WithoutSecrets(ans.Asked))
@@ -39,7 +40,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 		ans.Next = &Cursor{URL: s.question(s.plainly), kind: asked, after: s.plainly, end: cur, why: why}
 	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.refusedLast && !s.seen.ByKeys()):
 		return ans, nil
-	case s.PageSize >= 0 && (s.longest < min(defaultPageSize, s.total) || s.form != asBefore) && s.seen.MayDisagree() && !s.compared && s.mayComeWhole(s.Repository.String()):
+	case s.PageSize >= 0 && (s.widest < min(defaultPageSize, s.total) || s.form != asBefore) && s.seen.MayDisagree() && !s.compared && s.mayComeWhole(s.Repository.String()):
 		// The registry's own answer may hold what small pages hide, or pages in two forms.
 		// With large ones that would cost each list a request.
 		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
@@ -97,6 +98,10 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans Answer, why st
 		ans.Next = s.relist(false)
 	case !s.disagreed && s.PageSize == 0 && s.mayFitOnePage():
 		ans.Next = s.inOnePage()
+	case !s.disagreed && s.seen.Folds() && nOf(ans.Asked) < defaultPageSize && !slices.Contains(s.tried, defaultPageSize):
+		// Nothing says whether the list is sorted with case folded, too: larger pages may.
+		s.n, s.resized = defaultPageSize, true
+		ans.Next = s.relist(false)
 	case !s.disagreed: // docs/design.md, "What no client can see"
 	case !s.whole && !s.wholeTried:
 		s.warn(ctx, "the registry sorts and resumes in different orders: listing again without n")
@@ -281,7 +286,7 @@ func (s *tagsList) ignoresLast() bool {
 // hadRoom reports whether a first page has all known tags, though it was shorter
 // than its n and not of a size at which lists are mostly cut. It decides where the
 // pages do not fit together and nothing is left to be asked.
-func (s *tagsList) hadRoom() bool { return s.roomy >= s.total && !round(s.roomy) }
+func (s *tagsList) hadRoom() bool { return s.roomy >= s.total && !s.roomyRound }
 
 // readsOnePage reports whether the list is read as Otherwise has it.
 func (s *tagsList) readsOnePage() bool { return s.lastResort > 0 && s.n == s.lastResort }
@@ -383,7 +388,7 @@ func (s *tagsList) isLonger(cur *Cursor, rep wire.Response) bool {
 
 // compare takes the list without n that was asked for to compare.
 func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans Answer, link *url.URL, t *PageTags) (Answer, error) {
-	isList := link == nil && !ans.More && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries))
+	isList := link == nil && !ans.More && !(cur.back == nil && s.mayBePage(ans.Response)) && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries))
 	hasAll := ans.Entries >= s.total || ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.lastTags(), t.latest)
 	switch {
 	case isList && hasAll:
@@ -406,6 +411,23 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans Answer, link *u
 		return s.ended(ctx, cur.end, ans, cur.why)
 	}
 	return ans, nil
+}
+
+// mayBePage reports whether a list without n may be a page, though it has no Link and no new
+// tag: it is as long as pages are, and questions showed that the registry does not compare in
+// the order of the list. Where one of them was answered with what comes last when compared,
+// some of the missing tags would have come; and a page without n is not longer than one with
+// a larger n.
+func (s *tagsList) mayBePage(rep wire.Response) bool {
+	if !round(rep.Entries) || s.rest >= few(s.total) || !s.strays && !s.seen.Disagrees() {
+		return false
+	}
+	for n, longest := range s.longestOf {
+		if n >= rep.Entries && 0 < longest && longest < rep.Entries {
+			return false
+		}
+	}
+	return true
 }
 
 // keepTail is how many of the last tags are looked for to see whether a list

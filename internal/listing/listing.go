@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/url"
 	"slices"
 	"sync"
@@ -25,6 +24,7 @@ import (
 	"github.com/ocitags/ocitags/internal/bound"
 	"github.com/ocitags/ocitags/internal/dedup"
 	"github.com/ocitags/ocitags/internal/ocierr"
+	"github.com/ocitags/ocitags/internal/order"
 	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/reference"
 	"github.com/ocitags/ocitags/internal/taglist"
@@ -108,13 +108,15 @@ type Listing struct {
 	part  *part           // nil: all tags are wanted
 
 	filter      dedup.Filter
-	apart       int                 // tags that were read in a part
-	within      string              // all tags that are wanted begin with it
-	number      int                 // pages so far
-	total       int                 // tags so far
-	redelivered int                 // tags that tries handed out which were cut short
-	owed        map[string]*url.URL // tags that parts have read which were dropped, and where
-	dialect     string              // what was logged of it
+	apart       int           // tags that were read in a part
+	within      string        // all tags that are wanted begin with it
+	number      int           // pages so far
+	total       int           // tags so far
+	redelivered int           // tags that tries handed out which were cut short
+	dropped     []droppedPage // that parts have read
+	kept        int           // tags of them
+	orders      order.Seen    // of them
+	dialect     string        // what was logged of it
 
 	wg      sync.WaitGroup // of the goroutines that make requests
 	besides atomic.Int32   // requests in flight other than the foreground's and the prefetcher's
@@ -123,7 +125,16 @@ type Listing struct {
 }
 
 // New returns a Listing, which has asked for nothing yet.
-func New(o Options) *Listing { return &Listing{Options: o, warned: make(map[string]bool)} }
+func New(o Options) *Listing {
+	return &Listing{Options: o, warned: make(map[string]bool), orders: order.New()}
+}
+
+// shown returns what dropped pages show of the order of the list.
+func (l *Listing) shown() order.Seen {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.orders
+}
 
 // ErrStopped is that the consumer has enough.
 var ErrStopped = errors.New("the consumer stopped the listing")
@@ -180,23 +191,49 @@ func (l *Listing) readFrom(ctx context.Context, open func(context.Context) (Sour
 // Go runs f in a goroutine that has ended when the listing returns.
 func (l *Listing) Go(f func()) { l.wg.Go(f) }
 
-// owe notes a tag that was read ahead, and dropped, and where it was: it exists, so that a
-// list without it is not complete.
-func (l *Listing) owe(tag string, at *url.URL) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.owed == nil {
-		l.owed = make(map[string]*url.URL)
-	}
-	l.owed[tag] = at
+// A droppedPage is one that was read ahead, and is not handed out. Its tags exist, so that a
+// list without them is not complete.
+type droppedPage struct {
+	at    *url.URL
+	after string // the tag, or any string, that it was asked for after; "": the first page
+	tags  []string
 }
 
-// lacking returns such tags that have not come since, and where they were.
-func (l *Listing) lacking() map[string]*url.URL {
+// maxDropped is how many tags of dropped pages are kept. Of pages beyond that the first and
+// the last are.
+const maxDropped = 1 << 17
+
+// drop takes note of a page that is dropped.
+func (l *Listing) drop(page droppedPage) {
+	if len(page.tags) == 0 {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	maps.DeleteFunc(l.owed, func(tag string, _ *url.URL) bool { return l.filter.Knows(tag) })
-	return maps.Clone(l.owed)
+	l.orders.Aside(page.after, page.tags)
+	if l.kept += len(page.tags); l.kept > maxDropped {
+		page.tags = []string{page.tags[0], page.tags[len(page.tags)-1]}
+	}
+	l.dropped = append(l.dropped, page)
+}
+
+// lacking returns the tags of dropped pages that have not come since, in the order in which
+// they came, and where they were.
+func (l *Listing) lacking() (tags []string, at map[string]*url.URL) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at = make(map[string]*url.URL)
+	for i, page := range l.dropped {
+		page.tags = slices.DeleteFunc(page.tags, l.filter.Knows)
+		l.dropped[i] = page
+		for _, tag := range page.tags {
+			if at[tag] == nil {
+				tags, at[tag] = append(tags, tag), page.at
+			}
+		}
+	}
+	l.dropped = slices.DeleteFunc(l.dropped, func(page droppedPage) bool { return len(page.tags) == 0 })
+	return tags, at
 }
 
 // invalid returns an error for answers that are no list, or not one list.
@@ -211,16 +248,16 @@ const maxSeek = 3
 // again what it came with: otherwise it was deleted.
 func (l *Listing) missing(ctx context.Context) error {
 	var asked []*url.URL
-	lacking := l.lacking()
-	for _, tag := range slices.Sorted(maps.Keys(lacking)) {
-		at := lacking[tag]
+	lacking, where := l.lacking()
+	for _, tag := range lacking {
+		at := where[tag]
 		if slices.Contains(asked, at) || len(asked) == maxSeek {
 			continue
 		}
 		asked = append(asked, at)
 		l.Log.DebugContext(ctx, "reading a page again", "because", "a tag that it had did not come since")
 		_, err := l.Read(ctx, wire.Request{URL: at}, each(func(tag string) error {
-			if lacking[tag] == nil {
+			if where[tag] == nil {
 				return nil
 			}
 			return invalid(at, "it has the tag %s, which was left out where the list was read to its end", taglist.Quote(tag))

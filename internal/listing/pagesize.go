@@ -18,7 +18,8 @@ type sizes struct {
 	stepped    bool        // a larger one was refused
 	tried      []int       // those with which the list was begun, in any pass
 	lengths    []int       // of the first pages that came
-	roomy      int         // the most entries of a first page that had fewer than its n, or no n
+	roomy      int         // the most tags of a first page that had fewer entries than its n, or no n
+	roomyRound bool        // its entries are as many as pages are made for
 	resized    bool        // the list was restarted with another one
 	lastResort int         // the n of one page for all, as the pages did not fit together
 	misfit     error       // why, if that n is a large one
@@ -28,6 +29,7 @@ type sizes struct {
 	accepted   int         // the largest that was answered with tags
 	most       int         // to be asked for with last; 0: any
 	longest    int         // the most entries in one page
+	widest     int         // the most tags in one page
 	longestOf  map[int]int // the same of each n
 	was        int         // the same in the passes before
 

@@ -325,7 +325,8 @@ func (s *partSource) Otherwise(error) (next *Cursor, why string) { return nil, "
 // lacks reports whether a tag of the range was read ahead, and dropped, and has not
 // come since.
 func (s *partSource) lacks() bool {
-	for tag := range s.lacking() {
+	lacking, _ := s.lacking()
+	for _, tag := range lacking {
 		if s.part.Has(tag) && !s.part.given[tag] {
 			return true
 		}

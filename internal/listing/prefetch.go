@@ -96,7 +96,7 @@ func (s plainPages) page(ctx context.Context, cur *Cursor, to *prefetch) (rep wi
 	switch {
 	case len(to.page) == 0:
 	case link != nil:
-		next, err = s.linkedNext(link, to.page)
+		next, _ = s.linkedNext(link, to.page) // another cursor is for the foreground to follow
 	case !s.linked && isFull(rep) && len(to.page) > 1:
 		next = s.overlappingNext(to.page)
 	}
@@ -279,7 +279,7 @@ func (s *prefetcher) settle(ctx context.Context) {
 	for at, p := range s.parts {
 		if at.Gone() {
 			for _, page := range p.ready {
-				s.owe(page.tags, page.cur.URL)
+				s.drop(at, page.cur, page.tags)
 			}
 			delete(s.parts, at)
 		}
@@ -295,12 +295,14 @@ func (s *prefetcher) settle(ctx context.Context) {
 	}
 }
 
-// owe notes some of the tags of a page that is dropped.
-func (s *prefetcher) owe(tags []string, at *url.URL) {
-	if len(tags) > 0 {
-		s.l.owe(tags[0], at)
-		s.l.owe(tags[len(tags)-1], at)
+// drop takes note of a page of a part that is dropped.
+func (s *prefetcher) drop(at *split.Range, cur *Cursor, tags []string) {
+	page := droppedPage{at: cur.URL, after: cmp.Or(cur.after, at.Start()), tags: tags}
+	switch s.plan.Off() {
+	case split.Restarts, split.EndsEarly, split.Refuses: // it does not compare with what is no tag
+		page.after = ""
 	}
+	s.l.drop(page)
 }
 
 // read reads pages as long as they are wanted.
@@ -325,7 +327,11 @@ func (p *prefetch) Tags(_ context.Context, batch []string) (int, error) {
 	if len(p.page)+len(batch) > MaxPrefetchPage {
 		return 0, wire.Permanent{Err: errors.New("the page is much larger than was asked for")}
 	}
-	p.page = append(p.page, batch...)
+	for _, tag := range batch {
+		if len(p.page) == 0 || tag != p.page[len(p.page)-1] { // some send a tag twice
+			p.page = append(p.page, tag)
+		}
+	}
 	return len(batch), nil
 }
 
@@ -339,9 +345,8 @@ func (p *prefetch) end(ctx context.Context, cur *Cursor, rep wire.Response, took
 	tags := cur.beyond(p.page)
 	// Only the foreground ends the list: what a part is not told of may be there.
 	keep, goOn := s.plan.Page(p.at, tags, true)
-	if p.next == nil {
+	if goOn = goOn && p.next != nil; p.next == nil && len(rep.Links) == 0 {
 		s.plan.Edge(p.at)
-		goOn = false
 	}
 	s.settle(ctx)
 	switch {
@@ -352,7 +357,7 @@ func (p *prefetch) end(ctx context.Context, cur *Cursor, rep wire.Response, took
 	}
 	s.pages = append(s.pages, Page{Tags: keep, Skipped: rep.Skipped, Duration: took, Attempts: rep.Attempts})
 	if p.at.Gone() {
-		s.owe(tags, cur.URL)
+		s.drop(p.at, cur, tags)
 		return false
 	}
 	whole := keep == len(tags)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 
+	"github.com/ocitags/ocitags/internal/taglist"
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
@@ -79,6 +80,18 @@ func linkedPage(link *url.URL) *Cursor { return &Cursor{URL: link, announced: li
 // registries send it, and then with the one that has to come there.
 func (c *Cursor) beginsWithLast(page []string) bool {
 	return c.must != "" && len(page) > 1 && page[0] == c.after && page[1] == c.must
+}
+
+// hiddenTag returns what a Link named that is not the last tag of its page, but may be one
+// that comes after it, and that this user may not see; "": nothing.
+func (c *Cursor) hiddenTag() string {
+	if c.kind != announced || c.after != "" || c.place > 0 || c.announced == nil || HasOther(c.announced.Query()) {
+		return ""
+	}
+	if last := c.announced.Query().Get("last"); taglist.Valid(last) {
+		return last
+	}
+	return ""
 }
 
 // isPlain reports whether the page is what comes after the last tag of a list that seems

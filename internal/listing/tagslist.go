@@ -70,6 +70,7 @@ type passes struct {
 	open       bool     // the one before was left before its end
 	disagreed  bool     // one showed that the registry sorts and compares in different orders
 	tail       []string // the last tags of the one before
+	rest       int      // the most tags in an answer from elsewhere that had room for more, and none that was new
 }
 
 // A pass is one reading.
@@ -191,7 +192,7 @@ func (s *tagsList) newPass() {
 	}
 	s.tail = slices.Clone(s.lastTags())
 	s.open, s.finished = !s.finished, false
-	s.was, s.longest = max(s.was, s.longest), 0
+	s.was, s.longest, s.widest = max(s.was, s.longest), 0, 0
 	s.form, s.answered = asBefore, false
 	s.disagreed = s.disagreed || s.seen.Sorted() && s.seen.Disagrees()
 	seen := order.New()

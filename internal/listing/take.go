@@ -109,6 +109,9 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 	s.seen.Rejected(t.seen)
 	s.further = s.further || t.news > 0
 	s.astray = s.astray || cur.kind == asked
+	if t.news == 0 && !isFull(ans.Response) && !round(ans.Entries) && !s.leadsOn(ans.Response) {
+		s.rest = max(s.rest, t.number)
+	}
 	s.silent = s.silent || cur.kind == asked && !s.answered && ans.Entries == 0
 	if cur.kind == announced && cur.named != nil && !s.asIs {
 		s.untried = cur.named
@@ -162,6 +165,9 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, 
 			}
 		}
 	}
+	if last := cur.hiddenTag(); last != "" && s.seen.Sorted() && s.seen.Follows(s.latest(0), last) && (rep.Entries == 0 || t.first != "" && s.seen.Follows(last, t.first)) {
+		t.seen.Hidden(last, s.recent, t.top)
+	}
 	if cur.kind == sought {
 		t.seen.Seam(s.recent, t.top)
 	}
@@ -170,10 +176,12 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, 
 		s.lengths = append(s.lengths, rep.Entries)
 		full := link != nil && (nOf(link) == rep.Entries || s.began > 0 && t.news > 0) // by the registry's own n
 		if n := nOf(rep.Asked); !full && (rep.Entries < n || n == 0 && !round(rep.Entries)) {
-			s.roomy = max(s.roomy, rep.Entries)
+			if t.number > s.roomy {
+				s.roomy, s.roomyRound = t.number, round(rep.Entries)
+			}
 			s.leads = link != nil
 		}
-		s.covers = rep.Entries >= s.total
+		s.covers = t.number >= s.total
 		s.cutFirst = (isFull(rep) || round(rep.Entries) || link != nil) && rep.Entries <= max(defaultPageSize, nOf(rep.Asked)+1)
 	case cur.kind == announced && s.cutFirst:
 		s.further = true // though the page may have had none of them
@@ -202,7 +210,7 @@ func (s *tagsList) carry(cur *Cursor, t *PageTags, rep wire.Response, stands boo
 	}
 	s.begun = true
 	s.pages++
-	s.longest = max(s.longest, rep.Entries)
+	s.longest, s.widest = max(s.longest, rep.Entries), max(s.widest, t.number)
 	s.longestOf[nOf(rep.Asked)] = max(s.longestOf[nOf(rep.Asked)], rep.Entries)
 	if rep.Entries > 0 {
 		if s.pages > 1 && t.news > 0 && s.before < s.beforeN {

@@ -244,6 +244,36 @@ func (s *Seen) Follows(after, first string) bool {
 // part of the list.
 func (s *Seen) Rejected(page Seen) { s.cut, s.byTag = page.cut, page.byTag }
 
+// Aside takes a page that was asked for after a string, tag or not, and is not read in its
+// place in the list. It does not show that the registry looks for the place of last.
+func (s *Seen) Aside(after string, tags []string) {
+	cut := s.cut
+	s.Seek(after)
+	for _, tag := range tags {
+		s.Add(tag)
+	}
+	if s.cut == 0 {
+		s.cut = cut
+	}
+}
+
+// Join takes over what was seen of other pages of the list.
+func (s *Seen) Join(other Seen) {
+	s.list &= other.list
+	if cut := s.cut & other.cut; cut != 0 {
+		s.cut = cut
+	}
+	s.byTag = s.byTag || other.byTag
+	for i, pair := range other.pairs {
+		if s.pairs[i][0] == "" {
+			s.pairs[i] = pair
+		}
+	}
+	if s.Inversion[0] == "" {
+		s.Inversion = other.Inversion
+	}
+}
+
 // Omitted records that the registry left out a tag which it has, when it was asked
 // what comes after another: it compares them the other way round.
 func (s *Seen) Omitted(after, tag string) {
@@ -306,6 +336,19 @@ func (s *Seen) Boundary(cursor string, before, after []string) {
 				}
 			}
 		}
+	}
+}
+
+// Hidden records that a page ended in a tag that it does not show, which was the cursor of the
+// next one. before and after are tags on both sides of it.
+func (s *Seen) Hidden(cursor string, before, after []string) {
+	cut := s.cut
+	for _, tag := range after[:min(len(after), 32)] {
+		cut = cut.comparing(cursor, tag)
+	}
+	if cut != 0 {
+		s.cut, s.byTag = cut, true
+		s.Boundary(cursor, before, after)
 	}
 }
 
@@ -416,6 +459,9 @@ func (s *Seen) Probed(first string) {
 		s.cut &^= folding
 	}
 }
+
+// Folds reports whether the registry is known to fold case.
+func (s *Seen) Folds() bool { return s.cut != 0 && s.cut&byBytes == 0 }
 
 // mayHidePrefix reports whether, in the order of object keys, a tag that is less than the
 // cursor may come after it: one of its prefixes that end before a "-" or a ".".

@@ -108,6 +108,67 @@ func TestSeen(t *testing.T) {
 	}
 }
 
+// What other pages show of a list counts as if it had been read in its place, but that they
+// do not tell of a registry which looks for the place of last.
+func TestJoin(t *testing.T) {
+	list := []string{"F1", "N2", "P3", "p2", "r4"} // by bytes, and not folded
+	read := func(tags ...string) *Seen {
+		s := New()
+		s.Page("")
+		for _, tag := range tags {
+			s.Add(tag)
+		}
+		return &s
+	}
+	other := New()
+	other.Aside("o", list[2:]) // but by bytes, P3 comes before o
+	s := read(list[:3]...)
+	s.Join(other)
+	assert.True(t, s.Sorted())
+	assert.True(t, s.Disagrees(), "the list is sorted by bytes, and compared with case folded")
+	doubt, ok := s.Doubt()
+	assert.False(t, ok, "nothing is in doubt: %v", doubt)
+
+	other.Aside("z", list[:1]) // by no order
+	s = read(list[:3]...)
+	s.Join(other)
+	assert.False(t, s.LooksUp())
+	assert.True(t, s.Disagrees())
+
+	other = New()
+	other.Aside("", []string{"c", "b"})
+	s = read("a", "b")
+	s.Join(other)
+	assert.False(t, s.Sorted())
+	assert.Equal(t, [2]string{"c", "b"}, s.Inversion)
+}
+
+// A cursor that no page shows tells how the registry compares, unless none of the orders has it
+// before what comes after it.
+func TestHidden(t *testing.T) {
+	read := func() *Seen {
+		s := New()
+		s.Page("")
+		for _, tag := range []string{"1", "B1", "B2"} {
+			s.Add(tag)
+		}
+		return &s
+	}
+	s := read()
+	assert.False(t, s.MayDisagree())
+	s.Hidden("C", []string{"1", "B1", "B2"}, []string{"D", "c"})
+	assert.True(t, s.MayDisagree())
+	assert.False(t, s.Folds())
+	s.Hidden("o", []string{"D", "c"}, []string{"P", "p"})
+	assert.True(t, s.Folds())
+
+	s = read()
+	s.Hidden("C", []string{"1", "B1", "B2"}, []string{"A"})
+	assert.False(t, s.MayDisagree(), "the cursor is something else")
+	s.Hidden("C", []string{"1", "B1", "B2"}, nil)
+	assert.True(t, s.MayDisagree(), "nothing comes after it")
+}
+
 func TestInversion(t *testing.T) {
 	s := New()
 	s.Page("")
