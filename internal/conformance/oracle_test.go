@@ -495,8 +495,10 @@ func TestServersThatLostTags(t *testing.T) {
 			700134734, // a list without n that was a page
 		},
 		{Mixed: true, Uneven: true}: {
-			5019239,   // a question that was asked without end
-			700130082, // a cursor that is hidden
+			5019239,                         // a question that was asked without end
+			700130082, 810066995, 810088945, // a cursor that is hidden
+			810064551, // a page that had no room, though it was shorter than its n
+			810086533, // a part that was dropped had shown that case is folded
 		},
 		{AnySize: true, Mixed: true}: {
 			5300037907, 7000242877, // a list by age that moves

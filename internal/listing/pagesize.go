@@ -20,6 +20,7 @@ type sizes struct {
 	lengths    []int       // of the first pages that came
 	roomy      int         // the most tags of a first page that had fewer entries than its n, or no n
 	roomyRound bool        // its entries are as many as pages are made for
+	uneven     bool        // pages are shorter than their n where there is more
 	resized    bool        // the list was restarted with another one
 	lastResort int         // the n of one page for all, as the pages did not fit together
 	misfit     error       // why, if that n is a large one

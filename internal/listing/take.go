@@ -165,7 +165,7 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, 
 			}
 		}
 	}
-	if last := cur.hiddenTag(); last != "" && s.seen.Sorted() && s.seen.Follows(s.latest(0), last) && (rep.Entries == 0 || t.first != "" && s.seen.Follows(last, t.first)) {
+	if last := cur.hiddenTag(); last != "" && (t.first != "" || rep.Entries == 0) && s.seen.Between(s.latest(0), last, t.first) {
 		t.seen.Hidden(last, s.recent, t.top)
 	}
 	if cur.kind == sought {
@@ -175,7 +175,13 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, 
 	case s.pages == 0:
 		s.lengths = append(s.lengths, rep.Entries)
 		full := link != nil && (nOf(link) == rep.Entries || s.began > 0 && t.news > 0) // by the registry's own n
-		if n := nOf(rep.Asked); !full && (rep.Entries < n || n == 0 && !round(rep.Entries)) {
+		n := nOf(rep.Asked)
+		for other, longest := range s.longestOf {
+			if other > 0 && longest >= n && rep.Entries < n && link != nil && s.total-t.number > few(s.total) {
+				s.uneven, s.roomy = true, 0 // so many are allowed, and there are more
+			}
+		}
+		if !full && !s.uneven && (rep.Entries < n || n == 0 && !round(rep.Entries)) {
 			if t.number > s.roomy {
 				s.roomy, s.roomyRound = t.number, round(rep.Entries)
 			}

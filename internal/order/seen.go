@@ -240,6 +240,19 @@ func (s *Seen) Follows(after, first string) bool {
 	return after == first || (s.list&knownOrders).allowing(after, first) != 0
 }
 
+// Between reports whether a string may stand between two tags, in an order that the list may be
+// in. Each of these may be "": there is none.
+func (s *Seen) Between(before, between, after string) bool {
+	in := s.list
+	if before != "" {
+		in = in.allowing(before, between)
+	}
+	if after != "" {
+		in = in.allowing(between, after)
+	}
+	return in != 0
+}
+
 // Rejected takes over what a page shows of how the registry compares. The page is not
 // part of the list.
 func (s *Seen) Rejected(page Seen) { s.cut, s.byTag = page.cut, page.byTag }
@@ -373,6 +386,9 @@ func (s *Seen) losing() (all orders) {
 		if s.list&(1<<i) != 0 {
 			all |= lost & s.cut
 		}
+	}
+	if s.suspect && s.list&byBytes != 0 && s.Folds() {
+		all |= folding & s.cut
 	}
 	return all
 }

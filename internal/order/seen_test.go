@@ -169,6 +169,20 @@ func TestHidden(t *testing.T) {
 	assert.True(t, s.MayDisagree(), "nothing comes after it")
 }
 
+func TestBetween(t *testing.T) {
+	s := New()
+	s.Page("")
+	for _, tag := range []string{"a-1", "a", "b"} { // by object keys
+		s.Add(tag)
+	}
+	assert.False(t, s.Sorted())
+	assert.True(t, s.Between("b", "c-1", "c"))
+	assert.True(t, s.Between("b", "c", ""))
+	assert.True(t, s.Between("", "c", "d"))
+	assert.False(t, s.Between("b", "c", "c-1"))
+	assert.False(t, s.Between("b", "a", ""))
+}
+
 func TestInversion(t *testing.T) {
 	s := New()
 	s.Page("")
