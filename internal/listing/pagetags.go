@@ -39,7 +39,13 @@ func (t *PageTags) Begin(try int) {
 }
 
 func (t *PageTags) Tags(ctx context.Context, batch []string) (int, error) {
-	batch = t.once(batch)
+	ascends := true
+	for _, tag := range batch {
+		ascends = t.seen.Add(tag) && ascends
+	}
+	if !ascends {
+		batch = t.once(batch)
+	}
 	fresh, repeats := batch, false
 	if t.again.start != nil {
 		fresh, repeats = t.unrepeated(batch)
@@ -58,9 +64,6 @@ func (t *PageTags) Tags(ctx context.Context, batch []string) (int, error) {
 	t.number += len(batch)
 	t.latest = keep(t.latest, batch...)
 	t.top = append(t.top, batch[:min(len(batch), keepTop-len(t.top))]...)
-	for _, tag := range batch {
-		t.seen.Add(tag)
-	}
 	return news, err
 }
 

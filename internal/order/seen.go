@@ -104,15 +104,19 @@ func (s *Seen) ComparesBy(some []Order) {
 // NotByKeys records that the list is not in the order of object keys.
 func (s *Seen) NotByKeys() { s.list &^= keyOrder }
 
-// Add takes the next tag of a page.
-func (s *Seen) Add(tag string) {
-	if s.prev != "" && s.list != 0 && tag != s.prev {
-		before := s.list
-		s.list = s.list.allowing(s.prev, tag)
-		for i := range s.pairs {
-			if (before&^s.list)&(1<<i) != 0 {
-				s.pairs[i] = [2]string{s.prev, tag}
+// Add takes the next tag of a page, and reports whether it is known to come after the one
+// before it, by bytes.
+func (s *Seen) Add(tag string) (ascends bool) {
+	if s.prev != "" && s.list != 0 {
+		i := commonPrefix(s.prev, tag)
+		ascends = i < len(tag) && (i == len(s.prev) || s.prev[i] < tag[i])
+		if now := s.list.allowingFrom(s.prev, tag, i); now != s.list {
+			for k := range s.pairs {
+				if (s.list&^now)&(1<<k) != 0 {
+					s.pairs[k] = [2]string{s.prev, tag}
+				}
 			}
+			s.list = now
 		}
 	}
 	if s.Inversion[0] == "" && s.list&knownOrders == 0 && s.prev != "" && Below(tag, s.prev) {
@@ -127,7 +131,7 @@ func (s *Seen) Add(tag string) {
 		s.meetProbe(tag)
 	}
 	if s.after == "" || s.cut == 0 || tag == s.after {
-		return
+		return ascends
 	}
 	// Only the first tags of a page, and then some of them, as each costs a comparison for
 	// each order.
@@ -135,11 +139,14 @@ func (s *Seen) Add(tag string) {
 	if s.tags++; s.tags <= 32 || s.tags%16 == 0 {
 		s.cut = s.cut.comparing(s.after, tag)
 	}
+	return ascends
 }
 
 // allowing returns those of the orders in which b may follow a.
-func (o orders) allowing(a, b string) orders {
-	i := commonPrefix(a, b)
+func (o orders) allowing(a, b string) orders { return o.allowingFrom(a, b, commonPrefix(a, b)) }
+
+// allowingFrom is like allowing, for tags of which the first i bytes are the same.
+func (o orders) allowingFrom(a, b string, i int) orders {
 	if i < len(a) && i < len(b) && kind(a[i]) != 0 && kind(a[i]) == kind(b[i]) {
 		if a[i] < b[i] { // in every order
 			return o

@@ -169,6 +169,21 @@ func TestHidden(t *testing.T) {
 	assert.True(t, s.MayDisagree(), "nothing comes after it")
 }
 
+func TestAscending(t *testing.T) {
+	s := New()
+	s.Page("b")
+	assert.False(t, s.Add("b"))
+	assert.True(t, s.Add("b-1"))
+	assert.True(t, s.Add("b-10"))
+	assert.False(t, s.Add("b-10"))
+	assert.True(t, s.Add("c"))
+	assert.True(t, s.Add("d"))
+	assert.False(t, s.Add("D"))
+	assert.True(t, s.Add("E"))
+	assert.False(t, s.Add("C"), "in no order")
+	assert.False(t, s.Add("F"), "not known any more")
+}
+
 func TestBetween(t *testing.T) {
 	s := New()
 	s.Page("")

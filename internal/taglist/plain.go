@@ -27,14 +27,16 @@ func (d *decoder) plain() error {
 	from, to := 0, copy(buf[:], d.dec.UnreadBuffer())
 	rest := d.dec.UnreadBuffer()[to:] // what the buffer has no room for
 	for {
+		var before []byte
 		for {
-			n := element(buf[from:to])
+			n := element(buf[from:to], before)
 			if n == 0 {
 				break
 			}
 			d.passed++
 			d.sum.Entries++
-			if err := d.queue(buf[from+1 : from+n-2]); err != nil {
+			before = buf[from+1 : from+n-2]
+			if err := d.queue(before); err != nil {
 				return err
 			}
 			from += n
@@ -64,13 +66,14 @@ const (
 var buffers = sync.Pool{New: func() any { return new([plainBuffer]byte) }}
 
 // element returns the length of the plain element that b begins with, with its comma. It
-// returns 0 if b begins with another element, or ends too early to tell.
-func element(b []byte) int {
+// returns 0 if b begins with another element, or ends too early to tell. before is the tag
+// before it, as most lists are sorted.
+func element(b, before []byte) int {
 	if len(b) == 0 || b[0] != '"' {
 		return 0
 	}
 	end := 1 + bytes.IndexByte(b[1:min(len(b), 130)], '"')
-	if end == 0 || end+1 >= len(b) || b[end+1] != ',' || !Valid(b[1:end]) {
+	if end == 0 || end+1 >= len(b) || b[end+1] != ',' || !validAfter(b[1:end], before) {
 		return 0
 	}
 	return end + 2

@@ -8,6 +8,7 @@ package taglist
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -527,6 +528,23 @@ func Valid[T string | []byte](text T) bool {
 	if len(text) == 0 || len(text) > 128 || text[0] == '.' || text[0] == '-' {
 		return false
 	}
+	return allTagBytes(text)
+}
+
+// validAfter is like Valid. before is a tag, of which text may have the beginning.
+func validAfter(text, before []byte) bool {
+	i := 0
+	for n := min(len(text), len(before)); i+8 <= n && binary.LittleEndian.Uint64(text[i:]) == binary.LittleEndian.Uint64(before[i:]); {
+		i += 8
+	}
+	if i == 0 {
+		return Valid(text)
+	}
+	return len(text) <= 128 && allTagBytes(text[i:])
+}
+
+// allTagBytes reports whether tagByte is true of each byte.
+func allTagBytes[T string | []byte](text T) bool {
 	i := 0
 	for ; i+8 <= len(text); i += 8 {
 		x := uint64(text[i]) | uint64(text[i+1])<<8 | uint64(text[i+2])<<16 | uint64(text[i+3])<<24 |

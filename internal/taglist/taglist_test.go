@@ -212,9 +212,19 @@ func TestValidBytes(t *testing.T) {
 				want := tagByte[c] && (at > 0 || c != '.' && c != '-')
 				require.Equal(t, want, Valid(tag), "%q", tag)
 				require.Equal(t, want, Valid(string(tag)), "%q", tag)
+				for _, same := range []int{0, 7, 8, 15, 16, 19, 20} { // as many bytes of the tag before it
+					before := append(bytes.Repeat([]byte{'y'}, 24)[:same:same], "yyyyyyyy"...)
+					if at >= same {
+						copy(before, tag[:same])
+						require.Equal(t, want, validAfter(tag, before), "%q after %q", tag, before)
+					}
+				}
 			}
 		}
 	}
+	long := bytes.Repeat([]byte{'a'}, 129)
+	assert.True(t, validAfter(long[:128], long[:128]))
+	assert.False(t, validAfter(long, long[:128]))
 }
 
 // A decoded tag does not keep more than a batch alive.
