@@ -228,20 +228,25 @@ func TestFault98NewMemberInTheReplay(t *testing.T) {
 	assert.Len(t, seen, 40_002)
 }
 
+// pageAfter is a page of a sorted list, and says whether it was asked for after a string that
+// is no tag.
+func pageAfter(list []string, n int, last string) (a scripted, unknown bool) {
+	rest := after(list, last)
+	if a.page = upTo(rest, n); len(a.page) < len(rest) {
+		a.link = linkAfter(a.page, n)
+	}
+	_, known := slices.BinarySearch(list, last)
+	return a, last != "" && !known
+}
+
 // FAULTS 99: a part of a scan ends early, n-1 tags after a last that is not a tag, and
 // other parts have tags behind it.
 func TestFault99PartEndsEarly(t *testing.T) {
 	list := sortedTags(8000)
-	s := script(func(_, n int, last string) (a scripted) {
-		rest := after(list, last)
-		if n == 0 {
-			n = 100
-		}
-		a.page = upTo(rest, n)
-		if _, known := slices.BinarySearch(list, last); last != "" && !known {
-			a.page = upTo(rest, n-1)
-		} else if len(a.page) < len(rest) {
-			a.link = linkAfter(a.page, n)
+	s := script(func(_, n int, last string) scripted {
+		a, unknown := pageAfter(list, cmp.Or(n, 100), last)
+		if unknown {
+			return scripted{page: upTo(a.page, cmp.Or(n, 100)-1)}
 		}
 		return a
 	})
@@ -253,17 +258,10 @@ func TestFault99PartEndsEarly(t *testing.T) {
 // has in its middle a tag that comes in no other way.
 func TestDroppedPartsHadOtherTags(t *testing.T) {
 	list := sortedTags(8000)
-	s := script(func(_, n int, last string) (a scripted) {
-		rest := after(list, last)
-		if n == 0 {
-			n = 100
-		}
-		a.page = upTo(rest, n)
-		if _, known := slices.BinarySearch(list, last); last != "" && !known && len(a.page) > 3 {
+	s := script(func(_, n int, last string) scripted {
+		a, unknown := pageAfter(list, cmp.Or(n, 100), last)
+		if unknown && len(a.page) > 3 {
 			a.page = slices.Insert(slices.Clone(a.page), 2, "other")
-		}
-		if len(a.page) < len(rest) {
-			a.link = linkAfter(a.page, n)
 		}
 		return a
 	})
