@@ -99,7 +99,7 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans Answer, why st
 	case !s.disagreed && s.PageSize == 0 && s.mayFitOnePage():
 		ans.Next = s.inOnePage()
 	case !s.disagreed && s.seen.Folds() && nOf(ans.Asked) < defaultPageSize && !slices.Contains(s.tried, defaultPageSize):
-		// Nothing says whether the list is sorted with case folded, too: larger pages may.
+		// The list may be sorted by bytes all the same, which larger pages may show.
 		s.n, s.resized = defaultPageSize, true
 		ans.Next = s.relist(false)
 	case !s.disagreed: // docs/design.md, "What no client can see"
@@ -416,11 +416,11 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans Answer, link *u
 	return ans, nil
 }
 
-// mayBePage reports whether a list without n may be a page, though it has no Link and no new
-// tag: it is as long as pages are, and questions showed that the registry does not compare in
-// the order of the list. Where one of them was answered with what comes last when compared,
-// some of the missing tags would have come; and a page without n is not longer than one with
-// a larger n.
+// mayBePage reports whether a list without n may be a page, although it has no Link and no
+// new tag: it has a length at which lists are cut, and questions have shown that the registry
+// compares in another order than that of the list. It is no page if a larger n brought fewer
+// tags, or if the answer to a question reached the end of that other order, where some of
+// the missing tags would stand.
 func (s *tagsList) mayBePage(rep wire.Response) bool {
 	if !round(rep.Entries) || s.rest >= few(s.total) || !s.strays && !s.seen.Disagrees() {
 		return false

@@ -19,8 +19,8 @@ type sizes struct {
 	tried      []int       // those with which the list was begun, in any pass
 	lengths    []int       // of the first pages that came
 	roomy      int         // the most tags of a first page that had fewer entries than its n, or no n
-	roomyRound bool        // its entries are as many as pages are made for
-	uneven     bool        // pages are shorter than their n where there is more
+	roomyRound bool        // it has a number of entries at which lists are cut
+	uneven     bool        // a page was shorter than its n, though more came with a smaller one
 	resized    bool        // the list was restarted with another one
 	lastResort int         // the n of one page for all, as the pages did not fit together
 	misfit     error       // why, if that n is a large one

@@ -70,7 +70,7 @@ type passes struct {
 	open       bool     // the one before was left before its end
 	disagreed  bool     // one showed that the registry sorts and compares in different orders
 	tail       []string // the last tags of the one before
-	rest       int      // the most tags in an answer from elsewhere that had room for more, and none that was new
+	rest       int      // the most tags in an answer from elsewhere in the list, with room for more and no new tag
 }
 
 // A pass is one reading.

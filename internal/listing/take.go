@@ -174,25 +174,30 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, 
 	switch {
 	case s.pages == 0:
 		s.lengths = append(s.lengths, rep.Entries)
-		full := link != nil && (nOf(link) == rep.Entries || s.began > 0 && t.news > 0) // by the registry's own n
-		n := nOf(rep.Asked)
-		for other, longest := range s.longestOf {
-			if other > 0 && longest >= n && rep.Entries < n && link != nil && s.total-t.number > few(s.total) {
-				s.uneven, s.roomy = true, 0 // so many are allowed, and there are more
-			}
-		}
-		if !full && !s.uneven && (rep.Entries < n || n == 0 && !round(rep.Entries)) {
-			if t.number > s.roomy {
-				s.roomy, s.roomyRound = t.number, round(rep.Entries)
-			}
-			s.leads = link != nil
-		}
+		s.room(rep, t, link)
 		s.covers = t.number >= s.total
 		s.cutFirst = (isFull(rep) || round(rep.Entries) || link != nil) && rep.Entries <= max(defaultPageSize, nOf(rep.Asked)+1)
 	case cur.kind == announced && s.cutFirst:
 		s.further = true // though the page may have had none of them
 	case !s.covers || t.news > 0:
 		s.further = s.further || t.number > 1 || t.number == 1 && t.first != cur.must
+	}
+}
+
+// room takes from a first page whether it had room for more.
+func (s *tagsList) room(rep wire.Response, t *PageTags, link *url.URL) {
+	full := link != nil && (nOf(link) == rep.Entries || s.began > 0 && t.news > 0) // by the registry's own n
+	n := nOf(rep.Asked)
+	for other, longest := range s.longestOf {
+		if other > 0 && longest >= n && rep.Entries < n && link != nil && s.total-t.number > few(s.total) {
+			s.uneven, s.roomy = true, 0 // the registry sends so many, and there are more
+		}
+	}
+	if !full && !s.uneven && (rep.Entries < n || n == 0 && !round(rep.Entries)) {
+		if t.number > s.roomy {
+			s.roomy, s.roomyRound = t.number, round(rep.Entries)
+		}
+		s.leads = link != nil
 	}
 }
 
