@@ -78,13 +78,17 @@ func (s *tagsList) settle(ctx context.Context, cur *Cursor, ans Answer, err erro
 // inDoubt reports whether the registry sorts its tags in one order and continues them in
 // another, or nobody knows.
 func (s *tagsList) inDoubt(ctx context.Context) bool {
-	return s.disagrees(ctx) || s.unproven(ctx) || s.disagreed && s.pages > 1
+	return s.disagrees(ctx) || s.unproven(ctx) || s.disagreed && s.pages > 1 || s.mixed()
 }
+
+// mixed reports whether each page is sorted, and the list is not: they come from servers that
+// sort in different ways, so that a cursor of one means another place to the next.
+func (s *tagsList) mixed() bool { return s.tellingPages > 1 && s.seen.InNoOrder() && !s.shuffled }
 
 // doubtful says what follows a list that has ended if s.inDoubt: something else may show
 // that no tags are missing.
 func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans Answer, why string) (Answer, error) {
-	s.disagreed = s.disagreed || s.seen.Disagrees()
+	s.disagreed = s.disagreed || s.seen.Disagrees() || s.mixed()
 	switch {
 	case !s.disagreed && !s.compared && (s.further || s.mayComeWhole(s.Home.Host)) && s.mayComeWhole(s.Repository.String()):
 		// Of a single page it is in doubt only because its length is one at which

@@ -90,7 +90,10 @@ type pass struct {
 	stood    int      // how many of the last tags are known to be where they were
 	leads    bool     // the first page had room, and a Link
 	others   bool     // it has entries that are not tags
-	plainly  string   // the tag of which was asked what comes after it, in whatever order
+	shuffled bool     // a page is in no known order
+
+	tellingPages int    // those with tags enough to show an order
+	plainly      string // the tag of which was asked what comes after it, in whatever order
 }
 
 // keepRecent is how many tags are remembered, to go back to when a cursor has

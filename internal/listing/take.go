@@ -171,6 +171,14 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, 
 	if cur.kind == sought {
 		t.seen.Seam(s.recent, t.top)
 	}
+	if t.number >= 2*someTags {
+		s.tellingPages++
+	}
+	if !s.shuffled && t.seen.InNoOrder() {
+		page := order.New()
+		page.Aside("", t.top)
+		s.shuffled = page.InNoOrder()
+	}
 	switch {
 	case s.pages == 0:
 		s.lengths = append(s.lengths, rep.Entries)

@@ -109,6 +109,40 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// Where each page is sorted, and the list is not, the pages come from servers that sort in
+// different ways.
+func TestMixed(t *testing.T) {
+	const byBytes, folded = "1 2 3 4 A B Z a b", "c D d E e F f g"
+	for _, test := range []struct {
+		name  string
+		pages []string
+		want  bool
+	}{
+		{"two orders", []string{byBytes, folded, "h"}, true},
+		{"one order", []string{byBytes, "c d e f g h i j", "k"}, false},
+		{"none", []string{byBytes, folded, "z y x"}, false},
+		{"none from the start", []string{"3 1 2 4 A B Z a b", folded}, false},
+		{"pages of few tags", []string{"1 Z a", "c D d", "e F f"}, false},
+		{"object keys", []string{"a-1 a b c d e f g", "h-1 h i j k l m n"}, false},
+	} {
+		s := newTagsList(New(options(t, nil)))
+		s.Listing.yield = func(string) bool { return true }
+		sink := &foreground{Listing: s.Listing, src: s}
+		last := ""
+		for i, tags := range test.pages {
+			cur := s.First()
+			if i > 0 {
+				cur = linkedPage(s.query(0, last))
+				cur.after = last
+			}
+			last = tags[strings.LastIndex(tags, " ")+1:]
+			_, err := decided(t, s, sink, cur, sentPage{tags: tags, link: "last=" + last})
+			require.NoError(t, err, test.name)
+		}
+		assert.Equal(t, test.want, s.mixed(), test.name)
+	}
+}
+
 // decided is the decision about a page that was asked for.
 func decided(t *testing.T, s *tagsList, sink Sink, cur *Cursor, page sentPage) (Answer, error) {
 	entries := strings.Fields(page.tags)

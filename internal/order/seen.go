@@ -199,6 +199,10 @@ func (o orders) comparing(last, tag string) orders {
 // Sorted reports whether the list may be in a known order.
 func (s *Seen) Sorted() bool { return s.list&knownOrders != 0 }
 
+// InNoOrder reports whether the list is in no order at all that is known, that of object keys
+// included.
+func (s *Seen) InNoOrder() bool { return s.list == 0 }
+
 // ByKeys reports whether the list can only be in the order of object keys.
 func (s *Seen) ByKeys() bool { return s.list == keyOrder }
 
