@@ -287,13 +287,10 @@ func (s *tagsList) ignoresLast() bool {
 	return s.repeats > 1 && !s.strays && s.roomy >= s.total
 }
 
-// hadRoom reports whether a first page has all known tags, though it was shorter
+// hadRoom reports whether a first page has all known tags, those of dropped pages included, though it was shorter
 // than its n and not of a size at which lists are mostly cut. It decides where the
 // pages do not fit together and nothing is left to be asked.
-func (s *tagsList) hadRoom() bool {
-	lacking, _ := s.lacking() // they are known, too
-	return s.roomy >= s.total+len(lacking) && !s.roomyRound
-}
+func (s *tagsList) hadRoom() bool { return s.roomy >= s.total+len(s.lacking()) && !s.roomyRound }
 
 // readsOnePage reports whether the list is read as Otherwise has it.
 func (s *tagsList) readsOnePage() bool { return s.lastResort > 0 && s.n == s.lastResort }

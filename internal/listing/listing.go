@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"slices"
 	"sync"
@@ -108,15 +109,14 @@ type Listing struct {
 	part  *part           // nil: all tags are wanted
 
 	filter      dedup.Filter
-	apart       int           // tags that were read in a part
-	within      string        // all tags that are wanted begin with it
-	number      int           // pages so far
-	total       int           // tags so far
-	redelivered int           // tags that tries handed out which were cut short
-	dropped     []droppedPage // that parts have read
-	kept        int           // tags of them
-	orders      order.Seen    // of them
-	dialect     string        // what was logged of it
+	apart       int                 // tags that were read in a part
+	within      string              // all tags that are wanted begin with it
+	number      int                 // pages so far
+	total       int                 // tags so far
+	redelivered int                 // tags that tries handed out which were cut short
+	dropped     map[string]*url.URL // tags of pages that were dropped, and where they were
+	orders      order.Seen          // of these pages
+	dialect     string              // what was logged of it
 
 	wg      sync.WaitGroup // of the goroutines that make requests
 	besides atomic.Int32   // requests in flight other than the foreground's and the prefetcher's
@@ -126,7 +126,7 @@ type Listing struct {
 
 // New returns a Listing, which has asked for nothing yet.
 func New(o Options) *Listing {
-	return &Listing{Options: o, warned: make(map[string]bool), orders: order.New()}
+	return &Listing{Options: o, warned: make(map[string]bool), dropped: make(map[string]*url.URL), orders: order.New()}
 }
 
 // shown returns what dropped pages show of the order of the list.
@@ -191,49 +191,30 @@ func (l *Listing) readFrom(ctx context.Context, open func(context.Context) (Sour
 // Go runs f in a goroutine that has ended when the listing returns.
 func (l *Listing) Go(f func()) { l.wg.Go(f) }
 
-// A droppedPage is one that was read ahead, and is not handed out. Its tags exist, so that a
-// list without them is not complete.
-type droppedPage struct {
-	at    *url.URL
-	after string // the tag, or any string, that it was asked for after; "": the first page
-	tags  []string
-}
-
-// maxDropped is how many tags of dropped pages are kept. Of pages beyond that the first and
-// the last are.
+// maxDropped is of how many tags of dropped pages it is known where they were. Of the pages
+// beyond that it is known of the first tag and the last.
 const maxDropped = 1 << 17
 
-// drop takes note of a page that is dropped.
-func (l *Listing) drop(page droppedPage) {
-	if len(page.tags) == 0 {
-		return
-	}
+// drop takes note of a page that was read ahead and is not handed out. Its tags exist, so
+// that a list without them is not complete. after is what it was asked for after, a tag or
+// another string; "": that does not matter.
+func (l *Listing) drop(at *url.URL, after string, tags []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.orders.Aside(page.after, page.tags)
-	if l.kept += len(page.tags); l.kept > maxDropped {
-		page.tags = []string{page.tags[0], page.tags[len(page.tags)-1]}
-	}
-	l.dropped = append(l.dropped, page)
-}
-
-// lacking returns the tags of dropped pages that have not come since, in the order in which
-// they came, and where they were.
-func (l *Listing) lacking() (tags []string, at map[string]*url.URL) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	at = make(map[string]*url.URL)
-	for i, page := range l.dropped {
-		page.tags = slices.DeleteFunc(page.tags, l.filter.Knows)
-		l.dropped[i] = page
-		for _, tag := range page.tags {
-			if at[tag] == nil {
-				tags, at[tag] = append(tags, tag), page.at
-			}
+	l.orders.Aside(after, tags)
+	for i, tag := range tags {
+		if len(l.dropped) < maxDropped || i == 0 || i == len(tags)-1 {
+			l.dropped[tag] = at
 		}
 	}
-	l.dropped = slices.DeleteFunc(l.dropped, func(page droppedPage) bool { return len(page.tags) == 0 })
-	return tags, at
+}
+
+// lacking returns the tags of dropped pages that have not come since, and where they were.
+func (l *Listing) lacking() map[string]*url.URL {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.dropped, func(tag string, _ *url.URL) bool { return l.filter.Knows(tag) })
+	return maps.Clone(l.dropped)
 }
 
 // invalid returns an error for answers that are no list, or not one list.
@@ -248,16 +229,16 @@ const maxSeek = 3
 // again what it came with: otherwise it was deleted.
 func (l *Listing) missing(ctx context.Context) error {
 	var asked []*url.URL
-	lacking, where := l.lacking()
-	for _, tag := range lacking {
-		at := where[tag]
+	lacking := l.lacking()
+	for _, tag := range slices.Sorted(maps.Keys(lacking)) {
+		at := lacking[tag]
 		if slices.Contains(asked, at) || len(asked) == maxSeek {
 			continue
 		}
 		asked = append(asked, at)
 		l.Log.DebugContext(ctx, "reading a page again", "because", "a tag that it had did not come since")
 		_, err := l.Read(ctx, wire.Request{URL: at}, each(func(tag string) error {
-			if where[tag] == nil {
+			if lacking[tag] == nil {
 				return nil
 			}
 			return invalid(at, "it has the tag %s, which was left out where the list was read to its end", taglist.Quote(tag))

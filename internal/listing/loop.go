@@ -65,7 +65,7 @@ func (f *foreground) run(ctx context.Context) error {
 		}
 		if cur = next; cur == nil {
 			f.ahead.stop(ctx) // what others have read behind the end is dropped
-			if lacking, _ := f.lacking(); len(lacking) > 0 {
+			if len(f.lacking()) > 0 {
 				if cur, err = f.src.Unfinished(ctx); err != nil {
 					return err
 				}

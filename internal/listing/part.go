@@ -325,8 +325,7 @@ func (s *partSource) Otherwise(error) (next *Cursor, why string) { return nil, "
 // lacks reports whether a tag of the range was read ahead, and dropped, and has not
 // come since.
 func (s *partSource) lacks() bool {
-	lacking, _ := s.lacking()
-	for _, tag := range lacking {
+	for tag := range s.lacking() {
 		if s.part.Has(tag) && !s.part.given[tag] {
 			return true
 		}

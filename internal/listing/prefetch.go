@@ -96,7 +96,7 @@ func (s plainPages) page(ctx context.Context, cur *Cursor, to *prefetch) (rep wi
 	switch {
 	case len(to.page) == 0:
 	case link != nil:
-		next, _ = s.linkedNext(link, to.page) // another cursor is for the foreground to follow
+		next, _ = s.linkedNext(link, to.page) // any other cursor is left to the foreground
 	case !s.linked && isFull(rep) && len(to.page) > 1:
 		next = s.overlappingNext(to.page)
 	}
@@ -297,12 +297,12 @@ func (s *prefetcher) settle(ctx context.Context) {
 
 // drop takes note of a page of a part that is dropped.
 func (s *prefetcher) drop(at *split.Range, cur *Cursor, tags []string) {
-	page := droppedPage{at: cur.URL, after: cmp.Or(cur.after, at.Start()), tags: tags}
+	after := cmp.Or(cur.after, at.Start())
 	switch s.plan.Off() {
 	case split.Restarts, split.EndsEarly, split.Refuses: // it does not compare with what is no tag
-		page.after = ""
+		after = ""
 	}
-	s.l.drop(page)
+	s.l.drop(cur.URL, after, tags)
 }
 
 // read reads pages as long as they are wanted.

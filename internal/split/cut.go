@@ -563,21 +563,24 @@ func (p *Planner) stretches(slots int) (all []stretch) {
 			if open {
 				to = g.until(p.orders[0].Key(o.next.start))
 			}
-			all = append(all, stretch{o, g, from, to})
+			all = inserted(all, stretch{o, g, from, to})
 			if from = to; !open {
 				break
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b stretch) int {
-		switch left, right := a.to-a.from, b.to-b.from; {
-		case left > right:
-			return -1
-		case left < right:
-			return 1
-		}
-		return 0
-	})
+	return all
+}
+
+// inserted returns the stretches with another one, the longest first. They are few, about as
+// many as requests are in flight: a sort of the library would cost more than it is worth.
+func inserted(all []stretch, v stretch) []stretch {
+	all = append(all, v)
+	i := len(all) - 1
+	for ; i > 0 && all[i-1].to-all[i-1].from < v.to-v.from; i-- {
+		all[i] = all[i-1]
+	}
+	all[i] = v
 	return all
 }
 

@@ -67,7 +67,7 @@ var buffers = sync.Pool{New: func() any { return new([plainBuffer]byte) }}
 
 // element returns the length of the plain element that b begins with, with its comma. It
 // returns 0 if b begins with another element, or ends too early to tell. before is the tag
-// before it, as most lists are sorted.
+// before it: in a sorted list both begin alike, and what is alike needs no second check.
 func element(b, before []byte) int {
 	if len(b) == 0 || b[0] != '"' {
 		return 0

@@ -369,7 +369,7 @@ func (d *decoder) object(field func(name string) error) error {
 // offer takes an element's text and queues it if it is a tag.
 func (d *decoder) offer(text []byte) error {
 	switch d.sum.Tail = ""; {
-	case Valid(text):
+	case valid(text):
 		return d.queue(text)
 	case len(text) == 0:
 		d.count(Empty, nil)
@@ -524,32 +524,32 @@ func kindName(kind jsontext.Kind) string {
 
 // Valid reports whether text is a tag: [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}
 // (distribution-spec v1.1.1, "Pulling manifests").
-func Valid[T string | []byte](text T) bool {
+func Valid(text string) bool { return valid([]byte(text)) }
+
+func valid(text []byte) bool {
 	if len(text) == 0 || len(text) > 128 || text[0] == '.' || text[0] == '-' {
 		return false
 	}
 	return allTagBytes(text)
 }
 
-// validAfter is like Valid. before is a tag, of which text may have the beginning.
+// validAfter is like valid. before is a tag, of which text may have the beginning.
 func validAfter(text, before []byte) bool {
 	i := 0
 	for n := min(len(text), len(before)); i+8 <= n && binary.LittleEndian.Uint64(text[i:]) == binary.LittleEndian.Uint64(before[i:]); {
 		i += 8
 	}
 	if i == 0 {
-		return Valid(text)
+		return valid(text)
 	}
 	return len(text) <= 128 && allTagBytes(text[i:])
 }
 
 // allTagBytes reports whether tagByte is true of each byte.
-func allTagBytes[T string | []byte](text T) bool {
+func allTagBytes(text []byte) bool {
 	i := 0
 	for ; i+8 <= len(text); i += 8 {
-		x := uint64(text[i]) | uint64(text[i+1])<<8 | uint64(text[i+2])<<16 | uint64(text[i+3])<<24 |
-			uint64(text[i+4])<<32 | uint64(text[i+5])<<40 | uint64(text[i+6])<<48 | uint64(text[i+7])<<56
-		if !tagBytes(x) {
+		if !tagBytes(binary.LittleEndian.Uint64(text[i:])) {
 			return false
 		}
 	}
