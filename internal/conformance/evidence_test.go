@@ -1220,6 +1220,77 @@ func TestLargerPagesWhereCaseIsFolded(t *testing.T) {
 	}
 }
 
+// keyed is some tags in the order of object keys: 0.000 and 0.000-debug and so on.
+func keyed(number int, names ...string) (list []string) {
+	for i := range number {
+		list = append(list, fmt.Sprintf("%s%03d%s", names[i/2%len(names)], i/2, []string{"", "-debug"}[i%2]))
+	}
+	return byKeys(list)
+}
+
+// A registry sorts by object keys and compares by bytes, as distribution does on S3, and cuts its
+// answers at 100. A list of 100 tags may be complete: what comes after its first tags has room
+// for more, and tells.
+func TestFirstTagsTellWhetherAllAreKnown(t *testing.T) {
+	for number := range 112 {
+		list := keyed(number, "0.", "1.", "edge-", "stable-")
+		synctest.Test(t, func(t *testing.T) {
+			tags, _, err := linksAlways(list).listed(t, &ocitags.Client{})
+			if err == nil || number <= 100 {
+				require.NoError(t, err, "%d tags", number)
+				assert.Len(t, tags, number)
+			}
+		})
+	}
+}
+
+// linksAlways cuts its answers at 100, and compares by bytes.
+func linksAlways(list []string) script {
+	return func(_, n int, last string) (a scripted) {
+		for _, tag := range list {
+			if tag > last {
+				a.page = append(a.page, tag)
+			}
+		}
+		if a.page = upTo(a.page, 100); len(a.page) > 0 {
+			a.link = linkAfter(a.page, n)
+		}
+		return a
+	}
+}
+
+// The answer to that question is not believed if it has other tags, no room for more, or
+// another end than the list.
+func TestFirstTagsThatTellNothing(t *testing.T) {
+	list := keyed(100, "0.", "1.", "edge-", "stable-")
+	const first = 12
+	rest := list[first+1:]
+	for name, a := range map[string]scripted{
+		"another tag":    {page: append([]string{"1.zzz"}, rest[9:]...)},
+		"no room":        {page: slices.Concat(list[9:first], rest)},
+		"another end":    {page: rest[:len(rest)-1]},
+		"an earlier end": {page: rest[:50]},
+		"more":           {raw: `{"tags":["` + strings.Join(rest, `","`) + `"],"has_additional":true}`},
+		"an error":       {status: 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := 0
+			s := script(func(k, n int, last string) scripted {
+				if last == list[first] {
+					asked++
+					return a
+				}
+				return linksAlways(list)(k, n, last)
+			})
+			synctest.Test(t, func(t *testing.T) {
+				_, _, err := s.listed(t, &ocitags.Client{})
+				require.ErrorContains(t, err, "sorts its pages in one way")
+				assert.Equal(t, 1, asked)
+			})
+		})
+	}
+}
+
 // The cursor of a Link may be a hidden tag that looks like an offset.
 func TestNumbersThatAreHiddenTags(t *testing.T) {
 	list := []string{}

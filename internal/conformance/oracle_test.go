@@ -502,7 +502,7 @@ func TestServersThatLostTags(t *testing.T) {
 		},
 		{AnySize: true, Mixed: true}: {
 			5300037907, 7000242877, // a list by age that moves
-			5100001607, 5100014135, // lower case again
+			5100001607, 5100014135, 7100094595, // lower case again
 			940048351, // a tag of a part that was dropped, and was there still
 		},
 	} {

@@ -102,9 +102,9 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans Answer, why st
 		ans.Next = s.relist(false)
 	case !s.disagreed && s.PageSize == 0 && s.mayFitOnePage():
 		ans.Next = s.inOnePage()
-	case !s.disagreed && s.seen.Folds() && nOf(ans.Asked) < defaultPageSize && !slices.Contains(s.tried, defaultPageSize):
+	case !s.disagreed && s.seen.Folds() && s.largest() > nOf(ans.Asked):
 		// The list may be sorted by bytes all the same, which larger pages may show.
-		s.n, s.resized = defaultPageSize, true
+		s.n, s.resized = s.largest(), true
 		ans.Next = s.relist(false)
 	case !s.disagreed: // docs/design.md, "What no client can see"
 	case !s.whole && !s.wholeTried:
@@ -287,19 +287,8 @@ func (s *tagsList) ignoresLast() bool {
 	return s.repeats > 1 && !s.strays && s.roomy >= s.total
 }
 
-// hadRoom reports whether a first page has all known tags, those of dropped pages included, though it was shorter
-// than its n and not of a size at which lists are mostly cut. It decides where the
-// pages do not fit together and nothing is left to be asked.
-func (s *tagsList) hadRoom() bool { return s.roomy >= s.total+len(s.lacking()) && !s.roomyRound }
-
 // readsOnePage reports whether the list is read as Otherwise has it.
 func (s *tagsList) readsOnePage() bool { return s.lastResort > 0 && s.n == s.lastResort }
-
-// mayFitOnePage reports whether one page may have room for the list, and that was
-// not tried.
-func (s *tagsList) mayFitOnePage() bool {
-	return s.lastResort == 0 && s.total < defaultPageSize && !slices.Contains(s.tried, defaultPageSize)
-}
 
 // largerToTry returns a larger n for a short list that was read in small pages, as the
 // registry refuses the usual one, or answers it with less than it allows; 0: none.
@@ -312,43 +301,21 @@ func (s *tagsList) largerToTry() int {
 	return 0
 }
 
-// Otherwise implements Source. A page that had room for more ends the list, once the Link
-// that it had was followed; or the list may fit into one page; or, if it is too long for
-// the usual one, a large page has to show all by itself.
-func (s *tagsList) Otherwise(err error) (next *Cursor, why string) {
-	switch enough := s.began > 0 && s.hadRoom() && !s.more; {
-	case enough && s.untried != nil:
-		return s.asNamed(), ""
-	case enough:
-		return nil, roomyPage
-	case !s.begun:
-	case s.mayFitOnePage():
-		return s.inOnePage(), ""
-	case s.lastResort == 0 && s.total >= defaultPageSize && s.total < largePageSize && !slices.Contains(s.tried, largePageSize):
-		s.n, s.resized, s.lastResort, s.misfit = largePageSize, true, largePageSize, err
-		return s.relist(false), ""
+// largest returns the largest n, up to the usual one, that was not tried and may be answered
+// with as many tags: the usual one, or the length of a first page; 0: none.
+func (s *tagsList) largest() (n int) {
+	for _, size := range append(slices.Clone(s.lengths), defaultPageSize) {
+		if size <= defaultPageSize && !slices.Contains(s.tried, size) {
+			n = max(n, size)
+		}
 	}
-	return nil, ""
-}
-
-// orOtherwise returns err, because the pages do not fit together, unless something else
-// may show that the list is complete.
-func (s *tagsList) orOtherwise(ans Answer, err error) (Answer, error) {
-	if ans.Next, ans.Why = s.Otherwise(err); ans.Next != nil || ans.Why != "" {
-		return ans, nil
-	}
-	return ans, err
-}
-
-// inOnePage begins the list anew with an n that has room for all known tags.
-func (s *tagsList) inOnePage() *Cursor {
-	s.n, s.resized, s.lastResort = defaultPageSize, true, defaultPageSize
-	return s.relist(false)
+	return n
 }
 
 const (
 	roomyPage   = "a page that had room for more has all tags that are known"
 	nothingMore = "nothing comes after its last tag"
+	allKnown    = "what comes after its first tags has room for more, and only known tags"
 )
 
 // short returns the error for a list without n that lacks known tags.

@@ -149,7 +149,7 @@ func (f *foreground) turnPage(ctx context.Context, cur *Cursor, ans Answer, took
 // orOtherwise returns where the list goes on instead of ending with err: it may be
 // restarted, or be known to be complete.
 func (f *foreground) orOtherwise(ctx context.Context, err error) (*Cursor, error) {
-	next, why := f.src.Otherwise(err)
+	next, why := f.src.Otherwise(ctx, err)
 	switch {
 	case next != nil:
 		f.Log.DebugContext(ctx, "listing again", "because", err.Error())

@@ -320,7 +320,7 @@ func (s *partSource) sendsPages(ctx context.Context) bool {
 func (s *partSource) Unfinished(context.Context) (*Cursor, error) { return nil, nil }
 
 // Otherwise implements Source.
-func (s *partSource) Otherwise(error) (next *Cursor, why string) { return nil, "" }
+func (s *partSource) Otherwise(context.Context, error) (next *Cursor, why string) { return nil, "" }
 
 // lacks reports whether a tag of the range was read ahead, and dropped, and has not
 // come since.

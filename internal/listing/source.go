@@ -34,7 +34,7 @@ type Source interface {
 
 	// Otherwise returns where else the list may be read when its pages lead nowhere,
 	// or why it is complete nevertheless; nil and "" if neither is known, and err stands.
-	Otherwise(err error) (next *Cursor, why string)
+	Otherwise(ctx context.Context, err error) (next *Cursor, why string)
 }
 
 // A kind of cursor says what it means if its page brings nothing.

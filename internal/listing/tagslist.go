@@ -42,6 +42,7 @@ type tagsList struct {
 	asIs     bool     // one was followed as it is, instead
 	aside    *aside   // the list without n, read concurrently; nil: it is not
 	inARow   bool     // the latest Link is followed unchanged, and its cursor is not a tag
+	cover    cover    // a page that had all known tags
 	early    *early   // the next page, requested when its place was known; nil: it was not
 
 	sizes
@@ -149,7 +150,7 @@ func (s *tagsList) Page(ctx context.Context, cur *Cursor, to Sink) (Answer, erro
 		}
 		if s.began >= most {
 			ans, err := s.orOtherwise(Answer{}, invalid(cur.URL, "the list was read %d times, and no reading was complete beyond doubt", s.began))
-			if err != nil || ans.Next == nil {
+			if ans, err = s.settle(ctx, cur, ans, err); err != nil || ans.Next == nil {
 				return ans, err
 			}
 			cur = ans.Next

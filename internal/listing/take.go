@@ -184,6 +184,7 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, 
 		s.lengths = append(s.lengths, rep.Entries)
 		s.room(rep, t, link)
 		s.covers = t.number >= s.total
+		s.takeCover(rep, t)
 		s.cutFirst = (isFull(rep) || round(rep.Entries) || link != nil) && rep.Entries <= max(defaultPageSize, nOf(rep.Asked)+1)
 	case cur.kind == announced && s.cutFirst:
 		s.further = true // though the page may have had none of them

@@ -143,6 +143,36 @@ func TestMixed(t *testing.T) {
 	}
 }
 
+// Whether what comes after the first tags of a page may show that it is the list.
+func TestMayBeCovered(t *testing.T) {
+	const keys = "0-1 0 1-1 1 2-1 2 3 a-1 a" // sorted as keys of objects, and not otherwise
+	for _, test := range []struct {
+		name string
+		page sentPage
+		want bool
+	}{
+		{"digits before letters", sentPage{tags: keys}, true},
+		{"the same beginning", sentPage{tags: "a0-1 a0 a1-1 a1 a2-1 a2 a3-1 a3"}, false},
+		{"letters, and upper case may be hidden", sentPage{tags: "B a C b D c E d"}, false},
+		{"any order", sentPage{tags: "0 1 2 3 4 5 6 7 8 9 a"}, false},
+		{"no known order", sentPage{tags: "8 a 1 b 2 c 0 d 1"}, false},
+		{"too few to leave one out", sentPage{tags: "0-1 0"}, false},
+		{"more", sentPage{tags: keys, more: true}, false},
+	} {
+		s := newTagsList(New(options(t, nil)))
+		s.Listing.yield = func(string) bool { return true }
+		sink := &foreground{Listing: s.Listing, src: s}
+		_, err := decided(t, s, sink, s.First(), test.page)
+		require.NoError(t, err, test.name)
+		assert.Equal(t, test.want, s.mayBeCovered(), test.name)
+		s.total++
+		assert.False(t, s.mayBeCovered(), "%s, and another tag", test.name)
+		s.total--
+		s.cover.tried = true
+		assert.False(t, s.mayBeCovered(), "%s, and it was asked", test.name)
+	}
+}
+
 // decided is the decision about a page that was asked for.
 func decided(t *testing.T, s *tagsList, sink Sink, cur *Cursor, page sentPage) (Answer, error) {
 	entries := strings.Fields(page.tags)

@@ -404,6 +404,21 @@ func (s *Seen) losing() (all orders) {
 	return all
 }
 
+// MayHide reports whether there may be a tag behind last, the last tag of the list, that an
+// answer to what comes after the tag after would not have, though it has last: in some order
+// that the list may be in it stands behind the one, and in some order by which the registry
+// may compare it does not come after the other. Only the beginnings of tags are looked at.
+func (s *Seen) MayHide(last, after string) bool {
+	for c := range len(tagBytes) {
+		lowest := tagBytes[c : c+1]
+		highest := lowest + strings.Repeat("z", 127) // no tag is longer
+		if s.list.allowing(last, highest) != 0 && slices.ContainsFunc(s.Compares(), func(o Order) bool { return o.Compare(lowest, after) <= 0 }) {
+			return true
+		}
+	}
+	return false
+}
+
 // A Doubt is whether the registry compares by an order that is not the list's. The answer
 // to what comes after the tag After settles it: in that order, a tag that the list has
 // before it comes after it.

@@ -401,3 +401,34 @@ func TestAnswerThatSettlesNothing(t *testing.T) {
 	assert.True(t, s.Settle(d, "a"))
 	assert.False(t, s.Settle(d, "a"))
 }
+
+// What MayHide rules out is nowhere among all short tags, whatever the two orders.
+func TestMayHide(t *testing.T) {
+	all := words("aBz09_-.", 200)
+	for i := range 5 {
+		for j, by := range Known {
+			s := New()
+			s.list, s.cut = 1<<i, 1<<j
+			for _, last := range all[:40] {
+				for _, after := range all[40:80] {
+					if s.list.allowing(after, last) == 0 || by.Compare(after, last) >= 0 || s.MayHide(last, after) {
+						continue
+					}
+					for _, tag := range all {
+						hides := tag != last && s.list.allowing(last, tag) != 0 && by.Compare(tag, after) <= 0
+						assert.False(t, hides, "%q behind %q, and not after %q; order %d, compared %s", tag, last, after, i, by.Name)
+					}
+				}
+			}
+		}
+	}
+	s := New()
+	s.Page("")
+	for _, tag := range []string{"0", "Zlib", "apt"} {
+		s.Add(tag)
+	}
+	assert.False(t, s.MayHide("apt", "0"), "a letter comes after digits in all orders")
+	assert.True(t, s.MayHide("apt", "Zlib"), "as does Bash, where case is folded only in the list")
+	s.ComparesBy(Known[1:2])
+	assert.True(t, s.MayHide("zlib-2", "zlib-1"))
+}

@@ -1,0 +1,135 @@
+package listing
+
+import (
+	"context"
+	"net/url"
+	"slices"
+
+	"github.com/ocitags/ocitags/internal/order"
+	"github.com/ocitags/ocitags/internal/wire"
+)
+
+// This file says what may show that a list is complete whose pages do not fit together.
+
+// Otherwise implements Source.
+func (s *tagsList) Otherwise(ctx context.Context, err error) (next *Cursor, why string) {
+	if s.mayBeCovered() && s.isCovered(ctx) {
+		return nil, allKnown
+	}
+	return s.instead(err)
+}
+
+// orOtherwise returns err, because the pages do not fit together, unless something else
+// may show that the list is complete.
+func (s *tagsList) orOtherwise(ans Answer, err error) (Answer, error) {
+	instead := func() (Answer, error) {
+		if ans.Next, ans.Why = s.instead(err); ans.Next != nil || ans.Why != "" {
+			return ans, nil
+		}
+		return ans, err
+	}
+	if !s.mayBeCovered() {
+		return instead()
+	}
+	ans.doubt = &doubt{s.isCovered, func(is bool) (Answer, error) {
+		if ans.doubt = nil; is {
+			ans.Why = allKnown
+			return ans, nil
+		}
+		return instead()
+	}}
+	return ans, nil
+}
+
+// instead returns where else the list may be read, or why it is complete; nil and "" if
+// neither is known. A page that had room for more ends the list, once the Link that it had
+// was followed; or the list may fit into one page; or, if it is too long for the usual one, a
+// large page has to show all by itself.
+func (s *tagsList) instead(err error) (next *Cursor, why string) {
+	switch enough := s.isEnough(); {
+	case enough && s.untried != nil:
+		return s.asNamed(), ""
+	case enough:
+		return nil, roomyPage
+	case !s.begun:
+	case s.mayFitOnePage():
+		return s.inOnePage(), ""
+	case s.lastResort == 0 && s.total >= defaultPageSize && s.total < largePageSize && !slices.Contains(s.tried, largePageSize):
+		s.n, s.resized, s.lastResort, s.misfit = largePageSize, true, largePageSize, err
+		return s.relist(false), ""
+	}
+	return nil, ""
+}
+
+// mayFitOnePage reports whether one page may have room for the list, and that was
+// not tried.
+func (s *tagsList) mayFitOnePage() bool {
+	return s.lastResort == 0 && s.total < defaultPageSize && !slices.Contains(s.tried, defaultPageSize)
+}
+
+// inOnePage begins the list anew with an n that has room for all known tags.
+func (s *tagsList) inOnePage() *Cursor {
+	s.n, s.resized, s.lastResort = defaultPageSize, true, defaultPageSize
+	return s.relist(false)
+}
+
+// isEnough reports whether a page that had room for more is all there is.
+func (s *tagsList) isEnough() bool { return s.began > 0 && s.hadRoom() && !s.more }
+
+// hadRoom reports whether a first page has all known tags, those of dropped pages included,
+// though it was shorter than its n and not of a size at which lists are mostly cut. It decides
+// where the pages do not fit together and nothing is left to be asked.
+func (s *tagsList) hadRoom() bool { return s.roomy >= s.total+len(s.lacking()) && !s.roomyRound }
+
+// A cover is a first page that had all tags which were known then, in some known order. It
+// may be the whole list, and one question tells: what comes after one of its first tags. The
+// answer has room for some tags more than the page had. If it has known ones only, and ends as
+// the page did, then nothing is missing behind that tag, in whatever order the registry
+// compares.
+type cover struct {
+	tags    []string
+	entries int
+	asked   *url.URL
+	seen    order.Seen // of the page
+	tried   bool       // the question was asked
+}
+
+// takeCover keeps a first page if it is a cover.
+func (s *tagsList) takeCover(rep wire.Response, t *PageTags) {
+	if t.number == s.total && len(t.latest) == t.number && !t.seen.InNoOrder() {
+		s.cover = cover{tags: slices.Clone(t.latest), entries: rep.Entries, asked: rep.Asked, seen: t.seen}
+	}
+}
+
+// mayBeCovered reports whether the cover still has all known tags, and that question would
+// tell whether it is the whole list.
+func (s *tagsList) mayBeCovered() bool {
+	c := &s.cover
+	if s.isEnough() || s.more || c.tried || len(c.tags) != s.total || s.total <= 2*few(s.total) {
+		return false
+	}
+	seen := c.seen
+	seen.ComparesBy(s.seen.Compares())
+	return !seen.MayHide(c.last(), c.tags[few(s.total)])
+}
+
+func (c *cover) last() string { return c.tags[len(c.tags)-1] }
+
+// isCovered asks that question. So many tags come before the one that it names as may be
+// hidden from this user in a page of others.
+func (s *tagsList) isCovered(ctx context.Context) bool {
+	s.Log.DebugContext(ctx, "asking what comes after a tag", "because", "an answer with room for more may show that all tags are known")
+	c, before := &s.cover, few(s.total)
+	c.tried = true
+	known := make(map[string]bool, len(c.tags))
+	for _, tag := range c.tags {
+		known[tag] = true
+	}
+	others, last := false, ""
+	rep, err := s.Read(ctx, wire.Request{URL: s.query(nOf(c.asked), c.tags[before])}, each(func(tag string) error {
+		others, last = others || !known[tag], tag
+		return nil
+	}))
+	more := rep.More != nil && *rep.More
+	return err == nil && !others && !more && last == c.last() && rep.Entries <= c.entries-before
+}
