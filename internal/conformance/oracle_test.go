@@ -76,6 +76,7 @@ type trial struct {
 	server      *regtest.Generated
 	pageSize    int
 	concurrency int
+	inARow      bool   // concurrency is 1
 	trouble     string // "": none
 	always      bool   // the careful client reads it completely with each n that it tries
 	twins       int    // tags that are missing, and differ from others in case alone
@@ -101,7 +102,9 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 	g := regtest.Generate(rnd, tr.shape)
 	tr.server = g
 	tr.pageSize = []int{0, 0, 0, -1, 50, 100, 1000}[rnd.IntN(7)]
-	tr.concurrency = []int{1, 4, 16, 0}[rnd.IntN(4)]
+	if tr.concurrency = []int{1, 4, 16, 0}[rnd.IntN(4)]; tr.inARow {
+		tr.concurrency = 1
+	}
 	tr.trouble = []string{"", "", "", "a fault", "movement", "another repository"}[rnd.IntN(6)]
 
 	sizes := []int{0, tr.pageSize}
@@ -507,11 +510,13 @@ func TestServersThatLostTags(t *testing.T) {
 		},
 	} {
 		for _, seed := range seeds {
-			tr := &trial{seed: seed, shape: shape}
-			synctest.Test(t, func(t *testing.T) {
-				_, missing, _ := tr.run(t)
-				assert.Zero(t, missing, "%v", tr)
-			})
+			for _, inARow := range []bool{false, true} {
+				tr := &trial{seed: seed, shape: shape, inARow: inARow}
+				synctest.Test(t, func(t *testing.T) {
+					_, missing, _ := tr.run(t)
+					assert.Zero(t, missing, "%v", tr)
+				})
+			}
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 	s.finished = true
 	s.seen.Join(s.shown())
 	switch {
-	case s.more || ans.More:
+	case s.more:
 		return ans, fmt.Errorf("%w: GET %s: has_additional is true, but no question brings more", ocierr.ErrLoop, origin.WithoutSecrets(ans.Asked))
 	case s.whole && s.entries < s.total && (s.pages > 1 || s.hadRoom()):
 		return s.orOtherwise(ans, s.short(ans, s.entries))

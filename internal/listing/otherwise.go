@@ -13,8 +13,11 @@ import (
 
 // Otherwise implements Source.
 func (s *tagsList) Otherwise(ctx context.Context, err error) (next *Cursor, why string) {
-	if s.mayBeCovered() && s.isCovered(ctx) {
+	switch {
+	case s.mayBeCovered() && s.isCovered(ctx):
 		return nil, allKnown
+	case s.mayBeExceeded() && s.isExceeded(ctx):
+		return nil, ""
 	}
 	return s.instead(err)
 }
@@ -28,16 +31,25 @@ func (s *tagsList) orOtherwise(ans Answer, err error) (Answer, error) {
 		}
 		return ans, err
 	}
-	if !s.mayBeCovered() {
+	switch {
+	case s.mayBeCovered():
+		ans.doubt = &doubt{s.isCovered, func(is bool) (Answer, error) {
+			if ans.doubt = nil; is {
+				ans.Why = allKnown
+				return ans, nil
+			}
+			return instead()
+		}}
+	case s.mayBeExceeded():
+		ans.doubt = &doubt{s.isExceeded, func(is bool) (Answer, error) {
+			if ans.doubt = nil; is {
+				return ans, err
+			}
+			return instead()
+		}}
+	default:
 		return instead()
 	}
-	ans.doubt = &doubt{s.isCovered, func(is bool) (Answer, error) {
-		if ans.doubt = nil; is {
-			ans.Why = allKnown
-			return ans, nil
-		}
-		return instead()
-	}}
 	return ans, nil
 }
 
@@ -132,4 +144,28 @@ func (s *tagsList) isCovered(ctx context.Context) bool {
 	}))
 	more := rep.More != nil && *rep.More
 	return err == nil && !others && !more && last == c.last() && rep.Entries <= c.entries-before
+}
+
+// mayBeExceeded reports whether a page that had room for more is taken for the list, and is
+// the cover, so that the registry can be asked what comes after all of its tags.
+func (s *tagsList) mayBeExceeded() bool {
+	return s.isEnough() && s.untried == nil && len(s.cover.tags) == s.total
+}
+
+// isExceeded asks that, as the page may have been cut at a length that nobody would choose.
+// What comes after all known tags depends on the order by which the registry compares.
+func (s *tagsList) isExceeded(ctx context.Context) bool {
+	asked := map[string]bool{}
+	for _, by := range s.seen.Compares() {
+		last := slices.MaxFunc(s.cover.tags, by.Compare)
+		if asked[last] {
+			continue
+		}
+		asked[last] = true
+		next, err := s.first(ctx, last, "a page had room for all known tags: does any other come after them?")
+		if err == nil && next != "" && !slices.Contains(s.cover.tags, next) {
+			return true
+		}
+	}
+	return false
 }

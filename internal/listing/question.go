@@ -78,7 +78,7 @@ func (s *tagsList) question(last string) *url.URL {
 // formSize returns the n of the present form; 0: none.
 func (s *tagsList) formSize() int {
 	if s.form != otherwise {
-		if s.whole || s.withoutN {
+		if s.withoutN {
 			return 0
 		}
 		n := s.n
@@ -90,7 +90,7 @@ func (s *tagsList) formSize() int {
 		}
 		return n
 	}
-	if s.n > 0 && !s.whole && !s.withoutN {
+	if s.n > 0 && !s.withoutN {
 		return 0
 	}
 	return max(1, min(s.longest, smallestPageSize)) // which none is known to refuse
@@ -173,8 +173,6 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, rep wire.Resp
 	case s.form == otherwise:
 		s.Log.DebugContext(ctx, "asking in another form", "because", why)
 		ans.Next = s.back(max(1, min(cur.step+1, len(s.recent)-1))) // after another tag, as that one may be gone
-	case s.recalled && s.sizeLeft():
-		ans.Next = s.otherSize()
 	case s.whole && s.entries < s.total && s.hadRoom():
 		return s.orOtherwise(ans, s.short(ans, s.entries))
 	case s.whole && s.entries < s.total && s.ignoresLast():
