@@ -25,31 +25,20 @@ func (s *tagsList) Otherwise(ctx context.Context, err error) (next *Cursor, why 
 // orOtherwise returns err, because the pages do not fit together, unless something else
 // may show that the list is complete.
 func (s *tagsList) orOtherwise(ans Answer, err error) (Answer, error) {
-	instead := func() (Answer, error) {
-		if ans.Next, ans.Why = s.instead(err); ans.Next != nil || ans.Why != "" {
+	found := func(next *Cursor, why string) bool {
+		ans.Next, ans.Why = next, why
+		return next != nil || why != ""
+	}
+	then := func(found bool) (Answer, error) {
+		if ans.doubt = nil; found {
 			return ans, nil
 		}
 		return ans, err
 	}
-	switch {
-	case s.mayBeCovered():
-		ans.doubt = &doubt{s.isCovered, func(is bool) (Answer, error) {
-			if ans.doubt = nil; is {
-				ans.Why = allKnown
-				return ans, nil
-			}
-			return instead()
-		}}
-	case s.mayBeExceeded():
-		ans.doubt = &doubt{s.isExceeded, func(is bool) (Answer, error) {
-			if ans.doubt = nil; is {
-				return ans, err
-			}
-			return instead()
-		}}
-	default:
-		return instead()
+	if !s.mayBeCovered() && !s.mayBeExceeded() {
+		return then(found(s.instead(err)))
 	}
+	ans.doubt = &doubt{func(ctx context.Context) bool { return found(s.Otherwise(ctx, err)) }, then}
 	return ans, nil
 }
 
@@ -133,13 +122,9 @@ func (s *tagsList) isCovered(ctx context.Context) bool {
 	s.Log.DebugContext(ctx, "asking what comes after a tag", "because", "an answer with room for more may show that all tags are known")
 	c, before := &s.cover, few(s.total)
 	c.tried = true
-	known := make(map[string]bool, len(c.tags))
-	for _, tag := range c.tags {
-		known[tag] = true
-	}
 	others, last := false, ""
 	rep, err := s.Read(ctx, wire.Request{URL: s.query(nOf(c.asked), c.tags[before])}, each(func(tag string) error {
-		others, last = others || !known[tag], tag
+		others, last = others || !slices.Contains(c.tags, tag), tag
 		return nil
 	}))
 	more := rep.More != nil && *rep.More
@@ -155,13 +140,18 @@ func (s *tagsList) mayBeExceeded() bool {
 // isExceeded asks that, as the page may have been cut at a length that nobody would choose.
 // What comes after all known tags depends on the order by which the registry compares.
 func (s *tagsList) isExceeded(ctx context.Context) bool {
-	asked := map[string]bool{}
+	var asked []string
 	for _, by := range s.seen.Compares() {
-		last := slices.MaxFunc(s.cover.tags, by.Compare)
-		if asked[last] {
+		last := ""
+		for _, tag := range s.cover.tags {
+			if by.Compare(tag, last) > 0 {
+				last = tag
+			}
+		}
+		if slices.Contains(asked, last) {
 			continue
 		}
-		asked[last] = true
+		asked = append(asked, last)
 		next, err := s.first(ctx, last, "a page had room for all known tags: does any other come after them?")
 		if err == nil && next != "" && !slices.Contains(s.cover.tags, next) {
 			return true

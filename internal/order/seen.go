@@ -411,7 +411,7 @@ func (s *Seen) losing() (all orders) {
 func (s *Seen) MayHide(last, after string) bool {
 	for c := range len(tagBytes) {
 		lowest := tagBytes[c : c+1]
-		highest := lowest + strings.Repeat("z", 127) // no tag is longer
+		highest := lowest + "\x7f" // sorts after all tags that begin in this way
 		if s.list.allowing(last, highest) != 0 && slices.ContainsFunc(s.Compares(), func(o Order) bool { return o.Compare(lowest, after) <= 0 }) {
 			return true
 		}
