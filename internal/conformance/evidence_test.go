@@ -1272,6 +1272,7 @@ func TestFirstTagsThatTellNothing(t *testing.T) {
 		"an earlier end": {page: rest[:50]},
 		"more":           {raw: `{"tags":["` + strings.Join(rest, `","`) + `"],"has_additional":true}`},
 		"an error":       {status: 404},
+		"no end":         {page: slices.Repeat(rest, 100)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked := 0

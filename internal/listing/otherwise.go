@@ -122,19 +122,22 @@ func (s *tagsList) isCovered(ctx context.Context) bool {
 	s.Log.DebugContext(ctx, "asking what comes after a tag", "because", "an answer with room for more may show that all tags are known")
 	c, before := &s.cover, few(s.total)
 	c.tried = true
-	others, last := false, ""
+	last, number := "", 0
 	rep, err := s.Read(ctx, wire.Request{URL: s.query(nOf(c.asked), c.tags[before])}, each(func(tag string) error {
-		others, last = others || !slices.Contains(c.tags, tag), tag
+		if number++; number > 4*len(c.tags) || !slices.Contains(c.tags, tag) { // a page may be tried again
+			return ErrStopped
+		}
+		last = tag
 		return nil
 	}))
 	more := rep.More != nil && *rep.More
-	return err == nil && !others && !more && last == c.last() && rep.Entries <= c.entries-before
+	return err == nil && !more && last == c.last() && rep.Entries <= c.entries-before
 }
 
 // mayBeExceeded reports whether a page that had room for more is taken for the list, and is
 // the cover, so that the registry can be asked what comes after all of its tags.
 func (s *tagsList) mayBeExceeded() bool {
-	return s.isEnough() && s.untried == nil && len(s.cover.tags) == s.total
+	return s.isEnough() && s.untried == nil && s.total > 0 && len(s.cover.tags) == s.total
 }
 
 // isExceeded asks that, as the page may have been cut at a length that nobody would choose.
