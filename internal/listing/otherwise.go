@@ -9,7 +9,7 @@ import (
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
-// This file says what may show that a list is complete whose pages do not fit together.
+// This file has what may show that a list is complete although its pages do not fit together.
 
 // Otherwise implements Source.
 func (s *tagsList) Otherwise(ctx context.Context, err error) (next *Cursor, why string) {
@@ -102,8 +102,8 @@ func (s *tagsList) takeCover(rep wire.Response, t *PageTags) {
 	}
 }
 
-// mayBeCovered reports whether the cover still has all known tags, and that question would
-// tell whether it is the whole list.
+// mayBeCovered reports whether the cover still has all known tags, and the answer to that
+// question may tell whether it is the whole list.
 func (s *tagsList) mayBeCovered() bool {
 	c := &s.cover
 	if s.isEnough() || s.more || c.tried || len(c.tags) != s.total || s.total <= 2*few(s.total) {
@@ -116,15 +116,15 @@ func (s *tagsList) mayBeCovered() bool {
 
 func (c *cover) last() string { return c.tags[len(c.tags)-1] }
 
-// isCovered asks that question. So many tags come before the one that it names as may be
-// hidden from this user in a page of others.
+// isCovered asks that question, and reports whether the cover is the whole list. It leaves out
+// some tags, not one, as tags that this user may not see take up room, too.
 func (s *tagsList) isCovered(ctx context.Context) bool {
 	s.Log.DebugContext(ctx, "asking what comes after a tag", "because", "an answer with room for more may show that all tags are known")
 	c, before := &s.cover, few(s.total)
 	c.tried = true
 	last, number := "", 0
 	rep, err := s.Read(ctx, wire.Request{URL: s.query(nOf(c.asked), c.tags[before])}, each(func(tag string) error {
-		if number++; number > 4*len(c.tags) || !slices.Contains(c.tags, tag) { // a page may be tried again
+		if number++; number > 4*len(c.tags) || !slices.Contains(c.tags, tag) { // which is enough for each try
 			return ErrStopped
 		}
 		last = tag
@@ -134,23 +134,19 @@ func (s *tagsList) isCovered(ctx context.Context) bool {
 	return err == nil && !more && last == c.last() && rep.Entries <= c.entries-before
 }
 
-// mayBeExceeded reports whether a page that had room for more is taken for the list, and is
-// the cover, so that the registry can be asked what comes after all of its tags.
+// mayBeExceeded reports whether a page that had room for more would be taken for the list,
+// and its tags are known, so that the registry can be asked what comes after all of them.
 func (s *tagsList) mayBeExceeded() bool {
 	return s.isEnough() && s.untried == nil && s.total > 0 && len(s.cover.tags) == s.total
 }
 
-// isExceeded asks that, as the page may have been cut at a length that nobody would choose.
-// What comes after all known tags depends on the order by which the registry compares.
+// isExceeded asks that, since the page may have been cut at a length that nobody would choose,
+// and reports whether there is another tag. Which tag to name depends on the order by which
+// the registry compares.
 func (s *tagsList) isExceeded(ctx context.Context) bool {
 	var asked []string
 	for _, by := range s.seen.Compares() {
-		last := ""
-		for _, tag := range s.cover.tags {
-			if by.Compare(tag, last) > 0 {
-				last = tag
-			}
-		}
+		last := slices.MaxFunc(s.cover.tags, by.Compare)
 		if slices.Contains(asked, last) {
 			continue
 		}

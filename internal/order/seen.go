@@ -404,10 +404,10 @@ func (s *Seen) losing() (all orders) {
 	return all
 }
 
-// MayHide reports whether there may be a tag behind last, the last tag of the list, that an
-// answer to what comes after the tag after would not have, though it has last: in some order
-// that the list may be in it stands behind the one, and in some order by which the registry
-// may compare it does not come after the other. Only the beginnings of tags are looked at.
+// MayHide reports whether a tag may be missing both from a list that ends with last and from
+// the answer to what comes after the tag after, which has last: it sorts behind last in an
+// order that the list may be in, and not behind after in an order by which the registry may
+// compare. Only the first characters of tags are looked at.
 func (s *Seen) MayHide(last, after string) bool {
 	for c := range len(tagBytes) {
 		lowest := tagBytes[c : c+1]
