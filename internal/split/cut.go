@@ -8,11 +8,15 @@ import (
 )
 
 const (
-	// wasteRate and freeSlots bound how many requests may be wasted: one for each slot, up
-	// to freeSlots, and wasteRate of one for each page. Without the former nothing is learnt
-	// at the start; without the latter a list is read in a row once some cuts have failed.
-	wasteRate = 0.19
+	// wasteRate, freeSlots and free bound how many requests may be wasted: one for each slot,
+	// up to freeSlots, and free more, and wasteRate of one for each page. Without the former
+	// nothing is learnt at the start; without the latter a list is read in a row once some
+	// cuts have failed. While half of the slots are idle, idle more may be: otherwise the
+	// last long part of some lists is read in a row.
+	wasteRate = 0.16
 	freeSlots = 8
+	free      = 2
+	idle      = 2
 
 	// risk is the part of that budget that unanswered cuts may use. With more, all of it
 	// is spent on what the first page suggests.
@@ -101,6 +105,10 @@ func (p *Planner) learn(c *Range, tags []string) {
 	shared := commonPrefix(keys[max(0, len(keys)-few)], last) // no deeper level can be told
 	if c.counts == nil {
 		c.since = c.start
+		if b := c.prev; b != nil { // the words there are of the same kinds
+			b = c.before()
+			c.kinds = slices.Clone(b.kinds[:min(len(b.kinds), commonPrefix(p.orders[0].Key(b.last), last)+1)])
+		}
 	} else {
 		before := commonPrefix(p.orders[0].Key(c.last), last) + 1
 		c.counts, c.kinds = c.counts[:min(len(c.counts), before)], c.kinds[:min(len(c.kinds), before)]
@@ -109,7 +117,10 @@ func (p *Planner) learn(c *Range, tags []string) {
 	for l := range shared + 1 {
 		i := sort.Search(len(keys), func(i int) bool { return commonPrefix(keys[i], last) >= l })
 		if l == len(c.counts) {
-			c.counts, c.kinds = append(c.counts, 0), append(c.kinds, kinds{})
+			c.counts = append(c.counts, 0)
+		}
+		if l == len(c.kinds) {
+			c.kinds = append(c.kinds, kinds{})
 		}
 		c.counts[l] += len(keys) - i
 		before := ""
@@ -355,6 +366,7 @@ type level struct {
 	left   float64 // tags
 	lo, hi float64 // the part of the alphabet
 	hides  bool    // it never changed, and may hide what comes after
+	digits bool    // the last tag has a digit there
 	t      *table
 }
 
@@ -395,6 +407,7 @@ func (p *Planner) gap(c *Range, slots int) *gap {
 			seen += v.left
 		case v.hi > v.lo:
 			v.left, v.hides, hidden = seen, true, true
+			v.digits = isDigit(p.byteOf(g.key[l]))
 		default:
 			continue
 		}
@@ -465,12 +478,16 @@ func (g *gap) until(key string) (sum float64) {
 }
 
 // at returns the shortest key before which about so many tags are estimated to be left,
-// give or take within; "": there is none.
-func (g *gap) at(tags, within float64) string {
+// give or take within; "": there is none. Behind a cut that is not answered, there is hardly
+// ever anything of what a level of letters may hide.
+func (g *gap) at(tags, within float64, unanswered bool) string {
 	for _, v := range g.levels {
 		if tags > v.left {
 			tags -= v.left
 			continue
+		}
+		if v.hides && unanswered && !v.digits {
+			return ""
 		}
 		if v.hides {
 			tags = 0
@@ -517,13 +534,20 @@ type stretch struct {
 // many requests there may be at once. It returns nil where that would not be
 // worth a request.
 func (p *Planner) Split(slots int) *Range {
-	unanswered := 0
+	unanswered, busy := 0, 0
 	for c := p.front; c != nil; c = c.next {
-		if c.state == asked {
+		switch c.state {
+		case asked:
 			unanswered++
+			busy++
+		case reading:
+			busy++
 		}
 	}
-	budget := float64(min(slots, freeSlots)) + wasteRate*float64(p.read) - float64(p.wasted) - float64(p.joined)/2
+	budget := float64(min(slots, freeSlots)+free) + wasteRate*float64(p.read) - float64(p.wasted) - float64(p.joined)/2
+	if 2*busy <= slots {
+		budget += idle
+	}
 	if p.off != None || float64(unanswered) >= budget*risk {
 		return nil
 	}
@@ -532,7 +556,7 @@ func (p *Planner) Split(slots int) *Range {
 		if left < worth*float64(p.size) {
 			return nil
 		}
-		at := p.orders[0].Tag(v.g.at(v.from+float64(p.size)+left/2, left*about))
+		at := p.orders[0].Tag(v.g.at(v.from+float64(p.size)+left/2, left*about, v.c.state == asked))
 		behind := v.c.last
 		if v.c.state == asked {
 			behind = v.c.start

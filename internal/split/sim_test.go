@@ -17,6 +17,7 @@ type simulation struct {
 	most    int // requests at once
 
 	requests int
+	cuts     []string
 	now      float64
 	events   events
 }
@@ -124,6 +125,7 @@ func (s *simulation) scan(k int) (tags []string, off Reason) {
 			if c == nil {
 				break
 			}
+			s.cuts = append(s.cuts, c.Start())
 			start(c, c.Start())
 		}
 		if s.events.Len() == 0 {

@@ -15,15 +15,17 @@
 //
 // For each range the planner counts, for each length l, how many of the tags that were
 // read share their first l bytes with the last one: that is level l. For each level it
-// also counts what words at that place are made of: digits, lower case, upper case. That
-// gives each byte its share of the alphabet there: in names, letters have the shares that
-// they have in the names of packages, and numbers begin with a small digit more often than
-// with a large one. What is left of a level is what was seen of it, times the share of the
-// alphabet that is still to come, divided by the share that was passed.
+// also counts what words at that place are made of: digits, lower case, upper case; a range
+// begins with what the one before it has counted of that. It gives each byte its share of
+// the alphabet there: in names, letters have the shares that they have in the names of
+// packages, and numbers begin with a small digit more often than with a large one. What is
+// left of a level is what was seen of it, times the share of the alphabet that is still to
+// come, divided by the share that was passed.
 //
 // A level counts only where more than one word was seen in it, because all tags of a list
 // may begin alike. One of the others, the outermost, may hide everything else, and is
-// given as much as all levels inside it. Where no end of the list is known, at least a
+// given as much as all levels inside it; of names, only once the cuts before it are
+// answered, as there is hardly ever anything. Where no end of the list is known, at least a
 // page for each slot is expected: so the second round spreads over the whole alphabet,
 // and tells whether all tags begin alike.
 //
@@ -79,6 +81,9 @@ func (c *Range) Ended() bool { return c.state == ended }
 
 // Gone reports whether the range was discarded, with what it has read.
 func (c *Range) Gone() bool { return c.state == gone }
+
+// IsLast reports whether no range behind c has read anything.
+func (c *Range) IsLast() bool { return !c.beforeOther() }
 
 // A Planner is the reading of one list.
 type Planner struct {
@@ -301,7 +306,9 @@ func (p *Planner) accept(c *Range, tags []string) bool {
 			continue
 		}
 		if head == o.opening[0] { // nothing stands between both
-			o.start = c.start
+			if p.compare(c.start, o.start) < 0 {
+				o.start = c.start
+			}
 			p.reject(c)
 			return false
 		}

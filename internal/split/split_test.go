@@ -21,8 +21,8 @@ var update = flag.Bool("update", false, "rewrite the part of docs/performance.md
 // bars are what a scan of 100,000 tags, 1000 a page, may cost: its time in round
 // trips by pages/k, and its requests by pages. average is the bar for all shapes.
 var (
-	bars    = map[int]cost{2: {1.2, 1.15}, 4: {1.45, 1.25}, 8: {2.2, 1.3}, 16: {4.2, 1.32}}
-	average = map[int]cost{2: {1.1, 1.08}, 4: {1.25, 1.15}, 8: {1.6, 1.24}, 16: {2.75, 1.28}}
+	bars    = map[int]cost{2: {1.2, 1.15}, 4: {1.45, 1.25}, 8: {2.2, 1.32}, 16: {4.2, 1.32}}
+	average = map[int]cost{2: {1.1, 1.08}, 4: {1.22, 1.13}, 8: {1.52, 1.24}, 16: {2.5, 1.28}}
 )
 
 // A cost is the mean over some repositories.
@@ -112,6 +112,21 @@ func TestCost(t *testing.T) {
 	}
 }
 
+// No cut is made twice: what an answer has shown to be empty stays so, although a later
+// answer shows less.
+func TestNoCutIsMadeTwice(t *testing.T) {
+	for _, shape := range slices.Concat(shapes, moreShapes) {
+		t.Run(shape.name, func(t *testing.T) {
+			t.Parallel()
+			for _, list := range repositories(models[0], shape, 2, 50_000) {
+				s := &simulation{m: models[0], n: 1000, list: list}
+				s.scan(8)
+				assert.Len(t, slices.Compact(slices.Sorted(slices.Values(s.cuts))), len(s.cuts))
+			}
+		})
+	}
+}
+
 // Lists that are sorted in another order are cut as well.
 func TestCostInOtherOrders(t *testing.T) {
 	for _, m := range models[1:4] {
@@ -120,7 +135,7 @@ func TestCostInOtherOrders(t *testing.T) {
 			for _, shape := range []shape{shapes[0], shapes[mixed], moreShapes[0], moreShapes[9]} {
 				c := costOf(m, 8, repositories(m, shape, 2, 50_000))
 				assert.LessOrEqual(t, c.time, 2.8, "%s: time", shape.name)
-				assert.LessOrEqual(t, c.requests, 1.4, "%s: requests", shape.name)
+				assert.LessOrEqual(t, c.requests, 1.45, "%s: requests", shape.name)
 			}
 		})
 	}
@@ -398,7 +413,7 @@ func TestReasons(t *testing.T) {
 	for name, want := range map[string]Reason{
 		"by bytes": None, "folded": None, "ICU": None, "glibc": None, "unknown drops one": None, "caps that change": None,
 		"must exist": Refuses, "sorted, token": Refuses,
-		"unknown gives the start": Restarts, "token or the start": Restarts, "offset": Restarts, "wraps past the end": None,
+		"unknown gives the start": Restarts, "token or the start": Restarts, "offset": Restarts, "wraps past the end": Restarts,
 		"unknown gives the end": EndsEarly,
 		"token":                 Disorder, "insertion": Disorder, "insertion, compared": Disorder,
 	} {
@@ -416,7 +431,7 @@ func TestReasons(t *testing.T) {
 				assert.Len(t, got, n)
 			}
 			if want != None {
-				assert.LessOrEqual(t, s.requests, pages+2*k)
+				assert.LessOrEqual(t, s.requests, pages+3*k)
 			}
 		})
 	}
