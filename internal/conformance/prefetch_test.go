@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -156,6 +157,44 @@ func TestScanAmongHiddenTags(t *testing.T) {
 			require.NoError(t, err)
 			assert.True(t, slices.Equal(want, tags), "%d of %d tags", len(tags), len(want))
 			assert.Less(t, requests, 260, "of 200 pages")
+		})
+	}
+}
+
+// What has to be asked at the end of a list is asked while other parts are read: whether
+// anything comes after its last tag, and how the registry compares. No request waits for
+// all others to be answered first.
+func TestEndIsAskedForEarly(t *testing.T) {
+	for _, concurrency := range []int{0, 4, 8} {
+		synctest.Test(t, func(t *testing.T) {
+			p := regtest.ByName("dist312")
+			p.Max, p.DefaultN, p.Over = 1000, 1000, regtest.Rule{What: regtest.Clamp}
+			list := packages(10_000)
+			for i := range 20_000 { // in the middle, so that the end is not what comes last
+				list = append(list, fmt.Sprintf("mm-%d.%d.%d", i%9, i/9%29, i/9/29))
+			}
+			r := regtest.New(p).Push("a/b", list...)
+			g := &inFlight{RoundTripper: testNetwork(t).Handle("registry.example", r)}
+			var mu sync.Mutex
+			var latest time.Time
+			var last []string // requests, of those that began latest
+			c := &ocitags.Client{Credentials: ocitags.Anonymous, Concurrency: concurrency, Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				mu.Lock()
+				if now := time.Now(); now != latest {
+					latest, last = now, nil
+				}
+				last = append(last, req.URL.RawQuery)
+				mu.Unlock()
+				return g.RoundTrip(req)
+			})}
+			mustList(t, c, "registry.example/a/b", r, "a/b")
+			isQuestion := func(query string) bool {
+				q, err := url.ParseQuery(query)
+				require.NoError(t, err)
+				return q.Get("n") == "1" || q.Get("last") == want(r, "a/b")[29_998]
+			}
+			assert.True(t, slices.ContainsFunc(requests(r), isQuestion))
+			assert.True(t, slices.ContainsFunc(last, func(query string) bool { return !isQuestion(query) }), "%q", last)
 		})
 	}
 }

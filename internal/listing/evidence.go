@@ -3,7 +3,6 @@ package listing
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -204,7 +203,7 @@ func (s *tagsList) disagrees(ctx context.Context) bool {
 	}
 	seen, first := s.seen, ""
 	seen.Page(a)
-	err := s.one(ctx, a, "the list is in no known order: does the registry compare, or look up?", func(tag string) bool {
+	err := s.startOf(ctx, s.oneAfter(a), "the list is in no known order: does the registry compare, or look up?", func(tag string) bool {
 		first = cmp.Or(first, tag)
 		seen.Add(tag)
 		return !seen.LooksUp()
@@ -225,7 +224,7 @@ func (s *tagsList) disagrees(ctx context.Context) bool {
 // with last, it asks one question.
 func (s *tagsList) unproven(ctx context.Context) bool {
 	if after, ok := s.seen.Probe(); ok {
-		first, _ := s.first(ctx, after, "does the registry compare by bytes, or without looking at case?")
+		first, _ := s.first(ctx, after, byCase)
 		s.seen.Probed(first) // an answer that is neither tells nothing
 	}
 	for s.seen.Unproven() && !s.seen.Disagrees() {
@@ -233,7 +232,7 @@ func (s *tagsList) unproven(ctx context.Context) bool {
 		if !ok {
 			return true
 		}
-		first, err := s.first(ctx, doubt.After, "the list is sorted in one order: does the registry compare by another?")
+		first, err := s.first(ctx, doubt.After, byOrder)
 		if s.ignores(first) || err != nil || !s.seen.Settle(doubt, first) {
 			return true // the answer tells nothing
 		}
@@ -241,39 +240,28 @@ func (s *tagsList) unproven(ctx context.Context) bool {
 	return s.seen.Disagrees()
 }
 
+const (
+	byCase  = "does the registry compare by bytes, or without looking at case?"
+	byOrder = "the list is sorted in one order: does the registry compare by another?"
+)
+
+// openQuestion returns the tag after which unproven would ask first, and why; "": it would
+// ask nothing.
+func (s *tagsList) openQuestion() (after, because string) {
+	if after, ok := s.seen.Probe(); ok {
+		return after, byCase
+	}
+	if s.seen.Unproven() && !s.seen.Disagrees() {
+		doubt, _ := s.seen.Doubt()
+		return doubt.After, byOrder
+	}
+	return "", ""
+}
+
 // ignores reports whether an answer to a question that begins with first may be the
 // start of the list, because the registry does not look at last in this form.
 func (s *tagsList) ignores(first string) bool {
 	return len(s.start) > 0 && first == s.start[0] && !s.heeded[hasN(s.question(""))]
-}
-
-// first returns the first tag after another one; "": the answer has none. Some registries
-// begin with that one itself.
-func (s *tagsList) first(ctx context.Context, after, why string) (first string, err error) {
-	err = s.one(ctx, after, why, func(tag string) bool {
-		if tag == after {
-			return true
-		}
-		first = tag
-		return false
-	})
-	return first, err
-}
-
-// one asks what comes after a tag. It asks for one tag, and reads until add has seen
-// enough.
-func (s *tagsList) one(ctx context.Context, last, why string, add func(tag string) (more bool)) error {
-	s.Log.DebugContext(ctx, "asking what comes after a tag", "because", why)
-	_, err := s.Read(ctx, wire.Request{URL: WithParam(s.question(last), "n", "1")}, each(func(tag string) error {
-		if !add(tag) {
-			return ErrStopped
-		}
-		return nil
-	}))
-	if errors.Is(err, ErrStopped) {
-		return nil
-	}
-	return err
 }
 
 func (s *tagsList) disagreement(ans Answer) error {

@@ -3,7 +3,9 @@ package listing
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/ocitags/ocitags/internal/ocierr"
@@ -141,7 +143,7 @@ func (f *foreground) turnPage(ctx context.Context, cur *Cursor, ans Answer, took
 		}
 	}
 	if f.ahead == nil && !meetsNone && f.Slots > 1 && ans.seek != nil {
-		f.ahead = newPrefetcher(ctx, f, ans.seek)
+		f.ahead = newPrefetcher(ctx, f, ans)
 	}
 	return ans.Next, false, nil
 }
@@ -186,6 +188,7 @@ func (f *foreground) takePart(ctx context.Context) (next *Cursor, met bool, err 
 			return nil, false, err
 		}
 		f.why, next = ans.Why, ans.Next
+		f.ahead.mayAsk(ans.spare)
 		if next != nil && (next.Restart || !ans.held || i+1 < len(p.ready) && !sameQuery(next.URL, p.ready[i+1].cur.URL)) {
 			f.readInARow(ctx)
 			return next, false, nil
@@ -194,11 +197,15 @@ func (f *foreground) takePart(ctx context.Context) (next *Cursor, met bool, err 
 			next = p.ready[i+1].cur
 		}
 	}
-	met = f.ahead.handedOut(p)
+	met = f.ahead.handedOut(ctx, p)
 	return next, met, nil
 }
 
-func sameQuery(a, b *url.URL) bool { return a.RawQuery == b.RawQuery }
+// sameQuery reports whether two requests ask for the same page, in whatever order their
+// parameters are.
+func sameQuery(a, b *url.URL) bool {
+	return a.RawQuery == b.RawQuery || maps.EqualFunc(a.Query(), b.Query(), slices.Equal)
+}
 
 // reportAhead tells the user of the pages that came ahead.
 func (f *foreground) reportAhead() {

@@ -41,6 +41,7 @@ type prefetcher struct {
 	overlap int                        // tags that will come once more, at the start of the next part
 	pages   []Page                     // that came ahead, and are not reported yet
 	over    bool                       // no other part will begin
+	spare   func()                     // asks a question, when a slot is free; nil: there is none
 }
 
 // A prefetch reads a part ahead. When its turn has come the foreground goes on
@@ -142,7 +143,7 @@ func overlapping(tags []string, step int, at *url.URL) *Cursor {
 
 // newPrefetcher begins with the first page whose end a cursor names. It returns nil
 // if that page is in no order which registries sort by.
-func newPrefetcher(ctx context.Context, f *foreground, seek func(last string) *prefetch) *prefetcher {
+func newPrefetcher(ctx context.Context, f *foreground, ans Answer) *prefetcher {
 	if most := f.Registry.Slots; most > 0 {
 		f.Slots, f.MostSlots = min(f.Slots, most), 0
 	}
@@ -161,7 +162,7 @@ func newPrefetcher(ctx context.Context, f *foreground, seek func(last string) *p
 	if f.ofRegistry().crowded {
 		f.MostSlots = 0
 	}
-	s := &prefetcher{l: f.Listing, seek: seek, plan: plan, slots: f.Slots, pace: pace{most: f.MostSlots}, busy: 1}
+	s := &prefetcher{l: f.Listing, seek: ans.seek, spare: ans.spare, plan: plan, slots: f.Slots, pace: pace{most: f.MostSlots}, busy: 1}
 	s.turn = &prefetch{s: s, at: at}
 	s.parts = map[*split.Range]*prefetch{at: s.turn}
 	s.mu.Lock()
@@ -177,6 +178,9 @@ func (s *prefetcher) fill(ctx context.Context) {
 		if p == nil {
 			at := s.plan.Split(s.slots)
 			if at == nil {
+				if s.spare != nil {
+					s.spare()
+				}
 				return
 			}
 			s.l.Log.DebugContext(ctx, "reading another part", "after", at.Start())
@@ -345,9 +349,13 @@ func (p *prefetch) end(ctx context.Context, cur *Cursor, rep wire.Response, took
 	tags := cur.beyond(p.page)
 	// Only the foreground ends the list: what a part is not told of may be there.
 	keep, goOn := s.plan.Page(p.at, tags, true)
-	if goOn = goOn && p.next != nil; p.next == nil && len(rep.Links) == 0 {
+	if p.next == nil && len(rep.Links) == 0 {
 		s.plan.Edge(p.at)
+		if goOn && cur.kind == sought && len(p.page) > 1 && p.at.IsLast() {
+			p.next = p.pages.overlappingNext(p.page) // as the foreground will ask
+		}
 	}
+	goOn = goOn && p.next != nil
 	s.settle(ctx)
 	switch {
 	case rep.Attempts == 1:
@@ -387,10 +395,18 @@ func (s *prefetcher) lead(ctx context.Context, f *foreground, cur *Cursor, ans A
 	}
 	tags := cur.beyond(f.page)
 	keep, _ := s.plan.Page(s.turn.at, tags, ans.Next != nil)
+	s.spare = ans.spare
 	s.overlap = len(tags) - keep
 	s.settle(ctx)
 	s.fill(ctx)
 	return s.turn.at.Ended() && s.plan.Next(s.turn.at) != nil
+}
+
+// mayAsk says what question may be asked when a slot is free.
+func (s *prefetcher) mayAsk(spare func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spare = spare
 }
 
 // follow waits for the next part to come to rest, and makes it the turn's.
@@ -416,10 +432,11 @@ func (s *prefetcher) follow(ctx context.Context) *prefetch {
 
 // handedOut gives the room of a part free, and reports whether it has come to
 // where another part begins.
-func (s *prefetcher) handedOut(p *prefetch) (met bool) {
+func (s *prefetcher) handedOut(ctx context.Context, p *prefetch) (met bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.ready, p.count, p.bytes, s.overlap = nil, 0, 0, 0
+	s.fill(ctx)
 	return p.at.Ended() && s.plan.Next(p.at) != nil
 }
 

@@ -114,6 +114,10 @@ type Answer struct {
 	More bool    // has_additional says that there is more
 	held bool    // the page continues the one before; otherwise Next leads back
 
+	// spare asks a question that the end of the list will depend on, unless other pages
+	// answer it before: for when a slot is free. nil: there is none.
+	spare func()
+
 	doubt      *doubt // on which it depends what follows; nil: Next, Why and the error stand
 	mayBeWhole bool   // the list without n may spare the pages from Next on
 	n          int    // that of the Link to Next, or else of the page, if mayBeWhole

@@ -30,20 +30,21 @@ import (
 // chooses n. A decision may leave a doubt, which tagsList.settle asks the registry about.
 type tagsList struct {
 	*Listing
-	at       *url.URL // where pages are asked: home, or where it redirects to
-	begun    bool     // a page was read
-	linked   [2]bool  // a page had a Link: requested without n, or with it
-	heeded   [2]bool  // a page respected last: requested without n, or with it
-	opaque   bool     // the cursors of the registry's Links are not tags
-	offsets  *url.URL // a Link whose cursor is a number of tags; nil: none
-	compared bool     // the list without n was requested, to compare
-	owing    bool     // the tags that other parts had behind the end were asked for
-	untried  *url.URL // a Link of which only an overlapping page was requested, in vain; nil: none
-	asIs     bool     // one was followed as it is, instead
-	aside    *aside   // the list without n, read concurrently; nil: it is not
-	inARow   bool     // the latest Link is followed unchanged, and its cursor is not a tag
-	cover    cover    // a page that had all known tags
-	early    *early   // the next page, requested when its place was known; nil: it was not
+	at       *url.URL  // where pages are asked: home, or where it redirects to
+	begun    bool      // a page was read
+	linked   [2]bool   // a page had a Link: requested without n, or with it
+	heeded   [2]bool   // a page respected last: requested without n, or with it
+	opaque   bool      // the cursors of the registry's Links are not tags
+	offsets  *url.URL  // a Link whose cursor is a number of tags; nil: none
+	compared bool      // the list without n was requested, to compare
+	owing    bool      // the tags that other parts had behind the end were asked for
+	untried  *url.URL  // a Link of which only an overlapping page was requested, in vain; nil: none
+	asIs     bool      // one was followed as it is, instead
+	aside    *aside    // the list without n, read concurrently; nil: it is not
+	inARow   bool      // the latest Link is followed unchanged, and its cursor is not a tag
+	cover    cover     // a page that had all known tags
+	foreseen *foreseen // nil: there is none
+	early    *early    // the next page, requested when its place was known; nil: it was not
 
 	sizes
 	latestPage

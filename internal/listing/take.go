@@ -14,6 +14,9 @@ import (
 // Take implements Source.
 func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags) (Answer, error) {
 	ans, err := s.decide(ctx, cur, rep, t)
+	if ans.seek != nil {
+		ans.spare = s.foresee(ctx)
+	}
 	return s.settle(ctx, cur, ans, err)
 }
 
