@@ -66,7 +66,7 @@ func (f *foreground) run(ctx context.Context) error {
 			return err
 		}
 		if cur = next; cur == nil {
-			f.ahead.stop(ctx) // what others have read behind the end is dropped
+			f.ahead.finish(ctx) // what others have read behind the end is dropped
 			if len(f.lacking()) > 0 {
 				if cur, err = f.src.Unfinished(ctx); err != nil {
 					return err

@@ -464,6 +464,38 @@ func (s *prefetcher) reports() (pages []Page) {
 	return pages
 }
 
+// endPatience is how long the end of a list waits for pages that are in flight.
+const endPatience = time.Second
+
+// finish is like stop, at what seems to be the end of the list. It waits for pages that are
+// in flight, as they may have tags behind that end; but not for long, as no other request
+// depends on them.
+func (s *prefetcher) finish(ctx context.Context) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	var inFlight []chan struct{}
+	for _, p := range s.parts {
+		if p.idle != nil {
+			inFlight = append(inFlight, p.idle)
+		}
+	}
+	s.mu.Unlock()
+	s.stop(ctx)
+	timer := time.NewTimer(endPatience)
+	defer timer.Stop()
+	for _, idle := range inFlight {
+		select {
+		case <-idle:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // stop leaves the rest of the list to the foreground.
 func (s *prefetcher) stop(ctx context.Context) {
 	if s == nil {
