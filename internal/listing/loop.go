@@ -3,9 +3,7 @@ package listing
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/ocitags/ocitags/internal/ocierr"
@@ -204,7 +202,7 @@ func (f *foreground) takePart(ctx context.Context) (next *Cursor, met bool, err 
 // sameQuery reports whether two requests ask for the same page, in whatever order their
 // parameters are.
 func sameQuery(a, b *url.URL) bool {
-	return a.RawQuery == b.RawQuery || maps.EqualFunc(a.Query(), b.Query(), slices.Equal)
+	return a.RawQuery == b.RawQuery || a.Query().Encode() == b.Query().Encode()
 }
 
 // reportAhead tells the user of the pages that came ahead.
