@@ -54,12 +54,6 @@ type foreseen struct {
 	err   error
 }
 
-// run asks.
-func (f *foreseen) run() {
-	f.first, f.err = f.ask()
-	close(f.done)
-}
-
 // foresee returns what asks such a question in the background; nil: there is none. It is the
 // first that comes up: others may be settled by the answer.
 func (s *tagsList) foresee(ctx context.Context) (begin func()) {
@@ -81,20 +75,19 @@ func (s *tagsList) foresee(ctx context.Context) (begin func()) {
 		s.besides.Add(1)
 		s.wg.Go(func() {
 			defer s.besides.Add(-1)
-			f.run()
+			defer close(f.done)
+			f.first, f.err = f.ask()
 		})
 	}
 }
 
-// first returns the first tag after another one; "": there is none.
+// first returns the first tag after another one; "": there is none. A question that was
+// foreseen is asked again only if it had no answer.
 func (s *tagsList) first(ctx context.Context, after, because string) (string, error) {
-	f := s.foreseen
-	if f == nil || f.after != after {
-		return s.firstOf(ctx, s.oneAfter(after), after, because)
+	if f := s.foreseen; f != nil && f.after == after && f.asked.Load() {
+		if <-f.done; f.err == nil {
+			return f.first, nil
+		}
 	}
-	if !f.asked.Swap(true) {
-		f.run()
-	}
-	<-f.done
-	return f.first, f.err
+	return s.firstOf(ctx, s.oneAfter(after), after, because)
 }
