@@ -201,9 +201,7 @@ func (f *foreground) takePart(ctx context.Context) (next *Cursor, met bool, err 
 
 // sameQuery reports whether two requests ask for the same page, in whatever order their
 // parameters are.
-func sameQuery(a, b *url.URL) bool {
-	return a.RawQuery == b.RawQuery || a.Query().Encode() == b.Query().Encode()
-}
+func sameQuery(a, b *url.URL) bool { return a.Query().Encode() == b.Query().Encode() }
 
 // reportAhead tells the user of the pages that came ahead.
 func (f *foreground) reportAhead() {

@@ -11,12 +11,10 @@ const (
 	// wasteRate, freeSlots and free bound how many requests may be wasted: one for each slot,
 	// up to freeSlots, and free more, and wasteRate of one for each page. Without the former
 	// nothing is learnt at the start; without the latter a list is read in a row once some
-	// cuts have failed. While half of the slots are idle, idle more may be: otherwise the
-	// last long part of some lists is read in a row.
-	wasteRate = 0.16
+	// cuts have failed.
+	wasteRate = 0.15
 	freeSlots = 8
 	free      = 2
-	idle      = 2
 
 	// risk is the part of that budget that unanswered cuts may use. With more, all of it
 	// is spent on what the first page suggests.
@@ -534,20 +532,13 @@ type stretch struct {
 // many requests there may be at once. It returns nil where that would not be
 // worth a request.
 func (p *Planner) Split(slots int) *Range {
-	unanswered, busy := 0, 0
+	unanswered := 0
 	for c := p.front; c != nil; c = c.next {
-		switch c.state {
-		case asked:
+		if c.state == asked {
 			unanswered++
-			busy++
-		case reading:
-			busy++
 		}
 	}
 	budget := float64(min(slots, freeSlots)+free) + wasteRate*float64(p.read) - float64(p.wasted) - float64(p.joined)/2
-	if 2*busy <= slots {
-		budget += idle
-	}
 	if p.off != None || float64(unanswered) >= budget*risk {
 		return nil
 	}
