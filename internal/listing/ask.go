@@ -4,20 +4,43 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strconv"
 	"sync/atomic"
 
+	"github.com/ocitags/ocitags/internal/order"
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // This file asks what comes after a tag where only the start of the answer counts.
 
-// oneAfter returns the URL that asks for one tag after another.
-func (s *tagsList) oneAfter(tag string) *url.URL { return WithParam(s.question(tag), "n", "1") }
+// A question asks what comes after a tag, or another string.
+type question struct {
+	after   string
+	at      *url.URL
+	because string // for the log
+}
 
-// startOf reads an answer until add has seen enough. because is for the log.
-func (l *Listing) startOf(ctx context.Context, at *url.URL, because string, add func(tag string) (more bool)) error {
-	l.Log.DebugContext(ctx, "asking what comes after a tag", "because", because)
-	_, err := l.Read(ctx, wire.Request{URL: at}, each(func(tag string) error {
+// oneAfter returns the question that asks for one tag after another.
+func (s *tagsList) oneAfter(tag, because string) question {
+	return question{tag, WithParam(s.question(tag), "n", "1"), because}
+}
+
+// roomAfter returns the question with the n, up to the usual one, that has brought the longest
+// page.
+func (s *tagsList) roomAfter(tag, because string) question {
+	n, longest := 1, 0
+	for size, length := range s.longestOf {
+		if length > longest && 0 < size && size <= defaultPageSize {
+			n, longest = size, length
+		}
+	}
+	return question{tag, WithParam(s.question(tag), "n", strconv.Itoa(n)), because}
+}
+
+// startOf reads an answer until add has seen enough.
+func (l *Listing) startOf(ctx context.Context, q question, add func(tag string) (more bool)) error {
+	l.Log.DebugContext(ctx, "asking what comes after a tag", "because", q.because)
+	_, err := l.Read(ctx, wire.Request{URL: q.at}, each(func(tag string) error {
 		if !add(tag) {
 			return ErrStopped
 		}
@@ -29,15 +52,18 @@ func (l *Listing) startOf(ctx context.Context, at *url.URL, because string, add 
 	return err
 }
 
-// firstOf returns the first tag of the answer to what comes after a tag; "": it has none.
-// Some registries begin with that one itself.
-func (l *Listing) firstOf(ctx context.Context, at *url.URL, after, because string) (first string, err error) {
-	err = l.startOf(ctx, at, because, func(tag string) bool {
-		if tag == after {
+// answer returns the first tags of the answer, as many as tell something: that is one, unless
+// the registry folds case, and the list may do so or not. Some registries begin with the tag
+// that was asked about, which is left out.
+func (l *Listing) answer(ctx context.Context, q question, seen order.Seen) (first []string, err error) {
+	seen.Seek(q.after)
+	err = l.startOf(ctx, q, func(tag string) bool {
+		if tag == q.after {
 			return true
 		}
-		first = tag
-		return false
+		first = append(first, tag)
+		seen.Add(tag)
+		return seen.MayLoseCase()
 	})
 	return first, err
 }
@@ -47,25 +73,25 @@ func (l *Listing) firstOf(ctx context.Context, at *url.URL, after, because strin
 // for it.
 type foreseen struct {
 	after string
-	ask   func() (first string, err error)
+	ask   func() (first []string, err error)
 	asked atomic.Bool
 	done  chan struct{} // closed when the answer has come
-	first string
+	first []string
 	err   error
 }
 
 // foresee returns what asks such a question in the background; nil: there is none. It is the
 // first that comes up: others may be settled by the answer.
 func (s *tagsList) foresee(ctx context.Context) (begin func()) {
-	after, because := s.openQuestion()
-	if s.foreseen == nil && after != "" {
-		at := s.oneAfter(after)
-		s.foreseen = &foreseen{after: after, done: make(chan struct{}), ask: func() (string, error) {
-			return s.firstOf(ctx, at, after, because)
+	q, open := s.openQuestion()
+	if s.foreseen == nil && open {
+		seen := s.seen
+		s.foreseen = &foreseen{after: q.after, done: make(chan struct{}), ask: func() ([]string, error) {
+			return s.answer(ctx, q, seen)
 		}}
 	}
 	f := s.foreseen
-	if f == nil || f.after != after {
+	if f == nil || f.after != q.after {
 		return nil
 	}
 	return func() {
@@ -81,13 +107,13 @@ func (s *tagsList) foresee(ctx context.Context) (begin func()) {
 	}
 }
 
-// first returns the first tag after another one; "": there is none. A question that was
-// foreseen is asked again only if it had no answer.
-func (s *tagsList) first(ctx context.Context, after, because string) (string, error) {
-	if f := s.foreseen; f != nil && f.after == after && f.asked.Load() {
+// firstOf returns the first tags of the answer to a question; none: nothing comes. A question that
+// was foreseen is asked again only if it had no answer.
+func (s *tagsList) firstOf(ctx context.Context, q question) ([]string, error) {
+	if f := s.foreseen; f != nil && f.after == q.after && f.asked.Load() {
 		if <-f.done; f.err == nil {
 			return f.first, nil
 		}
 	}
-	return s.firstOf(ctx, s.oneAfter(after), after, because)
+	return s.answer(ctx, q, s.seen)
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/ocitags/ocitags/internal/ocierr"
+	"github.com/ocitags/ocitags/internal/order"
 	"github.com/ocitags/ocitags/internal/origin"
 	"github.com/ocitags/ocitags/internal/wire"
 )
@@ -203,7 +204,7 @@ func (s *tagsList) disagrees(ctx context.Context) bool {
 	}
 	seen, first := s.seen, ""
 	seen.Page(a)
-	err := s.startOf(ctx, s.oneAfter(a), "the list is in no known order: does the registry compare, or look up?", func(tag string) bool {
+	err := s.startOf(ctx, s.oneAfter(a, "the list is in no known order: does the registry compare, or look up?"), func(tag string) bool {
 		first = cmp.Or(first, tag)
 		seen.Add(tag)
 		return !seen.LooksUp()
@@ -223,8 +224,8 @@ func (s *tagsList) disagrees(ctx context.Context) bool {
 // each order in which the list is not, and in which the registry may compare tags
 // with last, it asks one question.
 func (s *tagsList) unproven(ctx context.Context) bool {
-	if after, ok := s.seen.Probe(); ok {
-		first, _ := s.first(ctx, after, byCase)
+	if s.seen.Probes() {
+		first, _ := s.firstOf(ctx, s.byCase())
 		s.seen.Probed(first) // an answer that is neither tells nothing
 	}
 	for s.seen.Unproven() && !s.seen.Disagrees() {
@@ -232,30 +233,35 @@ func (s *tagsList) unproven(ctx context.Context) bool {
 		if !ok {
 			return true
 		}
-		first, err := s.first(ctx, doubt.After, byOrder)
-		if s.ignores(first) || err != nil || !s.seen.Settle(doubt, first) {
+		first, err := s.firstOf(ctx, s.byOrder(doubt))
+		if err != nil || len(first) == 0 || s.ignores(first[0]) || !s.seen.Settle(doubt, first[0]) {
 			return true // the answer tells nothing
 		}
 	}
 	return s.seen.Disagrees()
 }
 
-const (
-	byCase  = "does the registry compare by bytes, or without looking at case?"
-	byOrder = "the list is sorted in one order: does the registry compare by another?"
-)
+// byCase has room for the tags that the probe leaves out where it does.
+func (s *tagsList) byCase() question {
+	return s.roomAfter(order.Probe, "does the registry compare by bytes, or without looking at case, and its list?")
+}
 
-// openQuestion returns the tag after which unproven would ask first, and why; "": it would
-// ask nothing.
-func (s *tagsList) openQuestion() (after, because string) {
-	if after, ok := s.seen.Probe(); ok {
-		return after, byCase
+func (s *tagsList) byOrder(d order.Doubt) question {
+	return s.oneAfter(d.After, "the list is sorted in one order: does the registry compare by another?")
+}
+
+// openQuestion returns the question that unproven would ask first. open is false if there is
+// none.
+func (s *tagsList) openQuestion() (q question, open bool) {
+	if s.seen.Probes() {
+		return s.byCase(), true
 	}
 	if s.seen.Unproven() && !s.seen.Disagrees() {
-		doubt, _ := s.seen.Doubt()
-		return doubt.After, byOrder
+		if doubt, ok := s.seen.Doubt(); ok {
+			return s.byOrder(doubt), true
+		}
 	}
-	return "", ""
+	return q, false
 }
 
 // ignores reports whether an answer to a question that begins with first may be the

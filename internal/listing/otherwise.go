@@ -74,6 +74,21 @@ func (s *tagsList) inOnePage() *Cursor {
 	return s.relist(false)
 }
 
+// onePage says that a page which had room for more is the list, unless another tag comes after
+// all of its tags.
+func (s *tagsList) onePage(ans Answer) Answer {
+	ans.Why = roomyPage
+	if s.mayBeExceeded() {
+		ans.doubt = &doubt{s.isExceeded, func(is bool) (Answer, error) {
+			if ans.doubt = nil; is {
+				return ans, s.disagreement(ans)
+			}
+			return ans, nil
+		}}
+	}
+	return ans
+}
+
 // isEnough reports whether a page that had room for more is all there is.
 func (s *tagsList) isEnough() bool { return s.began > 0 && s.hadRoom() && !s.more }
 
@@ -151,8 +166,8 @@ func (s *tagsList) isExceeded(ctx context.Context) bool {
 			continue
 		}
 		asked = append(asked, last)
-		next, err := s.first(ctx, last, "a page had room for all known tags: does any other come after them?")
-		if err == nil && next != "" && !slices.Contains(s.cover.tags, next) {
+		next, err := s.firstOf(ctx, s.oneAfter(last, "a page had room for all known tags: does any other come after them?"))
+		if err == nil && len(next) > 0 && !slices.Contains(s.cover.tags, next[0]) {
 			return true
 		}
 	}

@@ -283,7 +283,7 @@ func (s *partSource) Take(ctx context.Context, cur *Cursor, rep wire.Response, t
 // settle returns errContradicted where tags of the part may be missing without a sign
 // in its pages.
 func (s *partSource) settle(ctx context.Context) error {
-	if _, open := s.seen.Probe(); open || s.crossed && s.seen.MayDiffer() {
+	if s.seen.Probes() || s.crossed && s.seen.MayDiffer() {
 		return errContradicted
 	}
 	if s.seen.Unproven() && s.sendsPages(ctx) {

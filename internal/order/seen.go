@@ -347,7 +347,7 @@ func (s *Seen) Boundary(cursor string, before, after []string) {
 					if (at[1]|at[1]>>toLower)&letters != 0 && s.mixesCases() {
 						seen[j] = at.anyLetter()
 					}
-					if l == 2 && s.list&knownOrders == 1<<2 && kind(cursor[j]) == 0 {
+					if s.list&byBytes == 0 && kind(cursor[j]) == 0 {
 						seen[j] = seen[j].with(s.inner, marks)
 					}
 				}
@@ -461,49 +461,62 @@ func (s *Seen) Settle(d Doubt, first string) bool {
 	return s.cut != before
 }
 
-// probe sorts before all letters where case is folded, and between upper and lower case
-// where it is not.
-const probe = "_"
+// Probe is a string that sorts before all letters where case is folded, and between upper and
+// lower case where it is not.
+const Probe = "_"
 
 func (s *Seen) meetProbe(tag string) {
 	for i, known := range Known {
-		if s.open&(1<<i) != 0 && known.Compare(tag, probe) > 0 {
+		if s.open&(1<<i) != 0 && known.Compare(tag, Probe) > 0 {
 			s.open &^= 1 << i
 			s.probed[i] = tag
 		}
 	}
 }
 
-// Probe returns a question for a list whose tags are sorted both by bytes and with
-// case folded, and of which a page ended in a tag that begins with upper case: the
-// other order would have left out tags that begin with lower case, and no page would
-// show it. The first tag after probe tells, which is another one in each. ok is false
-// where that is not in doubt.
-func (s *Seen) Probe() (after string, ok bool) {
+// Probes reports whether the question what comes after Probe is open. It is for a list whose
+// tags are sorted both by bytes and with case folded, and of which a page ended in a tag that
+// begins with upper case: the other order would have left out tags that begin with lower case,
+// and no page would show it. The answer tells: its first tag is another one in each order.
+func (s *Seen) Probes() bool {
 	const both = byBytes | folding
-	return probe, s.suspect && s.list&both == both && s.cut&both == both && s.probed[1] != "" && s.probed[0] != s.probed[1]
+	return s.suspect && s.list&both == both && s.cut&both == both && s.probed[1] != "" && s.probed[0] != s.probed[1]
 }
 
-// Probed takes the first tag of the answer; "": there was none. The question is asked
-// once. Where the order of the list has upper case first, so has the answer of a registry
-// that folds case.
-func (s *Seen) Probed(first string) {
+// Probed takes the first tags of the answer; it may have none. The question is asked once.
+// Where the order of the list has upper case first, so has the answer of a registry that folds
+// case, and after that lower case that the pages have left out, where a page has room for it.
+func (s *Seen) Probed(first []string) {
 	s.suspect = false
-	if first == "" { // so may a registry answer that looks for the place of last
+	if len(first) == 0 { // so may a registry answer that looks for the place of last
 		return
 	}
-	switch cut := s.cut.comparing(probe, first); {
+	switch cut := s.cut.comparing(Probe, first[0]); {
 	case cut == 0:
 	case cut&byBytes == 0:
 		s.cut = cut
 		s.lost[0] |= folding
-	case kind(first[0]) == 'a':
+		in := s.list
+		for i, tag := range first[1:] {
+			in = in.allowing(first[i], tag)
+		}
+		if in != 0 {
+			s.list = in
+		}
+	case kind(first[0][0]) == 'a':
 		s.cut &^= folding
 	}
 }
 
 // Folds reports whether the registry is known to fold case.
 func (s *Seen) Folds() bool { return s.cut != 0 && s.cut&byBytes == 0 }
+
+// MayLoseCase reports whether the registry is known to fold case, and nothing shows whether
+// its list does so, too, or is sorted by bytes.
+func (s *Seen) MayLoseCase() bool {
+	const both = byBytes | folding
+	return s.Folds() && s.list&both == both
+}
 
 // mayHidePrefix reports whether, in the order of object keys, a tag that is less than the
 // cursor may come after it: one of its prefixes that end before a "-" or a ".".

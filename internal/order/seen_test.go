@@ -330,7 +330,8 @@ func TestCompareKeys(t *testing.T) {
 }
 
 // A list by bytes that is cut with case folded lacks what begins with lower case
-// before a cursor in upper case, and shows nothing of it. One question tells.
+// before a cursor in upper case, and shows nothing of it. One question tells, and whether its
+// list is folded, too, if the answer is long enough.
 func TestProbe(t *testing.T) {
 	read := func() Seen {
 		s := New()
@@ -348,26 +349,35 @@ func TestProbe(t *testing.T) {
 	}
 	s := read()
 	assert.False(t, s.Unproven())
-	after, ok := s.Probe()
-	require.True(t, ok)
-	assert.Equal(t, "_", after)
+	require.True(t, s.Probes())
 
-	s.Probed("sha256-0") // the first in lower case
-	_, ok = s.Probe()
-	assert.False(t, ok)
+	s.Probed([]string{"sha256-0"}) // the first in lower case
+	assert.False(t, s.Probes())
 	assert.False(t, s.Unproven(), "it compares by bytes")
 
 	for _, first := range []string{"Nightly_1", "Nightly_0"} { // or another one, if that was deleted
 		s = read()
-		s.Probed(first)
+		s.Probed([]string{first})
 		assert.True(t, s.Unproven(), "it folds case")
+		assert.True(t, s.MayLoseCase())
 	}
 
 	s = read()
-	s.Probed("2024") // the start of the list, or whatever it sends
-	assert.False(t, s.Unproven())
-	_, ok = s.Probe()
-	assert.False(t, ok, "it was asked")
+	s.Probed([]string{"Nightly_1", "Nightly_2", "Nightly_3", "alpha"})
+	assert.True(t, s.Disagrees(), "it folds case, and its list does not")
+	assert.False(t, s.MayLoseCase())
+
+	s = read()
+	s.Probed([]string{"Nightly_1", "Nightly_2", "nightly_2a", "Nightly_3"})
+	assert.False(t, s.Disagrees(), "so does its list")
+	assert.False(t, s.MayLoseCase())
+
+	for _, first := range [][]string{nil, {"2024"}} { // the start of the list, or whatever it sends
+		s = read()
+		s.Probed(first)
+		assert.False(t, s.Unproven())
+		assert.False(t, s.Probes(), "it was asked")
+	}
 
 	s = New()
 	s.Page("")
@@ -375,8 +385,7 @@ func TestProbe(t *testing.T) {
 		s.Add(tag)
 	}
 	s.Boundary("alpha", []string{"2024", "alpha"}, []string{"beta"})
-	_, ok = s.Probe()
-	assert.False(t, ok, "there is one case only")
+	assert.False(t, s.Probes(), "there is one case only")
 }
 
 func TestCommonPrefix(t *testing.T) {
