@@ -486,11 +486,13 @@ func TestServersThatLostTags(t *testing.T) {
 			910030979, 942013091, 962011447, // a first page that was cut
 			2000104653, 2000131535, 2000160667, // small pages, where larger ones were to be had
 			9970019177, 9970159223, 9970203105, // a page that was full by the n of its Link; the last tag itself
+			3100010557, 4100022029, // a page that had all known tags, where pages did not fit together
 		},
 		{Mixed: true}: {
 			5100001638, 5100002522, // what pages have shown before
 			5100002322, 5100011514, 5100027590, // lower case that folding leaves out
 			5300032402, // a Link with a cursor of its own, where last is not looked at
+			3101019270, // a list without n of 1000 tags
 		},
 		{Uneven: true}: {
 			5015634,   // a list that was begun anew without end
@@ -506,7 +508,9 @@ func TestServersThatLostTags(t *testing.T) {
 		{AnySize: true, Mixed: true}: {
 			5300037907, 7000242877, // a list by age that moves
 			5100001607, 5100014135, 7100094595, // lower case again
-			940048351, // a tag of a part that was dropped, and was there still
+			940048351,              // a tag of a part that was dropped, and was there still
+			3100004175, 3101135987, // lower case that a longer answer shows; punctuation
+			3101021779, 9600012971, // such a page again
 		},
 	} {
 		for _, seed := range seeds {

@@ -30,7 +30,7 @@ func (s *tagsList) oneAfter(tag, because string) question {
 func (s *tagsList) roomAfter(tag, because string) question {
 	n, longest := 1, 0
 	for size, length := range s.longestOf {
-		if length > longest && 0 < size && size <= defaultPageSize {
+		if 0 < size && size <= defaultPageSize && (length > longest || length == longest && size > n) {
 			n, longest = size, length
 		}
 	}
@@ -107,10 +107,13 @@ func (s *tagsList) foresee(ctx context.Context) (begin func()) {
 	}
 }
 
+// wasForeseen reports whether such a question was asked already.
+func (s *tagsList) wasForeseen() bool { return s.foreseen != nil && s.foreseen.asked.Load() }
+
 // firstOf returns the first tags of the answer to a question; none: nothing comes. A question that
 // was foreseen is asked again only if it had no answer.
 func (s *tagsList) firstOf(ctx context.Context, q question) ([]string, error) {
-	if f := s.foreseen; f != nil && f.after == q.after && f.asked.Load() {
+	if f := s.foreseen; s.wasForeseen() && f.after == q.after {
 		if <-f.done; f.err == nil {
 			return f.first, nil
 		}

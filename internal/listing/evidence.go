@@ -69,6 +69,9 @@ func (s *tagsList) settle(ctx context.Context, cur *Cursor, ans Answer, err erro
 	for err == nil && ans.doubt != nil {
 		ans, err = ans.doubt.then(ans.doubt.is(ctx))
 	}
+	if err == nil && ans.Next == nil && s.mayBeExceeded() {
+		return s.unlessExceeded(ctx, ans)
+	}
 	if err == nil && ans.mayBeWhole {
 		ans.Next = s.orWhole(ctx, cur, ans.Next, ans.Response, ans.n)
 	}
@@ -357,9 +360,7 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans Answer, link *u
 	hasAll := ans.Entries >= s.total || ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.lastTags(), t.latest)
 	switch {
 	case isList && hasAll:
-		s.learnWhole(ans)
-		ans.Why = "the list without n came in one answer"
-		return ans, nil
+		return s.comparedWhole(cur, ans, t), nil
 	case (link != nil || ans.More) && t.news == 0 && ans.Entries <= defaultPageSize: // and not where each answer has a Link
 		s.learnPagesOnly()
 	case t.news == 0 && ans.Entries <= defaultPageSize && ans.Entries < s.total:
@@ -376,6 +377,21 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans Answer, link *u
 		return s.ended(ctx, cur.end, ans, cur.why)
 	}
 	return ans, nil
+}
+
+// comparedWhole ends the list with the one that came without n. If that has a length at which
+// lists are cut, and tags may be missing from the pages, some may be missing from it, too.
+func (s *tagsList) comparedWhole(cur *Cursor, ans Answer, t *PageTags) Answer {
+	s.takeCover(ans.Response, t)
+	s.learnWhole(ans)
+	ans.Why = "the list without n came in one answer"
+	if cur.back == nil && round(ans.Entries) && s.further && (s.wasForeseen() || s.seen.Unproven()) {
+		ans.doubt = &doubt{s.inDoubt, func(is bool) (Answer, error) {
+			ans.doubt, s.disagreed = nil, s.disagreed || is
+			return ans, nil
+		}}
+	}
+	return ans
 }
 
 // mayBePage reports whether a list without n may be a page, although it has no Link and no

@@ -16,7 +16,7 @@ func (s *tagsList) Otherwise(ctx context.Context, err error) (next *Cursor, why 
 	switch {
 	case s.mayBeCovered() && s.isCovered(ctx):
 		return nil, allKnown
-	case s.mayBeExceeded() && s.isExceeded(ctx):
+	case s.isEnough() && s.mayBeExceeded() && s.isExceeded(ctx):
 		return nil, ""
 	}
 	return s.instead(err)
@@ -35,7 +35,7 @@ func (s *tagsList) orOtherwise(ans Answer, err error) (Answer, error) {
 		}
 		return ans, err
 	}
-	if !s.mayBeCovered() && !s.mayBeExceeded() {
+	if !s.mayBeCovered() && !(s.isEnough() && s.mayBeExceeded()) {
 		return then(found(s.instead(err)))
 	}
 	ans.doubt = &doubt{func(ctx context.Context) bool { return found(s.Otherwise(ctx, err)) }, then}
@@ -74,21 +74,6 @@ func (s *tagsList) inOnePage() *Cursor {
 	return s.relist(false)
 }
 
-// onePage says that a page which had room for more is the list, unless another tag comes after
-// all of its tags.
-func (s *tagsList) onePage(ans Answer) Answer {
-	ans.Why = roomyPage
-	if s.mayBeExceeded() {
-		ans.doubt = &doubt{s.isExceeded, func(is bool) (Answer, error) {
-			if ans.doubt = nil; is {
-				return ans, s.disagreement(ans)
-			}
-			return ans, nil
-		}}
-	}
-	return ans
-}
-
 // isEnough reports whether a page that had room for more is all there is.
 func (s *tagsList) isEnough() bool { return s.began > 0 && s.hadRoom() && !s.more }
 
@@ -97,22 +82,24 @@ func (s *tagsList) isEnough() bool { return s.began > 0 && s.hadRoom() && !s.mor
 // where the pages do not fit together and nothing is left to be asked.
 func (s *tagsList) hadRoom() bool { return s.roomy >= s.total+len(s.lacking()) && !s.roomyRound }
 
-// A cover is a first page that had all tags which were known then, in some known order. It
-// may be the whole list, and one question tells: what comes after one of its first tags. The
+// A cover is a first page that had all tags which were known then. If they are in a known
+// order, it may be the whole list, and one question tells: what comes after one of its first tags. The
 // answer has room for some tags more than the page had. If it has known ones only, and ends as
 // the page did, then nothing is missing behind that tag, in whatever order the registry
 // compares.
 type cover struct {
-	tags    []string
-	entries int
-	asked   *url.URL
-	seen    order.Seen // of the page
-	tried   bool       // the question was asked
+	tags     []string
+	entries  int
+	asked    *url.URL
+	seen     order.Seen // of the page
+	tried    bool       // the question was asked
+	doubted  bool       // it was asked whether there is more
+	exceeded bool       // there is
 }
 
 // takeCover keeps a first page if it is a cover.
 func (s *tagsList) takeCover(rep wire.Response, t *PageTags) {
-	if t.number == s.total && len(t.latest) == t.number && !t.seen.InNoOrder() {
+	if t.number == s.total && len(t.latest) == t.number {
 		s.cover = cover{tags: slices.Clone(t.latest), entries: rep.Entries, asked: rep.Asked, seen: t.seen}
 	}
 }
@@ -121,7 +108,7 @@ func (s *tagsList) takeCover(rep wire.Response, t *PageTags) {
 // question may tell whether it is the whole list.
 func (s *tagsList) mayBeCovered() bool {
 	c := &s.cover
-	if s.isEnough() || s.more || c.tried || len(c.tags) != s.total || s.total <= 2*few(s.total) {
+	if s.isEnough() || s.more || c.tried || c.seen.InNoOrder() || len(c.tags) != s.total || s.total <= 2*few(s.total) {
 		return false
 	}
 	seen := c.seen
@@ -149,27 +136,68 @@ func (s *tagsList) isCovered(ctx context.Context) bool {
 	return err == nil && !more && last == c.last() && rep.Entries <= c.entries-before
 }
 
-// mayBeExceeded reports whether a page that had room for more would be taken for the list,
-// and its tags are known, so that the registry can be asked what comes after all of them.
+// mayBeExceeded reports whether pages do not fit together, and the cover still has all known
+// tags, and may be a page all the same.
 func (s *tagsList) mayBeExceeded() bool {
-	return s.isEnough() && s.untried == nil && s.total > 0 && len(s.cover.tags) == s.total
+	c := &s.cover
+	return s.untried == nil && !s.refusedLast && s.total > 0 && len(c.tags) == s.total && (c.entries <= defaultPageSize || round(c.entries)) &&
+		(s.astray || s.strays || s.disagreed || s.seen.Disagrees())
 }
 
-// isExceeded asks that, since the page may have been cut at a length that nobody would choose,
-// and reports whether there is another tag. Which tag to name depends on the order by which
-// the registry compares.
+// isExceeded reports whether there is a tag that the cover has not, and asks that once. Which
+// of its tags are the first and the last depends on the order by which the registry compares.
 func (s *tagsList) isExceeded(ctx context.Context) bool {
-	var asked []string
+	c := &s.cover
+	if c.doubted {
+		return c.exceeded
+	}
+	var ends [][2]string
 	for _, by := range s.seen.Compares() {
-		last := slices.MaxFunc(s.cover.tags, by.Compare)
-		if slices.Contains(asked, last) {
-			continue
-		}
-		asked = append(asked, last)
-		next, err := s.firstOf(ctx, s.oneAfter(last, "a page had room for all known tags: does any other come after them?"))
-		if err == nil && len(next) > 0 && !slices.Contains(s.cover.tags, next[0]) {
-			return true
+		these := [2]string{slices.MinFunc(c.tags, by.Compare), slices.MaxFunc(c.tags, by.Compare)}
+		if !slices.Contains(ends, these) {
+			ends = append(ends, these)
 		}
 	}
-	return false
+	c.doubted, c.exceeded = true, slices.ContainsFunc(ends, func(e [2]string) bool { return s.exceeds(ctx, e[0], e[1]) })
+	return c.exceeded
+}
+
+// exceeds asks what comes after the first of the cover's tags, as most of what is missing
+// does, and an answer as long as the cover then has room for it. If that has not shown all the
+// others, it asks what comes after the last of them.
+func (s *tagsList) exceeds(ctx context.Context, first, last string) bool {
+	const because = "pages do not fit together: is any tag missing from the one that has all known tags?"
+	known, more := s.beside(ctx, question{first, s.query(nOf(s.cover.asked), first), because})
+	if !more && known != len(s.cover.tags)-1 { // or it has begun the list anew
+		_, more = s.beside(ctx, s.oneAfter(last, because))
+	}
+	return more
+}
+
+// beside reports whether an answer has a tag that the cover has not, and how many others.
+func (s *tagsList) beside(ctx context.Context, q question) (known int, more bool) {
+	tags := s.cover.tags
+	err := s.startOf(ctx, q, func(tag string) bool {
+		if more = !slices.Contains(tags, tag); !more {
+			known++
+		}
+		return !more && known <= len(tags)
+	})
+	return known, more && err == nil
+}
+
+// unlessExceeded takes the end of a list whose pages do not fit together.
+func (s *tagsList) unlessExceeded(ctx context.Context, ans Answer) (Answer, error) {
+	switch {
+	case !s.isExceeded(ctx):
+		return ans, nil
+	case s.sizeLeft():
+		ans.Next = s.otherSize()
+	case s.largerToTry() > 0:
+		s.n, s.resized = s.largerToTry(), true
+		ans.Next = s.relist(false)
+	default:
+		return ans, s.disagreement(ans)
+	}
+	return ans, nil
 }

@@ -57,7 +57,8 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep wire.Response, t
 	s.carry(cur, t, rep, stands)
 	switch {
 	case first && s.readsOnePage() && s.hadRoom() && !s.more && link == nil:
-		return s.onePage(ans), nil
+		ans.Why = roomyPage
+		return ans, nil
 	case s.misfit != nil:
 		return ans, s.misfit
 	case cur.step > 0 && cur.must != "" && t.first == cur.must && t.number == 1 && rep.Skipped == 0 && s.longest > 1:
