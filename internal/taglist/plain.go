@@ -24,7 +24,7 @@ func (d *decoder) plain() error {
 	defer buffers.Put(buf)
 	d.in.consumed = func() int64 { return d.in.read } // it holds no more than buf
 	const longest = len(`"",`) + 128                  // an element with its comma
-	from, to := 0, copy(buf[:], d.dec.UnreadBuffer())
+	start, from, to := 0, 0, copy(buf[:], d.dec.UnreadBuffer())
 	rest := d.dec.UnreadBuffer()[to:] // what the buffer has no room for
 	for {
 		var before []byte
@@ -36,24 +36,48 @@ func (d *decoder) plain() error {
 			d.passed++
 			d.sum.Entries++
 			before = buf[from+1 : from+n-2]
-			if err := d.queue(before); err != nil {
-				return err
-			}
 			from += n
+			d.ends = append(d.ends, from-start)
+			if from-start >= batchBytes {
+				if err := d.hand(buf[start:from]); err != nil {
+					return err
+				}
+				start = from
+			}
 		}
 		if to-from >= longest || len(rest) > 0 {
 			break // there is an element, and it is another one
 		}
-		to = copy(buf[:], buf[from:to])
-		from = 0
+		if len(buf)-to < plainBuffer/4 {
+			from, to, start = from-start, copy(buf[:], buf[start:to]), 0
+		}
 		n, err := d.in.Read(buf[to:])
 		to += n
 		if err != nil { // jsontext meets it again
 			break
 		}
 	}
+	if err := d.hand(buf[start:from]); err != nil {
+		return err
+	}
 	d.resume(append(bytes.Clone(buf[from:to]), rest...))
 	return nil
+}
+
+// hand hands out the tags of some plain elements, cut from one string, of which d.ends has
+// the ends.
+func (d *decoder) hand(elements []byte) error {
+	if len(d.ends) == 0 {
+		return nil
+	}
+	all, from := string(elements), 0
+	d.waiting = d.waiting[:0]
+	for _, to := range d.ends {
+		d.waiting = append(d.waiting, all[from+len(`"`):to-len(`",`)])
+		from = to
+	}
+	d.ends = d.ends[:0]
+	return d.h.Tags(d.waiting)
 }
 
 const (
