@@ -163,7 +163,7 @@ type fetch struct {
 	lead   bool // it is its turn
 	cancel func()
 	done   chan struct{} // closed when what follows is set
-	rep    wire.Response
+	rep    *wire.Response
 	list   []string // its tags
 	err    error
 }
@@ -312,7 +312,7 @@ func (q *quay) stands(tags []string, fresh []bool) bool {
 }
 
 // next says what follows a page with those tags.
-func (q *quay) next(ctx context.Context, page jsonPage, rep wire.Response, tags []string, fresh []bool) listing.Answer {
+func (q *quay) next(ctx context.Context, page jsonPage, rep *wire.Response, tags []string, fresh []bool) listing.Answer {
 	if page.recheck {
 		if q.stands(tags, fresh) {
 			return listing.Answer{Response: rep, Why: "has_additional is false, no two pages have a gap between them, and the front is where it was"}
@@ -379,7 +379,7 @@ func (q *quay) cameBefore(tags []string) (before bool) {
 
 // burst returns how many requests quay lets through at once, whatever the rate (quay
 // conf/nginx/rate-limiting.conf.jnj).
-func burst(rep wire.Response) int {
+func burst(rep *wire.Response) int {
 	if rep.Major < 2 {
 		return 25
 	}
@@ -387,7 +387,7 @@ func burst(rep wire.Response) int {
 }
 
 // anew begins another pass, or gives up.
-func (q *quay) anew(ctx context.Context, rep wire.Response) listing.Answer {
+func (q *quay) anew(ctx context.Context, rep *wire.Response) listing.Answer {
 	if q.passes++; q.passes == maxPasses {
 		return q.giveUp(ctx, rep, "its pages keep moving")
 	}
@@ -396,7 +396,7 @@ func (q *quay) anew(ctx context.Context, rep wire.Response) listing.Answer {
 }
 
 // giveUp goes on in the ordinary way, which lists all that the API did not.
-func (q *quay) giveUp(ctx context.Context, rep wire.Response, why string) listing.Answer {
+func (q *quay) giveUp(ctx context.Context, rep *wire.Response, why string) listing.Answer {
 	q.refused = true
 	q.forget()
 	q.Log.DebugContext(ctx, "leaving quay's API for the ordinary way", "because", why)

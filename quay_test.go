@@ -28,6 +28,6 @@ func TestQuayPagesOverlap(t *testing.T) {
 
 // quay lets more through at once over HTTP/2.
 func TestQuayBursts(t *testing.T) {
-	assert.Equal(t, 25, burst(wire.Response{Major: 1}))
-	assert.Equal(t, 100, burst(wire.Response{Major: 2}))
+	assert.Equal(t, 25, burst(&wire.Response{Major: 1}))
+	assert.Equal(t, 100, burst(&wire.Response{Major: 2}))
 }

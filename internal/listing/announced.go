@@ -14,7 +14,7 @@ import (
 
 // nextOf returns the next link of an answer, repaired; nil: there is none. endless
 // reports that it leads to the start of the list.
-func (s *tagsList) nextOf(ctx context.Context, rep wire.Response) (link *url.URL, endless bool, err error) {
+func (s *tagsList) nextOf(ctx context.Context, rep *wire.Response) (link *url.URL, endless bool, err error) {
 	link, oddity, err := s.Registry.NextLink(rep.Links, rep.URL)
 	if err != nil {
 		return nil, false, fmt.Errorf("GET %s: %w", origin.WithoutSecrets(rep.Asked), err)
@@ -34,18 +34,18 @@ func (s *tagsList) nextOf(ctx context.Context, rep wire.Response) (link *url.URL
 }
 
 // leadsOn reports whether an answer has a next link, or one that cannot be read.
-func (l *Listing) leadsOn(r wire.Response) bool {
+func (l *Listing) leadsOn(r *wire.Response) bool {
 	link, _, err := l.Registry.NextLink(r.Links, r.URL)
 	return link != nil || err != nil
 }
 
 // links reports whether the registry has sent Links in answers to such requests:
 // then the absence of one tells something.
-func (s *tagsList) links(rep wire.Response) bool { return s.linked[hasN(rep.Asked)] }
+func (s *tagsList) links(rep *wire.Response) bool { return s.linked[hasN(rep.Asked)] }
 
 // altered reports whether the size of a page was ours, and not the registry's:
 // then the absence of a Link is no evidence.
-func (s *tagsList) altered(cur *Cursor, rep wire.Response) bool {
+func (s *tagsList) altered(cur *Cursor, rep *wire.Response) bool {
 	return cur.kind == announced && rep.Asked.Query().Get("n") != cur.announced.Query().Get("n")
 }
 

@@ -15,7 +15,7 @@ type aside struct {
 	stop func()
 	full chan struct{} // closed when it has more tags than a page
 	done chan struct{} // closed at its end
-	rep  wire.Response
+	rep  *wire.Response
 	err  error
 
 	batches chan []string
@@ -72,7 +72,7 @@ func (a *aside) Tags(ctx context.Context, batch []string) (int, error) {
 // isWhole reports whether the answer is more than a page. It waits for that, but not much
 // longer than a page takes, and less after a large page: the list is then read in few
 // requests anyway.
-func (a *aside) isWhole(ctx context.Context, page wire.Response) bool {
+func (a *aside) isWhole(ctx context.Context, page *wire.Response) bool {
 	least := time.Second
 	if page.Entries > defaultPageSize {
 		least = time.Second / 5
@@ -99,7 +99,7 @@ func (a *aside) isWhole(ctx context.Context, page wire.Response) bool {
 // after it, where pages have fewer tags than usual or no Link, or where a larger n was
 // tried. n is that of the link to next, or of the page: a page with another number of tags
 // may be the last one, although it has a Link, as at Gitea.
-func (s *tagsList) orWhole(ctx context.Context, cur, next *Cursor, page wire.Response, n int) *Cursor {
+func (s *tagsList) orWhole(ctx context.Context, cur, next *Cursor, page *wire.Response, n int) *Cursor {
 	if next.fallback != nil {
 		if s.Slots > 1 && s.mayReadAside() {
 			s.aside = s.readAside(ctx)
@@ -151,7 +151,7 @@ func (s *tagsList) leaveAside() {
 }
 
 // drain hands on what has come and what still comes.
-func (a *aside) drain(ctx context.Context, to Sink) (wire.Response, error) {
+func (a *aside) drain(ctx context.Context, to Sink) (*wire.Response, error) {
 	to.Begin(1)
 	for batch := range a.batches {
 		if _, err := to.Tags(ctx, batch); err != nil {

@@ -350,7 +350,7 @@ func (l *Listing) learnPagesOnly() {
 
 // isLonger reports whether the list without n is longer than a page, and so no
 // page.
-func (s *tagsList) isLonger(cur *Cursor, rep wire.Response) bool {
+func (s *tagsList) isLonger(cur *Cursor, rep *wire.Response) bool {
 	return cur.kind == begin && rep.Entries > max(defaultPageSize, s.was) && rep.Entries%1000 != 0
 }
 
@@ -399,7 +399,7 @@ func (s *tagsList) comparedWhole(cur *Cursor, ans Answer, t *PageTags) Answer {
 // compares in another order than that of the list. It is no page if a larger n brought fewer
 // tags, or if the answer to a question reached the end of that other order, where some of
 // the missing tags would stand.
-func (s *tagsList) mayBePage(rep wire.Response) bool {
+func (s *tagsList) mayBePage(rep *wire.Response) bool {
 	if !round(rep.Entries) || s.rest >= few(s.total) || !s.strays && !s.seen.Disagrees() {
 		return false
 	}
@@ -437,7 +437,7 @@ func meet(a, b []string) bool {
 // may have been cut short, though it is shorter than n: that n was the client's own,
 // and what the registry makes of it is not known. Nexus groups cut at n
 // (NEXUS-35956), quay up to 3.11 at 50, Google's at 10,000.
-func (s *tagsList) mayBeCut(rep wire.Response) bool {
+func (s *tagsList) mayBeCut(rep *wire.Response) bool {
 	if rep.Entries > max(defaultPageSize, nOf(rep.Asked)+1) || s.Registry.Announces {
 		return round(rep.Entries) // more than a page is the list, but for a cap such as Google's of 10,000
 	}
@@ -447,14 +447,14 @@ func (s *tagsList) mayBeCut(rep wire.Response) bool {
 // wholeMayBeCut is like mayBeCut, for the list without n. Distribution on S3, the only
 // registry that is known to list in the order of object keys, then sends all tags. A
 // question would show nothing: it compares with last in another order.
-func (s *tagsList) wholeMayBeCut(rep wire.Response) bool {
+func (s *tagsList) wholeMayBeCut(rep *wire.Response) bool {
 	if s.seen.ByKeys() {
 		return rep.Entries <= defaultPageSize && round(rep.Entries)
 	}
 	return s.mayBeCut(rep)
 }
 
-func isFull(rep wire.Response) bool {
+func isFull(rep *wire.Response) bool {
 	n := nOf(rep.Asked)
 	if n == largePageSize && rep.Entries <= defaultPageSize+1 {
 		n = defaultPageSize // so much is known to come, and perhaps not more

@@ -292,7 +292,7 @@ func (l *Listing) deliver(ctx context.Context, batch []string) (news int, err er
 // Read asks for one page and hands its tags to a sink as they arrive. Where one
 // cannot be told from those that were handed out, it asks again with what it knows
 // then.
-func (l *Listing) Read(ctx context.Context, req wire.Request, to Sink) (wire.Response, error) {
+func (l *Listing) Read(ctx context.Context, req wire.Request, to Sink) (*wire.Response, error) {
 	req.Ahead = func() bool { return !to.Leads() }
 	for {
 		rep, err := l.Wire.Get(ctx, req, wireSink{to})

@@ -98,7 +98,7 @@ type cover struct {
 }
 
 // takeCover keeps a first page if it is a cover.
-func (s *tagsList) takeCover(rep wire.Response, t *PageTags) {
+func (s *tagsList) takeCover(rep *wire.Response, t *PageTags) {
 	if t.number == s.total && len(t.latest) == t.number {
 		s.cover = cover{tags: slices.Clone(t.latest), entries: rep.Entries, asked: rep.Asked, seen: t.seen}
 	}

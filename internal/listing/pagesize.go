@@ -101,7 +101,7 @@ func (s *tagsList) lighter(ctx context.Context, u *url.URL, slow int) *url.URL {
 // larger returns a link with a larger n, which is tried once with each registry: one that
 // honours any n is read with a tenth of the requests. It returns nil where that was
 // tried, or where the link does not echo the n that was asked for.
-func (s *tagsList) larger(rep wire.Response, link *url.URL) *url.URL {
+func (s *tagsList) larger(rep *wire.Response, link *url.URL) *url.URL {
 	n := strconv.Itoa(defaultPageSize)
 	h := s.ofRegistry()
 	if s.PageSize != 0 || h.sized && h.largest == 0 || s.Registry.ByAge || rep.Entries != defaultPageSize ||
@@ -112,7 +112,7 @@ func (s *tagsList) larger(rep wire.Response, link *url.URL) *url.URL {
 }
 
 // learnSize takes the answer to what larger asked.
-func (s *tagsList) learnSize(ctx context.Context, rep wire.Response, more bool) {
+func (s *tagsList) learnSize(ctx context.Context, rep *wire.Response, more bool) {
 	large := rep.Asked.Query().Get("n") == strconv.Itoa(largePageSize)
 	if large && rep.Entries <= defaultPageSize && !more {
 		return // so little was left that it tells nothing

@@ -234,7 +234,7 @@ func (s *partSource) Meets(cur *Cursor, tags []string) {
 }
 
 // Take implements Source.
-func (s *partSource) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags) (Answer, error) {
+func (s *partSource) Take(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (Answer, error) {
 	ans := Answer{Response: rep, held: true}
 	ends := t.number <= cur.step && cur.kind != begin
 	if s.seen = t.seen; cur.kind != sought && cur.after != "" && !(ends && s.short) {

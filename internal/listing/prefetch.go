@@ -64,7 +64,7 @@ type prefetch struct {
 // A prefetchedPage is a page that was read ahead.
 type prefetchedPage struct {
 	cur  *Cursor
-	rep  wire.Response
+	rep  *wire.Response
 	tags []string
 	keep int // how many are of this part
 }
@@ -85,7 +85,7 @@ func (s *plainPages) question(last string) *url.URL { return listQuery(s.at, s.n
 
 // page reads one page, and says where the next one is; nil: there is none that it
 // knows.
-func (s plainPages) page(ctx context.Context, cur *Cursor, to *prefetch) (rep wire.Response, next *Cursor, err error) {
+func (s plainPages) page(ctx context.Context, cur *Cursor, to *prefetch) (rep *wire.Response, next *Cursor, err error) {
 	rep, err = s.Read(ctx, wire.Request{URL: cur.URL}, to)
 	if err != nil {
 		return rep, nil, err
@@ -342,7 +342,7 @@ func (p *prefetch) Tags(_ context.Context, batch []string) (int, error) {
 func (p *prefetch) Leads() bool { return false }
 
 // end takes a page, and reports whether another one is to be read ahead.
-func (p *prefetch) end(ctx context.Context, cur *Cursor, rep wire.Response, took time.Duration) bool {
+func (p *prefetch) end(ctx context.Context, cur *Cursor, rep *wire.Response, took time.Duration) bool {
 	s := p.s
 	s.mu.Lock()
 	defer s.mu.Unlock()

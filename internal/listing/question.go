@@ -113,7 +113,7 @@ const maxGone = 2
 // with the tag that has to come there. To a last that does not exist, zot answers
 // 404 with an empty body, and others answer with the start of the list or nothing. hollow
 // says that an empty page came, so that the last tag may be the last of the list.
-func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep wire.Response, hollow bool) (Answer, error) {
+func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep *wire.Response, hollow bool) (Answer, error) {
 	step := max(1, cur.step*2)
 	if step >= len(s.recent) {
 		if cur.place > 0 && cur.named != nil {
@@ -140,7 +140,7 @@ func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep wire.Respo
 }
 
 // lost says what follows where none of the last tags stands where it stood.
-func (s *tagsList) lost(ctx context.Context, cur *Cursor, rep wire.Response, news int) (Answer, error) {
+func (s *tagsList) lost(ctx context.Context, cur *Cursor, rep *wire.Response, news int) (Answer, error) {
 	if s.whole && s.pages == 1 && news == 0 && s.entries >= s.total {
 		if s.sizeLeft() {
 			return Answer{Response: rep, Next: s.otherSize()}, nil
@@ -164,7 +164,7 @@ func (s *tagsList) relist(whole bool) *Cursor {
 // misunderstood says what follows where the registry did not answer what comes after
 // a tag. It is asked in the other form, and after that only another reading of the
 // list tells.
-func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, rep wire.Response, why string) (Answer, error) {
+func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, rep *wire.Response, why string) (Answer, error) {
 	ans := Answer{Response: rep}
 	if s.form++; s.refusedLast {
 		s.form = exhausted // the list without n tells more than another refusal
@@ -263,7 +263,7 @@ func (s *tagsList) noOffset(cur *Cursor) *Cursor {
 
 // hasOwnCursor reports whether an answer has a next link whose cursor is the
 // registry's own, which it looks at where it does not look at tags.
-func (s *tagsList) hasOwnCursor(rep wire.Response, t *PageTags) bool {
+func (s *tagsList) hasOwnCursor(rep *wire.Response, t *PageTags) bool {
 	link, _, err := s.Registry.NextLink(rep.Links, rep.URL)
 	return err == nil && link != nil && !namesLast(link, t)
 }
@@ -271,7 +271,7 @@ func (s *tagsList) hasOwnCursor(rep wire.Response, t *PageTags) bool {
 // refused says what follows a question that is answered with a 4xx. Once may be
 // chance. 404 and 405 are known from registries that do not know last, or only their
 // own cursors (zot, ECR). Any other status leaves open whether there is more.
-func (s *tagsList) refused(ctx context.Context, cur *Cursor, rep wire.Response, code int) (Answer, error) {
+func (s *tagsList) refused(ctx context.Context, cur *Cursor, rep *wire.Response, code int) (Answer, error) {
 	why := fmt.Sprintf("last was refused with %d", code)
 	known := code == 404 || code == 405
 	if n := nOf(cur.URL); n > max(s.accepted, smallestPageSize) && refusesSize(code) && !s.answered {
@@ -315,7 +315,7 @@ func (s *tagsList) Unfinished(ctx context.Context) (*Cursor, error) {
 		s.warn(ctx, "a part of the list ended early: listing again without n")
 		return s.relist(true), nil
 	}
-	ans, err := s.orOtherwise(Answer{}, err)
+	ans, err := s.orOtherwise(Answer{Response: new(wire.Response)}, err)
 	return ans.Next, err
 }
 

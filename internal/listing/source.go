@@ -19,7 +19,7 @@ type Source interface {
 	Page(ctx context.Context, cur *Cursor, to Sink) (Answer, error)
 
 	// Take is Page for one that was read ahead: t has its tags.
-	Take(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags) (Answer, error)
+	Take(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (Answer, error)
 
 	// Meets receives the tags of the last page of a part that was read ahead, up to and
 	// including the first tag of the next part.
@@ -108,7 +108,7 @@ func (c *Cursor) beyond(tags []string) []string {
 
 // An Answer is what a page brought apart from its tags.
 type Answer struct {
-	wire.Response
+	*wire.Response
 	Next *Cursor // nil: the list is complete
 	Why  string  // how that is known
 	More bool    // has_additional says that there is more

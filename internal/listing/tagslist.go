@@ -150,7 +150,7 @@ func (s *tagsList) Page(ctx context.Context, cur *Cursor, to Sink) (Answer, erro
 			most++
 		}
 		if s.began >= most {
-			ans, err := s.orOtherwise(Answer{}, invalid(cur.URL, "the list was read %d times, and no reading was complete beyond doubt", s.began))
+			ans, err := s.orOtherwise(Answer{Response: new(wire.Response)}, invalid(cur.URL, "the list was read %d times, and no reading was complete beyond doubt", s.began))
 			if ans, err = s.settle(ctx, cur, ans, err); err != nil || ans.Next == nil {
 				return ans, err
 			}
@@ -206,9 +206,9 @@ func (s *tagsList) newPass() {
 }
 
 // fetch asks for a page, in smaller pieces where that is needed.
-func (s *tagsList) fetch(ctx context.Context, cur *Cursor, t *PageTags, tries int) (wire.Response, error) {
+func (s *tagsList) fetch(ctx context.Context, cur *Cursor, t *PageTags, tries int) (*wire.Response, error) {
 	var slow int // tries that took the registry too long
-	read := func(u *url.URL) (wire.Response, error) {
+	read := func(u *url.URL) (*wire.Response, error) {
 		again := func(u *url.URL, failed error) *url.URL {
 			if u == cur.URL && cur.fallback != nil {
 				return cur.fallback
@@ -255,7 +255,7 @@ func Status(err error) int {
 }
 
 // failed says what follows a page that did not come.
-func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep wire.Response, err error) (Answer, error) {
+func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep *wire.Response, err error) (Answer, error) {
 	if err == errRepeat && !s.leadsOn(rep) {
 		s.tried = append(s.tried, nOf(rep.Asked)) // it is what the list begins with at that n
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Take implements Source.
-func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags) (Answer, error) {
+func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (Answer, error) {
 	ans, err := s.decide(ctx, cur, rep, t)
 	if ans.seek != nil {
 		ans.spare = s.foresee(ctx)
@@ -23,7 +23,7 @@ func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep wire.Response, t *
 // decide takes a page that has come into what is known of the list, and says what follows:
 // another page, the end of the list, or a doubt. It requests nothing, and ctx is for the
 // log: the decision depends on the pages so far, and on what the Client remembers.
-func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags) (Answer, error) {
+func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (Answer, error) {
 	ans := Answer{Response: rep, More: rep.More != nil && *rep.More}
 	if cur.kind != compare { // of which it only says that it is a page
 		s.more = ans.More || s.more && rep.More == nil && cur.kind == asked
@@ -96,7 +96,7 @@ func (s *tagsList) overlapOnly(ctx context.Context, cur *Cursor, ans Answer, lin
 
 // moved looks at where an answer came from. What follows is asked for where a redirect has
 // led, as by registry.k8s.io.
-func (s *tagsList) moved(ctx context.Context, rep wire.Response) {
+func (s *tagsList) moved(ctx context.Context, rep *wire.Response) {
 	if rep.Name != "" && rep.Name != s.Repository.Name {
 		s.warn(ctx, "the answer names another repository", "name", taglist.Quote(rep.Name))
 	}
@@ -133,7 +133,7 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 
 // sameOrder says what follows a page from elsewhere in the list, where the registry
 // continues its pages in the order in which it sorts them.
-func (s *tagsList) sameOrder(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags) (Answer, error) {
+func (s *tagsList) sameOrder(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (Answer, error) {
 	switch {
 	case cur.step > 0 && s.isRepeat(t, nOf(rep.Asked)):
 		return s.lost(ctx, cur, rep, t.news) // it begins the list anew, whatever it is asked
@@ -146,7 +146,7 @@ func (s *tagsList) sameOrder(ctx context.Context, cur *Cursor, rep wire.Response
 
 // observe takes from a page that stands where it should what it says about the
 // registry and the list.
-func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, t *PageTags, link *url.URL) {
+func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags, link *url.URL) {
 	if cur.kind == announced {
 		s.untried = nil
 		if rep.Entries == 0 && link != nil && s.leads { // it shows nothing, and yet there is more
@@ -197,7 +197,7 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep wire.Response, 
 }
 
 // room takes from a first page whether it had room for more.
-func (s *tagsList) room(rep wire.Response, t *PageTags, link *url.URL) {
+func (s *tagsList) room(rep *wire.Response, t *PageTags, link *url.URL) {
 	full := link != nil && (nOf(link) == rep.Entries || s.began > 0 && t.news > 0) // by the registry's own n
 	n := nOf(rep.Asked)
 	for other, longest := range s.longestOf {
@@ -226,7 +226,7 @@ func (s *tagsList) Meets(cur *Cursor, tags []string) {
 }
 
 // carry keeps what the next page is judged by.
-func (s *tagsList) carry(cur *Cursor, t *PageTags, rep wire.Response, stands bool) {
+func (s *tagsList) carry(cur *Cursor, t *PageTags, rep *wire.Response, stands bool) {
 	if s.pages == 0 {
 		s.start = slices.Clone(t.top)
 		s.withoutN = nOf(rep.Asked) == 0
@@ -276,7 +276,7 @@ const someTags = 4
 
 // displaced reports whether a page is not what comes after its cursor: the
 // cursor has moved, or is gone, or means something else to the registry.
-func (s *tagsList) displaced(cur *Cursor, rep wire.Response, t *PageTags) bool {
+func (s *tagsList) displaced(cur *Cursor, rep *wire.Response, t *PageTags) bool {
 	switch {
 	case cur.kind == announced && rep.Entries == 0 && s.leadsOn(rep): // all that it has may be hidden from this user
 		return false
@@ -301,7 +301,7 @@ func (s *tagsList) displaced(cur *Cursor, rep wire.Response, t *PageTags) bool {
 // registry has honoured before: then it had all that there were, and no cursor that
 // has moved since hides any. This holds only if no such page was followed by more, and if
 // all entries were tags: a registry that drops some has short pages in the middle, too.
-func (s *tagsList) wasLast(rep wire.Response) bool {
+func (s *tagsList) wasLast(rep *wire.Response) bool {
 	return s.beforeN == s.honoured && s.before < s.honoured && nOf(rep.Asked) == s.honoured && !s.followed[s.honoured] && !s.others
 }
 
@@ -359,7 +359,7 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans Answer, link *ur
 // endsInNoTag reports whether a page shows nothing new before an entry that is not a tag,
 // or has no other, and more may come after it. What comes after the last tag is asked for
 // first: nobody knows where other entries stand.
-func (s *tagsList) endsInNoTag(cur *Cursor, rep wire.Response, t *PageTags) bool {
+func (s *tagsList) endsInNoTag(cur *Cursor, rep *wire.Response, t *PageTags) bool {
 	if rep.Tail != "" {
 		return t.news == 0 && (s.full || cur.kind == asked)
 	}
@@ -367,7 +367,7 @@ func (s *tagsList) endsInNoTag(cur *Cursor, rep wire.Response, t *PageTags) bool
 }
 
 // isWhole reports whether a first page without n is known to be the list.
-func (s *tagsList) isWhole(rep wire.Response, t *PageTags) bool {
+func (s *tagsList) isWhole(rep *wire.Response, t *PageTags) bool {
 	if s.refusedLast {
 		return true
 	}
@@ -414,7 +414,7 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans Answer, t *
 // isAsLongAsOthers reports whether a page is as long as the longest of those before it. More
 // may then follow although it has no Link: where several servers answer for one name, some
 // may send none.
-func (s *tagsList) isAsLongAsOthers(rep wire.Response) bool {
+func (s *tagsList) isAsLongAsOthers(rep *wire.Response) bool {
 	return !s.opaque && s.pages > 1 && rep.Entries > 1 && rep.Entries == s.longest
 }
 
@@ -445,7 +445,7 @@ func (s *tagsList) ask(ctx context.Context, cur *Cursor, ans Answer, question *C
 
 // isLong reports whether a page is as long as this registry's pages are. More may
 // then follow it, even if it ends with the last tag that is known.
-func (s *tagsList) isLong(cur *Cursor, rep wire.Response, t *PageTags) bool {
+func (s *tagsList) isLong(cur *Cursor, rep *wire.Response, t *PageTags) bool {
 	entries, n := rep.Entries, nOf(rep.Asked)
 	if t.number > 0 && t.first == cur.after {
 		entries-- // some begin a page with last itself

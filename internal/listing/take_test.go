@@ -176,7 +176,7 @@ func TestMayBeCovered(t *testing.T) {
 // decided is the decision about a page that was asked for.
 func decided(t *testing.T, s *tagsList, sink Sink, cur *Cursor, page sentPage) (Answer, error) {
 	entries := strings.Fields(page.tags)
-	rep := wire.Response{Summary: taglist.Summary{Entries: len(entries)}, Asked: cur.URL, URL: cur.URL}
+	rep := &wire.Response{Summary: taglist.Summary{Entries: len(entries)}, Asked: cur.URL, URL: cur.URL}
 	if page.link != "" {
 		rep.Links = []string{`<?` + page.link + `>; rel="next"`}
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // logRequest logs what became of a request.
-func (c *Client) logRequest(ctx context.Context, asked *url.URL, status int, rep Response, took time.Duration, err error) {
+func (c *Client) logRequest(ctx context.Context, asked *url.URL, status int, rep *Response, took time.Duration, err error) {
 	log := c.Log
 	if !log.Enabled(ctx, slog.LevelDebug) {
 		return

@@ -73,7 +73,7 @@ type Request struct {
 	Once      bool                                    // without retries
 	Tries     int                                     // that were made before
 	Ahead     func() bool                             // reports whether it is not its turn yet; then a 429 is not waited for
-	Header    func(Response)                          // called when the header of a page has come, in each try; nil: nobody waits for it
+	Header    func(*Response)                         // called when the header of a page has come, in each try; nil: nobody waits for it
 	Again     func(u *url.URL, failed error) *url.URL // called before each further try, says where that goes; nil: to the same
 }
 
@@ -90,12 +90,12 @@ type Response struct {
 
 // Get asks for one page and hands its tags to a sink as they arrive. It tries
 // again, with the whole page, when that may help.
-func (c *Client) Get(ctx context.Context, req Request, to Sink) (Response, error) {
+func (c *Client) Get(ctx context.Context, req Request, to Sink) (*Response, error) {
 	attempts := c.Attempts()
 	attempts.made = req.Tries
 	for {
 		if err := c.Pauses.wait(ctx, c.Home.Host); err != nil {
-			return Response{}, err
+			return new(Response), err
 		}
 		to.Begin(attempts.made + 1)
 		resp, err := c.attempt(ctx, req, to)
@@ -127,7 +127,8 @@ func (c *Client) Get(ctx context.Context, req Request, to Sink) (Response, error
 }
 
 // attempt sends one request and reads its answer.
-func (c *Client) attempt(ctx context.Context, req Request, to Sink) (rep Response, err error) {
+func (c *Client) attempt(ctx context.Context, req Request, to Sink) (rep *Response, err error) {
+	rep = new(Response)
 	ctx = context.WithValue(ctx, dialFor{}, dialing{ctx, net.JoinHostPort(c.Home.Hostname(), origin.Port(c.Home)), c.Carrier.connections})
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -175,9 +176,10 @@ func (c *Client) attempt(ctx context.Context, req Request, to Sink) (rep Respons
 
 	rep.Asked = answered(req.URL, rep.URL)
 	if req.Header != nil {
-		req.Header(rep)
+		begun := *rep // which nobody changes
+		req.Header(&begun)
 	}
-	err = c.decode(ctx, &rep, resp.Header, body, to)
+	err = c.decode(ctx, rep, resp.Header, body, to)
 	rep.Took = time.Since(began)
 	return rep, err
 }
