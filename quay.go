@@ -230,7 +230,7 @@ func (q *quay) request(page jsonPage) wire.Request {
 }
 
 // Page implements listing.Source.
-func (q *quay) Page(ctx context.Context, cur *listing.Cursor, to listing.Sink) (listing.Answer, error) {
+func (q *quay) Page(ctx context.Context, cur *listing.Cursor, to listing.Sink) (*listing.Answer, error) {
 	if cur != q.asked {
 		heard := &hearer{Sink: to}
 		ans, err := q.Source.Page(ctx, cur, heard)
@@ -249,9 +249,9 @@ func (q *quay) Page(ctx context.Context, cur *listing.Cursor, to listing.Sink) (
 	rep := f.rep
 	switch {
 	case ctx.Err() != nil:
-		return listing.Answer{Response: rep}, cmp.Or(f.err, bound.Ended(ctx))
+		return &listing.Answer{Response: rep}, cmp.Or(f.err, bound.Ended(ctx))
 	case errors.Is(f.err, ErrTooLarge):
-		return listing.Answer{Response: rep}, f.err
+		return &listing.Answer{Response: rep}, f.err
 	case f.err != nil:
 		return q.giveUp(ctx, rep, f.err.Error()), nil
 	case rep.More == nil:
@@ -266,7 +266,7 @@ func (q *quay) Page(ctx context.Context, cur *listing.Cursor, to listing.Sink) (
 	for i, tag := range f.list {
 		news, err := to.Tags(ctx, f.list[i:i+1])
 		if err != nil {
-			return listing.Answer{Response: rep}, err
+			return &listing.Answer{Response: rep}, err
 		}
 		fresh[i] = news > 0
 		delete(q.owed, tag)
@@ -312,10 +312,10 @@ func (q *quay) stands(tags []string, fresh []bool) bool {
 }
 
 // next says what follows a page with those tags.
-func (q *quay) next(ctx context.Context, page jsonPage, rep *wire.Response, tags []string, fresh []bool) listing.Answer {
+func (q *quay) next(ctx context.Context, page jsonPage, rep *wire.Response, tags []string, fresh []bool) *listing.Answer {
 	if page.recheck {
 		if q.stands(tags, fresh) {
-			return listing.Answer{Response: rep, Why: "has_additional is false, no two pages have a gap between them, and the front is where it was"}
+			return &listing.Answer{Response: rep, Why: "has_additional is false, no two pages have a gap between them, and the front is where it was"}
 		}
 		return q.anew(ctx, rep)
 	}
@@ -349,13 +349,13 @@ func (q *quay) next(ctx context.Context, page jsonPage, rep *wire.Response, tags
 	}
 	switch {
 	case more:
-		return listing.Answer{Response: rep, Next: q.at(q.following(q.end))}
+		return &listing.Answer{Response: rep, Next: q.at(q.following(q.end))}
 	case opening:
-		return listing.Answer{Response: rep, Why: "has_additional is false on the only page"}
+		return &listing.Answer{Response: rep, Why: "has_additional is false on the only page"}
 	case !q.rigid:
-		return listing.Answer{Response: rep, Next: q.at(jsonPage{number: 1, limit: q.most, recheck: true})}
+		return &listing.Answer{Response: rep, Next: q.at(jsonPage{number: 1, limit: q.most, recheck: true})}
 	case q.tags.Sum64() == q.former && !q.moved:
-		return listing.Answer{Response: rep, Why: "has_additional is false, and two passes in a row had the same tags"}
+		return &listing.Answer{Response: rep, Why: "has_additional is false, and two passes in a row had the same tags"}
 	default:
 		return q.anew(ctx, rep)
 	}
@@ -387,20 +387,20 @@ func burst(rep *wire.Response) int {
 }
 
 // anew begins another pass, or gives up.
-func (q *quay) anew(ctx context.Context, rep *wire.Response) listing.Answer {
+func (q *quay) anew(ctx context.Context, rep *wire.Response) *listing.Answer {
 	if q.passes++; q.passes == maxPasses {
 		return q.giveUp(ctx, rep, "its pages keep moving")
 	}
 	q.Log.DebugContext(ctx, "reading quay's pages once more", "because", "they may have moved", "pass", q.passes+1)
-	return listing.Answer{Response: rep, Next: q.start()}
+	return &listing.Answer{Response: rep, Next: q.start()}
 }
 
 // giveUp goes on in the ordinary way, which lists all that the API did not.
-func (q *quay) giveUp(ctx context.Context, rep *wire.Response, why string) listing.Answer {
+func (q *quay) giveUp(ctx context.Context, rep *wire.Response, why string) *listing.Answer {
 	q.refused = true
 	q.forget()
 	q.Log.DebugContext(ctx, "leaving quay's API for the ordinary way", "because", why)
 	back := *q.back
 	back.Restart = true
-	return listing.Answer{Response: rep, Next: &back}
+	return &listing.Answer{Response: rep, Next: &back}
 }

@@ -50,7 +50,7 @@ func (s *tagsList) altered(cur *Cursor, rep *wire.Response) bool {
 }
 
 // announce follows a next link.
-func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans Answer, link *url.URL, t *PageTags) Answer {
+func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, t *PageTags) *Answer {
 	if n := nOf(cur.fallback); cur.kind == announced && 0 < nOf(link) && nOf(link) < n {
 		// A larger n was tried, and brought less than the usual one.
 		link = WithParam(link, "n", strconv.Itoa(n))
@@ -130,7 +130,7 @@ func HasOther(q url.Values) bool {
 }
 
 // speaks logs how the registry's pages go on, and by what that was seen.
-func (s *tagsList) speaks(ctx context.Context, link *url.URL, ans Answer, full bool) {
+func (s *tagsList) speaks(ctx context.Context, link *url.URL, ans *Answer, full bool) {
 	is, because := "n and last", "there is no Link, though the page has the n tags that were asked for"
 	switch {
 	case link != nil && !s.opaque:

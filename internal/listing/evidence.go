@@ -16,7 +16,7 @@ import (
 // ended says that the list is complete, as why shows, unless the pages leave open
 // something that a question or another reading can settle: whether other parts of
 // the list, its order or the list without n have tags that did not come.
-func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why string) (Answer, error) {
+func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why string) (*Answer, error) {
 	ans.Why = why
 	if cur.kind == asked && cur.why != "" {
 		ans.Why = cur.why + ", and what comes before it stands where it stood"
@@ -46,7 +46,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
 		ans.Next = s.comparison(cur, why)
 	default:
-		ans.doubt = &doubt{s.inDoubt, func(is bool) (Answer, error) {
+		ans.doubt = &doubt{s.inDoubt, func(is bool) (*Answer, error) {
 			if ans.doubt = nil; is {
 				return s.doubtful(ctx, cur, ans, why)
 			}
@@ -60,12 +60,12 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans Answer, why strin
 // A doubt is a question on which it depends what follows a page.
 type doubt struct {
 	is   func(context.Context) bool // which asks the registry, if need be
-	then func(is bool) (Answer, error)
+	then func(is bool) (*Answer, error)
 }
 
 // settle does what a decision leaves to do: it asks the questions on which it depends, and
 // looks at the list without n.
-func (s *tagsList) settle(ctx context.Context, cur *Cursor, ans Answer, err error) (Answer, error) {
+func (s *tagsList) settle(ctx context.Context, cur *Cursor, ans *Answer, err error) (*Answer, error) {
 	for err == nil && ans.doubt != nil {
 		ans, err = ans.doubt.then(ans.doubt.is(ctx))
 	}
@@ -90,7 +90,7 @@ func (s *tagsList) mixed() bool { return s.tellingPages > 1 && s.seen.InNoOrder(
 
 // doubtful says what follows a list that has ended if s.inDoubt: something else may show
 // that no tags are missing.
-func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans Answer, why string) (Answer, error) {
+func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why string) (*Answer, error) {
 	s.disagreed = s.disagreed || s.seen.Disagrees() || s.mixed()
 	switch {
 	case !s.disagreed && !s.compared && (s.further || s.mayComeWhole(s.Home.Host)) && s.mayComeWhole(s.Repository.String()):
@@ -135,7 +135,7 @@ func (s *tagsList) comparison(end *Cursor, why string) *Cursor {
 // the end of the list, and so do several that one build pushes one after the other.
 // If those are the last tags of a page, the page after them begins as it must, and
 // is the end of the list.
-func (s *tagsList) standsStill(cur *Cursor, ans Answer) *Cursor {
+func (s *tagsList) standsStill(cur *Cursor, ans *Answer) *Cursor {
 	switch {
 	case s.seen.Sorted(), len(s.recent) < 2, ans.More, cur.kind == begin, s.whole && s.pages == 1:
 		return nil
@@ -273,7 +273,7 @@ func (s *tagsList) ignores(first string) bool {
 	return len(s.start) > 0 && first == s.start[0] && !s.heeded[hasN(s.question(""))]
 }
 
-func (s *tagsList) disagreement(ans Answer) error {
+func (s *tagsList) disagreement(ans *Answer) error {
 	return invalid(ans.Asked, "the registry sorts its pages in one way and continues them in another, so that tags are missing")
 }
 
@@ -316,12 +316,12 @@ const (
 )
 
 // short returns the error for a list without n that lacks known tags.
-func (s *tagsList) short(ans Answer, entries int) error {
+func (s *tagsList) short(ans *Answer, entries int) error {
 	return invalid(ans.Asked, "the list without n has %d entries, and %d tags are known: some are missing", entries, s.total)
 }
 
 // wholeList takes the list without n, in one page.
-func (s *tagsList) wholeList(ctx context.Context, cur *Cursor, ans Answer, t *PageTags) (Answer, error) {
+func (s *tagsList) wholeList(ctx context.Context, cur *Cursor, ans *Answer, t *PageTags) (*Answer, error) {
 	if s.wholeMayBeCut(ans.Response) && s.sizeLeft() {
 		ans.Next = s.otherSize()
 		return ans, nil
@@ -335,7 +335,7 @@ func (s *tagsList) wholeList(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 
 // learnWhole remembers that the registry sends its lists without n, if this one was
 // longer than a page, or in the order of object keys.
-func (s *tagsList) learnWhole(ans Answer) {
+func (s *tagsList) learnWhole(ans *Answer) {
 	if ans.Entries > defaultPageSize || s.seen.ByKeys() {
 		s.learn(func(h *habits) { h.without = everything })
 	}
@@ -355,7 +355,7 @@ func (s *tagsList) isLonger(cur *Cursor, rep *wire.Response) bool {
 }
 
 // compare takes the list without n that was asked for to compare.
-func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans Answer, link *url.URL, t *PageTags) (Answer, error) {
+func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, t *PageTags) (*Answer, error) {
 	isList := link == nil && !ans.More && !(cur.back == nil && s.mayBePage(ans.Response)) && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries))
 	hasAll := ans.Entries >= s.total || ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.lastTags(), t.latest)
 	switch {
@@ -381,12 +381,12 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans Answer, link *u
 
 // comparedWhole ends the list with the one that came without n. If that has a length at which
 // lists are cut, and tags may be missing from the pages, some may be missing from it, too.
-func (s *tagsList) comparedWhole(cur *Cursor, ans Answer, t *PageTags) Answer {
+func (s *tagsList) comparedWhole(cur *Cursor, ans *Answer, t *PageTags) *Answer {
 	s.takeCover(ans.Response, t)
 	s.learnWhole(ans)
 	ans.Why = "the list without n came in one answer"
 	if cur.back == nil && round(ans.Entries) && s.further && (s.wasForeseen() || s.seen.Unproven()) {
-		ans.doubt = &doubt{s.inDoubt, func(is bool) (Answer, error) {
+		ans.doubt = &doubt{s.inDoubt, func(is bool) (*Answer, error) {
 			ans.doubt, s.disagreed = nil, s.disagreed || is
 			return ans, nil
 		}}

@@ -110,7 +110,7 @@ func (f *foreground) step(ctx context.Context, cur *Cursor) (next *Cursor, met b
 
 // turnPage takes the rest of a page that was read here. The user hears of it before
 // another one is asked for.
-func (f *foreground) turnPage(ctx context.Context, cur *Cursor, ans Answer, took time.Duration) (next *Cursor, met bool, err error) {
+func (f *foreground) turnPage(ctx context.Context, cur *Cursor, ans *Answer, took time.Duration) (next *Cursor, met bool, err error) {
 	f.why = ans.Why
 	meetsNone := ans.Next != nil && (ans.Next.Restart || !ans.held)
 	switch {

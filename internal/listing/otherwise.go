@@ -24,12 +24,12 @@ func (s *tagsList) Otherwise(ctx context.Context, err error) (next *Cursor, why 
 
 // orOtherwise returns err, because the pages do not fit together, unless something else
 // may show that the list is complete.
-func (s *tagsList) orOtherwise(ans Answer, err error) (Answer, error) {
+func (s *tagsList) orOtherwise(ans *Answer, err error) (*Answer, error) {
 	found := func(next *Cursor, why string) bool {
 		ans.Next, ans.Why = next, why
 		return next != nil || why != ""
 	}
-	then := func(found bool) (Answer, error) {
+	then := func(found bool) (*Answer, error) {
 		if ans.doubt = nil; found {
 			return ans, nil
 		}
@@ -187,7 +187,7 @@ func (s *tagsList) beside(ctx context.Context, q question) (known int, more bool
 }
 
 // unlessExceeded takes the end of a list whose pages do not fit together.
-func (s *tagsList) unlessExceeded(ctx context.Context, ans Answer) (Answer, error) {
+func (s *tagsList) unlessExceeded(ctx context.Context, ans *Answer) (*Answer, error) {
 	switch {
 	case !s.isExceeded(ctx):
 		return ans, nil

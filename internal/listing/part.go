@@ -59,7 +59,7 @@ var errContradicted = errors.New("the registry does not compare with last, or no
 // readPart reads the part of the list that the range is in, where its latest page
 // shows that it can be told. why is how the part is known to be complete; "": the
 // list has to be read on.
-func (f *foreground) readPart(ctx context.Context, cur *Cursor, ans Answer) (why string, err error) {
+func (f *foreground) readPart(ctx context.Context, cur *Cursor, ans *Answer) (why string, err error) {
 	if ans.seek == nil {
 		f.part.whole = f.number >= maxPartPages
 		return "", nil
@@ -209,11 +209,11 @@ func (s *partSource) isBehind(a, b string) bool {
 func (s *partSource) First() *Cursor { return s.from }
 
 // Page implements Source.
-func (s *partSource) Page(ctx context.Context, cur *Cursor, to Sink) (Answer, error) {
+func (s *partSource) Page(ctx context.Context, cur *Cursor, to Sink) (*Answer, error) {
 	t := s.NewPage(cur, to)
 	rep, err := s.Read(ctx, wire.Request{URL: cur.URL}, t)
 	if err != nil {
-		return Answer{Response: rep}, err
+		return &Answer{Response: rep}, err
 	}
 	return s.Take(ctx, cur, rep, t)
 }
@@ -234,8 +234,8 @@ func (s *partSource) Meets(cur *Cursor, tags []string) {
 }
 
 // Take implements Source.
-func (s *partSource) Take(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (Answer, error) {
-	ans := Answer{Response: rep, held: true}
+func (s *partSource) Take(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (*Answer, error) {
+	ans := &Answer{Response: rep, held: true}
 	ends := t.number <= cur.step && cur.kind != begin
 	if s.seen = t.seen; cur.kind != sought && cur.after != "" && !(ends && s.short) {
 		s.seen.Boundary(cur.after, s.recent, t.top)

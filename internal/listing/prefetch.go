@@ -143,7 +143,7 @@ func overlapping(tags []string, step int, at *url.URL) *Cursor {
 
 // newPrefetcher begins with the first page whose end a cursor names. It returns nil
 // if that page is in no order which registries sort by.
-func newPrefetcher(ctx context.Context, f *foreground, ans Answer) *prefetcher {
+func newPrefetcher(ctx context.Context, f *foreground, ans *Answer) *prefetcher {
 	if most := f.Registry.Slots; most > 0 {
 		f.Slots, f.MostSlots = min(f.Slots, most), 0
 	}
@@ -386,7 +386,7 @@ func (p *prefetch) end(ctx context.Context, cur *Cursor, rep *wire.Response, too
 
 // lead takes a page that the foreground has read and handed out, and reports whether
 // it has come to where another part begins.
-func (s *prefetcher) lead(ctx context.Context, f *foreground, cur *Cursor, ans Answer) (met bool) {
+func (s *prefetcher) lead(ctx context.Context, f *foreground, cur *Cursor, ans *Answer) (met bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(f.page) > MaxPrefetchPage {

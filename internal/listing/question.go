@@ -113,16 +113,16 @@ const maxGone = 2
 // with the tag that has to come there. To a last that does not exist, zot answers
 // 404 with an empty body, and others answer with the start of the list or nothing. hollow
 // says that an empty page came, so that the last tag may be the last of the list.
-func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep *wire.Response, hollow bool) (Answer, error) {
+func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep *wire.Response, hollow bool) (*Answer, error) {
 	step := max(1, cur.step*2)
 	if step >= len(s.recent) {
 		if cur.place > 0 && cur.named != nil {
-			return Answer{Response: rep, Next: s.noOffset(cur)}, nil
+			return &Answer{Response: rep, Next: s.noOffset(cur)}, nil
 		}
 		if s.pages == 1 && len(s.recent) == 1 && hollow && cur.kind == announced { // up to the start of the list
 			next := s.relist(s.whole)
 			next.hollow = true
-			return Answer{Response: rep, Next: next}, nil
+			return &Answer{Response: rep, Next: next}, nil
 		}
 		return s.lost(ctx, cur, rep, 0)
 	}
@@ -136,19 +136,19 @@ func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep *wire.Resp
 	next.kind, next.announced = cur.kind, next.URL
 	next.hollow = cur.hollow || hollow
 	s.Log.DebugContext(ctx, "going back in the list", "tags", step)
-	return Answer{Response: rep, Next: next}, nil
+	return &Answer{Response: rep, Next: next}, nil
 }
 
 // lost says what follows where none of the last tags stands where it stood.
-func (s *tagsList) lost(ctx context.Context, cur *Cursor, rep *wire.Response, news int) (Answer, error) {
+func (s *tagsList) lost(ctx context.Context, cur *Cursor, rep *wire.Response, news int) (*Answer, error) {
 	if s.whole && s.pages == 1 && news == 0 && s.entries >= s.total {
 		if s.sizeLeft() {
-			return Answer{Response: rep, Next: s.otherSize()}, nil
+			return &Answer{Response: rep, Next: s.otherSize()}, nil
 		}
-		return s.ended(ctx, cur, Answer{Response: rep}, "the list without n has all tags that are known, and its Link leads to no other")
+		return s.ended(ctx, cur, &Answer{Response: rep}, "the list without n has all tags that are known, and its Link leads to no other")
 	}
 	s.Log.DebugContext(ctx, "listing again", "because", "no tag stands where it stood when it was listed")
-	return Answer{Response: rep, Next: s.relist(!s.wholeTried)}, nil
+	return &Answer{Response: rep, Next: s.relist(!s.wholeTried)}, nil
 }
 
 // relist begins the list anew; whole: without n.
@@ -164,8 +164,8 @@ func (s *tagsList) relist(whole bool) *Cursor {
 // misunderstood says what follows where the registry did not answer what comes after
 // a tag. It is asked in the other form, and after that only another reading of the
 // list tells.
-func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, rep *wire.Response, why string) (Answer, error) {
-	ans := Answer{Response: rep}
+func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, rep *wire.Response, why string) (*Answer, error) {
+	ans := &Answer{Response: rep}
 	if s.form++; s.refusedLast {
 		s.form = exhausted // the list without n tells more than another refusal
 	}
@@ -198,7 +198,7 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, rep *wire.Res
 
 // fromStart takes an answer in the other form that is the start of the list, whatever
 // last was.
-func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans Answer, t *PageTags) (Answer, error) {
+func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans *Answer, t *PageTags) (*Answer, error) {
 	s.repeats++
 	switch without := hasN(ans.Asked) == 0; {
 	case s.recalled && s.sizeLeft():
@@ -233,7 +233,7 @@ func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 
 // needsN reports whether an answer, the start of the list with an n where it was read
 // without, shows that the registry pages only there: it has more, or a Link.
-func (s *tagsList) needsN(ans Answer, t *PageTags) bool {
+func (s *tagsList) needsN(ans *Answer, t *PageTags) bool {
 	switch {
 	case t.news > 0:
 		return true
@@ -271,11 +271,11 @@ func (s *tagsList) hasOwnCursor(rep *wire.Response, t *PageTags) bool {
 // refused says what follows a question that is answered with a 4xx. Once may be
 // chance. 404 and 405 are known from registries that do not know last, or only their
 // own cursors (zot, ECR). Any other status leaves open whether there is more.
-func (s *tagsList) refused(ctx context.Context, cur *Cursor, rep *wire.Response, code int) (Answer, error) {
+func (s *tagsList) refused(ctx context.Context, cur *Cursor, rep *wire.Response, code int) (*Answer, error) {
 	why := fmt.Sprintf("last was refused with %d", code)
 	known := code == 404 || code == 405
 	if n := nOf(cur.URL); n > max(s.accepted, smallestPageSize) && refusesSize(code) && !s.answered {
-		return Answer{Response: rep, Next: s.withSmallest(cur)}, nil // it may be n that is refused
+		return &Answer{Response: rep, Next: s.withSmallest(cur)}, nil // it may be n that is refused
 	}
 	s.refusals++
 	if code == 404 && s.refusals <= maxGone && cur.step > 0 && len(s.recent) > 2*cur.step {
@@ -284,19 +284,19 @@ func (s *tagsList) refused(ctx context.Context, cur *Cursor, rep *wire.Response,
 	s.refusedLast, s.strays = true, true
 	switch {
 	case s.refusals == 1 && s.sizeLeft():
-		return Answer{Response: rep, Next: s.otherSize()}, nil
+		return &Answer{Response: rep, Next: s.otherSize()}, nil
 	case s.refusals == 1:
 		again := *cur
 		again.again = true
-		return Answer{Response: rep, Next: &again}, nil
+		return &Answer{Response: rep, Next: &again}, nil
 	case known && s.sizeLeft():
-		return Answer{Response: rep, Next: s.otherSize()}, nil
+		return &Answer{Response: rep, Next: s.otherSize()}, nil
 	case known && s.linked == [2]bool{} && !s.whole && !s.recalled && (s.resized || !s.full):
 		why = "there was no Link, and " + why
 		if s.compared || !s.mayComeWhole(s.Repository.String()) {
-			return s.ended(ctx, cur, Answer{Response: rep}, why)
+			return s.ended(ctx, cur, &Answer{Response: rep}, why)
 		}
-		return Answer{Response: rep, Next: s.comparison(cur, why)}, nil
+		return &Answer{Response: rep, Next: s.comparison(cur, why)}, nil
 	}
 	return s.misunderstood(ctx, cur, rep, why)
 }
@@ -315,13 +315,13 @@ func (s *tagsList) Unfinished(ctx context.Context) (*Cursor, error) {
 		s.warn(ctx, "a part of the list ended early: listing again without n")
 		return s.relist(true), nil
 	}
-	ans, err := s.orOtherwise(Answer{Response: new(wire.Response)}, err)
+	ans, err := s.orOtherwise(&Answer{Response: new(wire.Response)}, err)
 	return ans.Next, err
 }
 
 // afterEntry asks what comes after a page that has entries, and no new tag among
 // them: after its last entry, which is the registry's own.
-func (s *tagsList) afterEntry(ctx context.Context, cur *Cursor, ans Answer) (Answer, error) {
+func (s *tagsList) afterEntry(ctx context.Context, cur *Cursor, ans *Answer) (*Answer, error) {
 	last := ans.Tail
 	if last == "" || cur.entry == last {
 		return ans, invalid(ans.Asked, "page of %d entries has no valid tag to continue from", ans.Entries)

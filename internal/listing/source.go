@@ -16,10 +16,10 @@ type Source interface {
 
 	// Page requests the page at cur, passes its tags to the sink, and says what
 	// follows it.
-	Page(ctx context.Context, cur *Cursor, to Sink) (Answer, error)
+	Page(ctx context.Context, cur *Cursor, to Sink) (*Answer, error)
 
 	// Take is Page for one that was read ahead: t has its tags.
-	Take(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (Answer, error)
+	Take(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (*Answer, error)
 
 	// Meets receives the tags of the last page of a part that was read ahead, up to and
 	// including the first tag of the next part.

@@ -143,14 +143,14 @@ func listQuery(at *url.URL, n int, last string) *url.URL {
 }
 
 // Page implements Source.
-func (s *tagsList) Page(ctx context.Context, cur *Cursor, to Sink) (Answer, error) {
+func (s *tagsList) Page(ctx context.Context, cur *Cursor, to Sink) (*Answer, error) {
 	if cur.kind == begin {
 		most := maxRelists
 		if s.lastResort > 0 {
 			most++
 		}
 		if s.began >= most {
-			ans, err := s.orOtherwise(Answer{Response: new(wire.Response)}, invalid(cur.URL, "the list was read %d times, and no reading was complete beyond doubt", s.began))
+			ans, err := s.orOtherwise(&Answer{Response: new(wire.Response)}, invalid(cur.URL, "the list was read %d times, and no reading was complete beyond doubt", s.began))
 			if ans, err = s.settle(ctx, cur, ans, err); err != nil || ans.Next == nil {
 				return ans, err
 			}
@@ -255,13 +255,13 @@ func Status(err error) int {
 }
 
 // failed says what follows a page that did not come.
-func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep *wire.Response, err error) (Answer, error) {
+func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep *wire.Response, err error) (*Answer, error) {
 	if err == errRepeat && !s.leadsOn(rep) {
 		s.tried = append(s.tried, nOf(rep.Asked)) // it is what the list begins with at that n
 	}
 	switch code := Status(err); {
 	case s.misfit != nil && refusesSize(code):
-		return Answer{Response: rep}, s.misfit
+		return &Answer{Response: rep}, s.misfit
 	case code == 404 && !s.begun:
 		refusal, _ := errors.AsType[wire.Refused](err)
 		refusal.IsNotFound()
@@ -271,36 +271,36 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		}
 		switch why := cur.why + "; the list without n, asked for to compare, did not come"; {
 		case cur.back != nil:
-			return Answer{Response: rep, Next: cur.back, Why: why}, nil
+			return &Answer{Response: rep, Next: cur.back, Why: why}, nil
 		case !s.refusedLast || refusesSize(code) || code == 404:
-			return s.ended(ctx, cur.end, Answer{Response: rep}, why)
+			return s.ended(ctx, cur.end, &Answer{Response: rep}, why)
 		}
 	case cur.isPlain() && !isFinal(ctx, err):
-		return s.ended(ctx, cur.end, Answer{Response: rep}, cur.why)
+		return s.ended(ctx, cur.end, &Answer{Response: rep}, cur.why)
 	case cur.kind == begin && cur.aside != nil && !isFinal(ctx, err): // perhaps it is too long for one answer
 		s.Log.DebugContext(ctx, "listing again by pages", "because", err.Error())
-		return Answer{Response: rep, Next: s.relist(false)}, nil
+		return &Answer{Response: rep, Next: s.relist(false)}, nil
 	case cur.kind == begin && s.resized && refusesSize(code):
 		s.longest = s.was
 		if smaller := lower(nOf(cur.URL)); smaller > 0 && !slices.Contains(s.tried, smaller) {
 			s.n = smaller
-			return Answer{Response: rep, Next: s.relist(false)}, nil
+			return &Answer{Response: rep, Next: s.relist(false)}, nil
 		}
 		if s.sizeLeft() {
-			return Answer{Response: rep, Next: s.otherSize()}, nil
+			return &Answer{Response: rep, Next: s.otherSize()}, nil
 		}
-		return Answer{Response: rep, Next: s.relist(true)}, nil
+		return &Answer{Response: rep, Next: s.relist(true)}, nil
 	case err == errRepeat && s.leadsOn(rep) && s.linked == [2]bool{}:
 		s.n = nOf(rep.Asked)
-		return Answer{Response: rep, Next: s.relist(false)}, nil
+		return &Answer{Response: rep, Next: s.relist(false)}, nil
 	case err == errRepeat && s.ignored && (s.longest > defaultPageSize && !round(s.longest) || s.form == otherwise):
 		s.repeats++
-		return s.ended(ctx, cur, Answer{Response: rep}, "neither n nor last is looked at")
+		return s.ended(ctx, cur, &Answer{Response: rep}, "neither n nor last is looked at")
 	case err == errRepeat:
 		s.repeats++
 		return s.misunderstood(ctx, cur, rep, "asking after its last tag gave the start of the list again")
 	case code/100 == 4 && code != 429 && cur.place > 0 && cur.named != nil:
-		return Answer{Response: rep, Next: s.noOffset(cur)}, nil
+		return &Answer{Response: rep, Next: s.noOffset(cur)}, nil
 	case code == 404 && (cur.kind == announced || cur.step > 0 && s.answered) && cur.after != "":
 		s.warn(ctx, "the tag used as a cursor is gone: going on from one before it")
 		return s.resumeBefore(ctx, cur, rep, false)
@@ -309,7 +309,7 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep *wire.Response, 
 	case cur.kind == asked && refusesLast(code):
 		return s.refused(ctx, cur, rep, code)
 	}
-	return Answer{Response: rep}, err
+	return &Answer{Response: rep}, err
 }
 
 // nOf returns the n of a request, or 0 if it has none, or u is nil.

@@ -12,7 +12,7 @@ import (
 )
 
 // Take implements Source.
-func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (Answer, error) {
+func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (*Answer, error) {
 	ans, err := s.decide(ctx, cur, rep, t)
 	if ans.seek != nil {
 		ans.spare = s.foresee(ctx)
@@ -23,8 +23,8 @@ func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep *wire.Response, t 
 // decide takes a page that has come into what is known of the list, and says what follows:
 // another page, the end of the list, or a doubt. It requests nothing, and ctx is for the
 // log: the decision depends on the pages so far, and on what the Client remembers.
-func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (Answer, error) {
-	ans := Answer{Response: rep, More: rep.More != nil && *rep.More}
+func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (*Answer, error) {
+	ans := &Answer{Response: rep, More: rep.More != nil && *rep.More}
 	if cur.kind != compare { // of which it only says that it is a page
 		s.more = ans.More || s.more && rep.More == nil && cur.kind == asked
 	}
@@ -44,7 +44,7 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		return s.ended(ctx, cur, ans, "n is not looked at, and nothing comes after its last tag")
 	case question && rep.Entries == 0 && nOf(rep.Asked) > max(s.accepted, smallestPageSize):
 		// An n over its limit may be answered with nothing, whatever last is.
-		return Answer{Response: rep, Next: s.withSmallest(cur)}, nil
+		return &Answer{Response: rep, Next: s.withSmallest(cur)}, nil
 	case s.displaced(cur, rep, t):
 		return s.elsewhere(ctx, cur, ans, t)
 	}
@@ -65,12 +65,12 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		return s.overlapOnly(ctx, cur, ans, link, t)
 	case cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total:
 		if s.sizeLeft() {
-			return Answer{Response: rep, Next: s.otherSize()}, nil
+			return &Answer{Response: rep, Next: s.otherSize()}, nil
 		}
 		if s.wholeSeen {
 			return s.ended(ctx, cur, ans, "no n and no last make a difference")
 		}
-		return Answer{Response: rep, Next: s.relist(true)}, nil
+		return &Answer{Response: rep, Next: s.relist(true)}, nil
 	case cur.hollow && t.news == 0 && (reached || cur.kind == begin):
 		return s.ended(ctx, cur, ans, nothingMore)
 	case (cur.ended || cur.kind == asked && cur.why != "" && reached) && t.news == 0 && stands && shown == cur.step-cur.stood:
@@ -78,7 +78,7 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 	case cur.ended && t.news == 0 && stands: // a smaller page than was asked for
 		next := s.back(cur.step - shown)
 		next.why, next.stood, next.ended = cur.why, cur.stood, true
-		return Answer{Response: rep, Next: next}, nil
+		return &Answer{Response: rep, Next: next}, nil
 	}
 	return s.follow(ctx, cur, ans, link, endless, reached, t)
 }
@@ -86,7 +86,7 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 // overlapOnly takes a page that has only the tag with which it overlaps the one before. If it
 // has a Link, its other tags may be hidden from this user, unless that is the Link of which
 // the page was empty.
-func (s *tagsList) overlapOnly(ctx context.Context, cur *Cursor, ans Answer, link *url.URL, t *PageTags) (Answer, error) {
+func (s *tagsList) overlapOnly(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, t *PageTags) (*Answer, error) {
 	if link == nil || cur.kind != announced || cur.hollow && namesLast(link, t) {
 		return s.ended(ctx, cur, ans, nothingMore)
 	}
@@ -108,7 +108,7 @@ func (s *tagsList) moved(ctx context.Context, rep *wire.Response) {
 }
 
 // elsewhere says what follows a page that does not stand where it was asked for.
-func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans Answer, t *PageTags) (Answer, error) {
+func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *PageTags) (*Answer, error) {
 	s.seen.Rejected(t.seen)
 	s.further = s.further || t.news > 0
 	s.astray = s.astray || cur.kind == asked
@@ -120,9 +120,9 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 		s.untried = cur.named
 	}
 	if t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.Repository.String())) && !s.wholeTried {
-		ans.doubt = &doubt{s.disagrees, func(disagrees bool) (Answer, error) {
+		ans.doubt = &doubt{s.disagrees, func(disagrees bool) (*Answer, error) {
 			if disagrees {
-				return Answer{Response: ans.Response, Next: s.relist(true)}, nil
+				return &Answer{Response: ans.Response, Next: s.relist(true)}, nil
 			}
 			return s.sameOrder(ctx, cur, ans.Response, t)
 		}}
@@ -133,7 +133,7 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans Answer, t *Pa
 
 // sameOrder says what follows a page from elsewhere in the list, where the registry
 // continues its pages in the order in which it sorts them.
-func (s *tagsList) sameOrder(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (Answer, error) {
+func (s *tagsList) sameOrder(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (*Answer, error) {
 	switch {
 	case cur.step > 0 && s.isRepeat(t, nOf(rep.Asked)):
 		return s.lost(ctx, cur, rep, t.news) // it begins the list anew, whatever it is asked
@@ -306,7 +306,7 @@ func (s *tagsList) wasLast(rep *wire.Response) bool {
 }
 
 // follow says what follows a page that stands where it should.
-func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans Answer, link *url.URL, endless, reached bool, t *PageTags) (Answer, error) {
+func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, endless, reached bool, t *PageTags) (*Answer, error) {
 	rep := ans.Response
 	ans.held = true
 	s.full = isFull(rep)
@@ -318,7 +318,7 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans Answer, link *ur
 		ans.Next = s.relist(true)
 		return ans, nil
 	case link != nil && s.whole && s.seen.ByKeys() && namesLast(link, t) && !s.isLonger(cur, rep) && !s.hadRoom():
-		ans.doubt = &doubt{s.disagrees, func(disagrees bool) (Answer, error) {
+		ans.doubt = &doubt{s.disagrees, func(disagrees bool) (*Answer, error) {
 			if ans.doubt = nil; disagrees {
 				return s.orOtherwise(ans, s.disagreement(ans))
 			}
@@ -376,7 +376,7 @@ func (s *tagsList) isWhole(rep *wire.Response, t *PageTags) bool {
 
 // unannounced says what follows a page, without a Link, that shows in no other way
 // whether the list goes on.
-func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans Answer, t *PageTags) (Answer, error) {
+func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans *Answer, t *PageTags) (*Answer, error) {
 	rep := ans.Response
 	switch {
 	case cur.kind == begin && s.overLimit > 0 && t.number > 0 && !s.links(rep) && s.mayBeCut(rep):
@@ -421,7 +421,7 @@ func (s *tagsList) isAsLongAsOthers(rep *wire.Response) bool {
 // afterNoTag begins the list anew after a first page that has no tag. An n over the
 // limit may be answered with nothing, so the list is asked for without n; if it has
 // tags then, it is asked for with a smaller n.
-func (s *tagsList) afterNoTag(ans Answer) Answer {
+func (s *tagsList) afterNoTag(ans *Answer) *Answer {
 	if ans.Entries == 0 && s.overKnown && lower(s.n) > 0 {
 		s.n = lower(s.n)
 	} else if s.n, s.stepped = 0, true; !s.overKnown {
@@ -433,7 +433,7 @@ func (s *tagsList) afterNoTag(ans Answer) Answer {
 
 // ask goes on with a question. Once the registry has understood one, other parts of
 // the list can be read ahead by questions, too.
-func (s *tagsList) ask(ctx context.Context, cur *Cursor, ans Answer, question *Cursor) Answer {
+func (s *tagsList) ask(ctx context.Context, cur *Cursor, ans *Answer, question *Cursor) *Answer {
 	ans.Next = question
 	s.speaks(ctx, nil, ans, s.full)
 	if s.answered {

@@ -90,7 +90,7 @@ func TestDecide(t *testing.T) {
 		l.yield = func(string) bool { return true }
 		s := newTagsList(l)
 		sink := &foreground{Listing: l, src: s}
-		var ans Answer
+		var ans *Answer
 		var err error
 		for cur, i := s.First(), 0; i < len(test.pages); i++ {
 			require.NoError(t, err, test.name)
@@ -100,9 +100,9 @@ func TestDecide(t *testing.T) {
 		}
 		got := decision(ans, err)
 		if ans.doubt != nil {
-			before := *s
+			before, open := *s, *ans
 			got = "if two orders: " + decision(ans.doubt.then(true))
-			*s = before
+			*s, *ans = before, open
 			got += "; if not: " + decision(ans.doubt.then(false))
 		}
 		assert.Equal(t, test.want, got, test.name)
@@ -174,7 +174,7 @@ func TestMayBeCovered(t *testing.T) {
 }
 
 // decided is the decision about a page that was asked for.
-func decided(t *testing.T, s *tagsList, sink Sink, cur *Cursor, page sentPage) (Answer, error) {
+func decided(t *testing.T, s *tagsList, sink Sink, cur *Cursor, page sentPage) (*Answer, error) {
 	entries := strings.Fields(page.tags)
 	rep := &wire.Response{Summary: taglist.Summary{Entries: len(entries)}, Asked: cur.URL, URL: cur.URL}
 	if page.link != "" {
@@ -198,7 +198,7 @@ func decided(t *testing.T, s *tagsList, sink Sink, cur *Cursor, page sentPage) (
 }
 
 // decision is what follows a page, in words.
-func decision(ans Answer, err error) string {
+func decision(ans *Answer, err error) string {
 	switch {
 	case err != nil:
 		return err.Error()
