@@ -511,6 +511,8 @@ func TestServersThatLostTags(t *testing.T) {
 			940048351,              // a tag of a part that was dropped, and was there still
 			3100004175, 3101135987, // lower case that a longer answer shows; punctuation
 			3101021779, 9600012971, // such a page again
+			5200080983, // a list that was known not to be by bytes
+			5200136507, // what came first of all in no order
 		},
 	} {
 		for _, seed := range seeds {

@@ -187,10 +187,11 @@ func (s *tagsList) beside(ctx context.Context, q question) (known int, more bool
 }
 
 // unlessExceeded takes the end of a list whose pages do not fit together.
-func (s *tagsList) unlessExceeded(ctx context.Context, ans *Answer) (*Answer, error) {
-	switch {
-	case !s.isExceeded(ctx):
-		return ans, nil
+func (s *tagsList) unlessExceeded(ctx context.Context, cur *Cursor, ans *Answer) (*Answer, error) {
+	switch exceeded := s.isExceeded(ctx); {
+	case !exceeded && s.PageSize >= 0 && !s.compared && !s.wholeTried && s.mayComeWhole(s.Repository.String()):
+		ans.Next = s.comparison(cur, ans.Why) // what is missing may come first of all
+	case !exceeded:
 	case s.sizeLeft():
 		ans.Next = s.otherSize()
 	case s.largerToTry() > 0:

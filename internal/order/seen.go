@@ -401,6 +401,9 @@ func (s *Seen) losing() (all orders) {
 	if s.suspect && s.list&byBytes != 0 && s.Folds() {
 		all |= folding & s.cut
 	}
+	if in := s.list & knownOrders; s.byTag && in != 0 && in&byBytes == 0 {
+		all |= s.cut &^ in // whatever characters its tags have: few registries sort in such a way
+	}
 	return all
 }
 
