@@ -123,6 +123,11 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why s
 	return ans, nil
 }
 
+// inTrouble reports whether pages did not fit together.
+func (s *tagsList) inTrouble() bool {
+	return s.astray || s.strays || s.disagreed || s.seen.Disagrees()
+}
+
 // comparison returns the place of the list without n, to compare with the pages so far.
 // end is the last of these, and why the reason for which they were thought complete.
 func (s *tagsList) comparison(end *Cursor, why string) *Cursor {
@@ -357,7 +362,7 @@ func (s *tagsList) isLonger(cur *Cursor, rep *wire.Response) bool {
 // compare takes the list without n that was asked for to compare.
 func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, t *PageTags) (*Answer, error) {
 	isList := link == nil && !ans.More && !(cur.back == nil && s.mayBePage(ans.Response)) && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries))
-	hasAll := ans.Entries >= s.total || ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.lastTags(), t.latest)
+	hasAll := ans.Entries >= s.total || !s.inTrouble() && ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.lastTags(), t.latest)
 	switch {
 	case isList && hasAll:
 		return s.comparedWhole(cur, ans, t), nil

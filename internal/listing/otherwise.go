@@ -136,12 +136,12 @@ func (s *tagsList) isCovered(ctx context.Context) bool {
 	return err == nil && !more && last == c.last() && rep.Entries <= c.entries-before
 }
 
-// mayBeExceeded reports whether pages do not fit together, and the cover still has all known
+// mayBeExceeded reports whether pages did not fit together, and the cover still has all known
 // tags, and may be a page all the same.
 func (s *tagsList) mayBeExceeded() bool {
 	c := &s.cover
 	return s.untried == nil && !s.refusedLast && s.total > 0 && len(c.tags) == s.total && (c.entries <= defaultPageSize || round(c.entries)) &&
-		(s.astray || s.strays || s.disagreed || s.seen.Disagrees())
+		s.inTrouble()
 }
 
 // isExceeded reports whether there is a tag that the cover has not, and asks that once. Which
