@@ -300,9 +300,10 @@ func (s *tagsList) displaced(cur *Cursor, rep *wire.Response, t *PageTags) bool 
 // wasLast reports whether the page before had fewer tags than the n that the
 // registry has honoured before: then it had all that there were, and no cursor that
 // has moved since hides any. This holds only if no such page was followed by more, and if
-// all entries were tags: a registry that drops some has short pages in the middle, too.
+// all entries were tags: a registry that drops some has short pages in the middle, too, and
+// so has one that hides a few from this user.
 func (s *tagsList) wasLast(rep *wire.Response) bool {
-	return s.beforeN == s.honoured && s.before < s.honoured && nOf(rep.Asked) == s.honoured && !s.followed[s.honoured] && !s.others
+	return s.beforeN == s.honoured && s.before < s.honoured-few(s.honoured) && nOf(rep.Asked) == s.honoured && !s.followed[s.honoured] && !s.others
 }
 
 // follow says what follows a page that stands where it should.
