@@ -69,8 +69,8 @@ func (s *tagsList) settle(ctx context.Context, cur *Cursor, ans *Answer, err err
 	for err == nil && ans.doubt != nil {
 		ans, err = ans.doubt.then(ans.doubt.is(ctx))
 	}
-	if err == nil && ans.Next == nil && s.mayBeExceeded() {
-		return s.unlessExceeded(ctx, cur, ans)
+	if err == nil && ans.Next == nil && s.inTrouble() {
+		return s.endOfTrouble(ctx, cur, ans)
 	}
 	if err == nil && ans.mayBeWhole {
 		ans.Next = s.orWhole(ctx, cur, ans.Next, ans.Response, ans.n)

@@ -136,12 +136,11 @@ func (s *tagsList) isCovered(ctx context.Context) bool {
 	return err == nil && !more && last == c.last() && rep.Entries <= c.entries-before
 }
 
-// mayBeExceeded reports whether pages did not fit together, and the cover still has all known
-// tags, and may be a page all the same.
+// mayBeExceeded reports whether the cover still has all known tags, and may be a page all the
+// same.
 func (s *tagsList) mayBeExceeded() bool {
 	c := &s.cover
-	return s.untried == nil && !s.refusedLast && s.total > 0 && len(c.tags) == s.total && (c.entries <= defaultPageSize || round(c.entries)) &&
-		s.inTrouble()
+	return s.untried == nil && !s.refusedLast && s.total > 0 && len(c.tags) == s.total && (c.entries <= defaultPageSize || round(c.entries))
 }
 
 // isExceeded reports whether there is a tag that the cover has not, and asks that once. Which
@@ -186,11 +185,11 @@ func (s *tagsList) beside(ctx context.Context, q question) (known int, more bool
 	return known, more && err == nil
 }
 
-// unlessExceeded takes the end of a list whose pages do not fit together.
-func (s *tagsList) unlessExceeded(ctx context.Context, cur *Cursor, ans *Answer) (*Answer, error) {
-	switch exceeded := s.isExceeded(ctx); {
-	case !exceeded && s.PageSize >= 0 && !s.compared && !s.wholeTried && s.mayComeWhole(s.Repository.String()):
-		ans.Next = s.comparison(cur, ans.Why) // what is missing may come first of all
+// endOfTrouble takes the end of a list whose pages did not fit together.
+func (s *tagsList) endOfTrouble(ctx context.Context, cur *Cursor, ans *Answer) (*Answer, error) {
+	switch exceeded := s.mayBeExceeded() && s.isExceeded(ctx); {
+	case !exceeded && s.PageSize >= 0 && !s.compared && !s.wholeTried && !s.refusedLast && s.mayComeWhole(s.Repository.String()):
+		ans.Next = s.comparison(cur, ans.Why) // it may have what is missing
 	case !exceeded:
 	case s.sizeLeft():
 		ans.Next = s.otherSize()
