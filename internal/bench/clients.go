@@ -127,14 +127,17 @@ func (b *bench) startServers(dir string) (all []listed, stop func(), err error) 
 		return nil, stop, err
 	}
 	start("distribution 3.1.2", true, dist)
-	for name, h := range map[string]http.Handler{
-		"go-containerregistry's registry":  registry.New(registry.Logger(log.New(io.Discard, "", 0))),
-		"cuelabs ociserver":                ociserver.New(ocimem.New(), nil),
-		"cuelabs with MaxListPageSize 100": ociserver.New(ocimem.New(), &ociserver.Options{MaxListPageSize: 100}),
+	for _, server := range []struct {
+		name string
+		http.Handler
+	}{
+		{"go-containerregistry's registry", registry.New(registry.Logger(log.New(io.Discard, "", 0)))},
+		{"cuelabs ociserver", ociserver.New(ocimem.New(), nil)},
+		{"cuelabs with MaxListPageSize 100", ociserver.New(ocimem.New(), &ociserver.Options{MaxListPageSize: 100})},
 	} {
-		host := start(name, true, h)
+		host := start(server.name, true, server)
 		if err := regtest.PushTo(b.ctx, &url.URL{Scheme: "http", Host: host}, repository, tags); err != nil {
-			return nil, stop, fmt.Errorf("%s: %w", name, err)
+			return nil, stop, fmt.Errorf("%s: %w", server.name, err)
 		}
 	}
 	if binary, err := exec.LookPath("docker-registry"); err == nil {
