@@ -1509,3 +1509,37 @@ func TestTagsThatComeTwice(t *testing.T) {
 		}
 	}
 }
+
+// A list by age, of a registry that compares with last all the same, ends with a page that has
+// all tags which any answer has shown. Another one is found by what comes after the first of
+// them, unless it comes before that one, too: then each answer that has it is cut before it.
+// Nothing is suspected of a page that is sorted by chance.
+func TestListsByAgeThatAreCompared(t *testing.T) {
+	complete := 0
+	for seed := range uint64(300) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		longest := 5 + rnd.IntN(20)
+		list := builds(longest + 1 + rnd.IntN(3))
+		rnd.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+		whole := rnd.IntN(2) == 0 // without n
+		synctest.Test(t, func(t *testing.T) {
+			c := &ocitags.Client{PageSize: pickOne(rnd, 0, 50, 1000)}
+			tags, _, err := script(func(_, n int, last string) (a scripted) {
+				a.page = slices.DeleteFunc(slices.Clone(list), func(tag string) bool { return tag <= last })
+				if n > 0 || !whole {
+					a.page = upTo(a.page, longest)
+				}
+				return a
+			}).listed(t, c)
+			if err != nil {
+				return
+			}
+			for _, tag := range list {
+				hidden := !whole && (tag < slices.Min(tags) || slices.IsSorted(list[:longest]))
+				assert.True(t, slices.Contains(tags, tag) || hidden, "seed %d: %s is missing", seed, tag)
+			}
+			complete++
+		})
+	}
+	assert.Greater(t, complete, 100)
+}

@@ -316,7 +316,7 @@ func anyRange(rnd *rand.Rand, tags []string) (r ocitags.Range) {
 	return r
 }
 
-func pickOne(rnd *rand.Rand, of ...string) string { return of[rnd.IntN(len(of))] }
+func pickOne[T any](rnd *rand.Rand, of ...T) T { return of[rnd.IntN(len(of))] }
 
 // twoServers are two repositories of one host.
 type twoServers struct{ a, other *regtest.Generated }
@@ -493,6 +493,7 @@ func TestServersThatLostTags(t *testing.T) {
 			5100002322, 5100011514, 5100027590, // lower case that folding leaves out
 			5300032402, // a Link with a cursor of its own, where last is not looked at
 			3101019270, // a list without n of 1000 tags
+			7400038503, // an n that was too large, and nothing smaller was tried
 		},
 		{Uneven: true}: {
 			5015634,   // a list that was begun anew without end

@@ -190,13 +190,12 @@ func (s *tagsList) endOfTrouble(ctx context.Context, cur *Cursor, ans *Answer) (
 	switch exceeded := s.mayBeExceeded() && s.isExceeded(ctx); {
 	case !exceeded && s.PageSize >= 0 && !s.compared && !s.wholeTried && !s.refusedLast && s.mayComeWhole(s.Repository.String()):
 		ans.Next = s.comparison(cur, ans.Why) // it may have what is missing
-	case !exceeded:
-	case s.sizeLeft():
+	case exceeded && s.sizeLeft():
 		ans.Next = s.otherSize()
-	case s.largerToTry() > 0:
+	case (exceeded || s.PageSize == 0) && s.largerToTry() > 0:
 		s.n, s.resized = s.largerToTry(), true
 		ans.Next = s.relist(false)
-	default:
+	case exceeded:
 		return ans, s.disagreement(ans)
 	}
 	return ans, nil
