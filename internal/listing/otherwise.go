@@ -192,7 +192,7 @@ func (s *tagsList) endOfTrouble(ctx context.Context, cur *Cursor, ans *Answer) (
 		ans.Next = s.comparison(cur, ans.Why) // it may have what is missing
 	case exceeded && s.sizeLeft():
 		ans.Next = s.otherSize()
-	case (exceeded || s.PageSize == 0) && s.largerToTry() > 0:
+	case exceeded && s.largerToTry() > 0:
 		s.n, s.resized = s.largerToTry(), true
 		ans.Next = s.relist(false)
 	case exceeded:
