@@ -26,13 +26,16 @@ func (s *tagsList) oneAfter(tag, because string) question {
 }
 
 // roomAfter returns the question with the n, up to the usual one, that has brought the longest
-// page.
+// page; without n, if that was longer still.
 func (s *tagsList) roomAfter(tag, because string) question {
 	n, longest := 1, 0
 	for size, length := range s.longestOf {
 		if 0 < size && size <= defaultPageSize && (length > longest || length == longest && size > n) {
 			n, longest = size, length
 		}
+	}
+	if s.longestOf[0] > longest {
+		return question{tag, s.query(0, tag), because}
 	}
 	return question{tag, WithParam(s.question(tag), "n", strconv.Itoa(n)), because}
 }

@@ -481,9 +481,13 @@ func (s *Seen) meetProbe(tag string) {
 // tags are sorted both by bytes and with case folded, and of which a page ended in a tag that
 // begins with upper case: the other order would have left out tags that begin with lower case,
 // and no page would show it. The answer tells: its first tag is another one in each order.
+// Where the registry is known to fold case, others may tell how the list is sorted.
 func (s *Seen) Probes() bool {
 	const both = byBytes | folding
-	return s.suspect && s.list&both == both && s.cut&both == both && s.probed[1] != "" && s.probed[0] != s.probed[1]
+	if !s.suspect || s.list&both != both || s.cut&folding == 0 || s.probed[1] == "" {
+		return false
+	}
+	return s.cut&byBytes == 0 || s.probed[0] != s.probed[1]
 }
 
 // Probed takes the first tags of the answer; it may have none. The question is asked once.

@@ -363,6 +363,10 @@ func TestProbe(t *testing.T) {
 	}
 
 	s = read()
+	s.ComparesBy(Known[1:2])
+	assert.True(t, s.Probes(), "it folds case, and the list may or may not")
+
+	s = read()
 	s.Probed([]string{"Nightly_1", "Nightly_2", "Nightly_3", "alpha"})
 	assert.True(t, s.Disagrees(), "it folds case, and its list does not")
 	assert.False(t, s.MayLoseCase())
