@@ -55,9 +55,9 @@ func (l *Listing) startOf(ctx context.Context, q question, add func(tag string) 
 	return err
 }
 
-// answer returns the first tags of the answer, as many as tell something: that is one, unless
-// the registry folds case, and the list may do so or not. Some registries begin with the tag
-// that was asked about, which is left out.
+// answer returns the first tags of the answer to a question, as many as are needed: that is
+// one, unless the registry is known to fold case and nothing shows yet whether its list does.
+// Some registries begin with the tag that was asked about, which is left out.
 func (l *Listing) answer(ctx context.Context, q question, seen order.Seen) (first []string, err error) {
 	seen.Seek(q.after)
 	err = l.startOf(ctx, q, func(tag string) bool {
@@ -113,8 +113,8 @@ func (s *tagsList) foresee(ctx context.Context) (begin func()) {
 // wasForeseen reports whether such a question was asked already.
 func (s *tagsList) wasForeseen() bool { return s.foreseen != nil && s.foreseen.asked.Load() }
 
-// firstOf returns the first tags of the answer to a question; none: nothing comes. A question that
-// was foreseen is asked again only if it had no answer.
+// firstOf returns what answer does. A question that was foreseen is asked again only if it had
+// no answer.
 func (s *tagsList) firstOf(ctx context.Context, q question) ([]string, error) {
 	if f := s.foreseen; s.wasForeseen() && f.after == q.after {
 		if <-f.done; f.err == nil {

@@ -40,7 +40,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 		ans.Next = &Cursor{URL: s.question(s.plainly), kind: asked, after: s.plainly, end: cur, why: why}
 	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.refusedLast && !s.seen.ByKeys()):
 		return ans, nil
-	case s.PageSize >= 0 && (s.widest < min(defaultPageSize, s.total) || s.form != asBefore) && s.seen.MayDisagree() && !s.compared && s.mayComeWhole(s.Repository.String()):
+	case s.PageSize >= 0 && (s.widest < min(defaultPageSize, s.total) || s.form != asBefore) && s.seen.MayDisagree() && s.mayCompare():
 		// The registry's own answer may hold what small pages hide, or pages in two forms.
 		// With large ones that would cost each list a request.
 		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
@@ -63,8 +63,8 @@ type doubt struct {
 	then func(is bool) (*Answer, error)
 }
 
-// settle does what a decision leaves to do: it asks the questions on which it depends, and
-// looks at the list without n.
+// settle does what a decision leaves to do: it asks the questions on which it depends, looks
+// at the list without n, and lets no list end in trouble before endOfTrouble has asked.
 func (s *tagsList) settle(ctx context.Context, cur *Cursor, ans *Answer, err error) (*Answer, error) {
 	for err == nil && ans.doubt != nil {
 		ans, err = ans.doubt.then(ans.doubt.is(ctx))
@@ -93,7 +93,7 @@ func (s *tagsList) mixed() bool { return s.tellingPages > 1 && s.seen.InNoOrder(
 func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why string) (*Answer, error) {
 	s.disagreed = s.disagreed || s.seen.Disagrees() || s.mixed()
 	switch {
-	case !s.disagreed && !s.compared && (s.further || s.mayComeWhole(s.Home.Host)) && s.mayComeWhole(s.Repository.String()):
+	case !s.disagreed && (s.further || s.mayComeWhole(s.Home.Host)) && s.mayCompare():
 		// Of a single page it is in doubt only because its length is one at which
 		// lists are cut, so that one answer of the registry is enough.
 		s.Log.DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
@@ -101,14 +101,12 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why s
 	case !s.disagreed && s.recalled && s.sizeLeft():
 		ans.Next = s.otherSize()
 	case !s.disagreed && s.largerToTry() > 0:
-		s.n, s.resized = s.largerToTry(), true
-		ans.Next = s.relist(false)
+		ans.Next = s.relistWith(s.largerToTry())
 	case !s.disagreed && s.PageSize == 0 && s.mayFitOnePage():
 		ans.Next = s.inOnePage()
 	case !s.disagreed && s.seen.Folds() && s.largest() > nOf(ans.Asked):
 		// The list may be sorted by bytes all the same, which larger pages may show.
-		s.n, s.resized = s.largest(), true
-		ans.Next = s.relist(false)
+		ans.Next = s.relistWith(s.largest())
 	case !s.disagreed: // docs/design.md, "What no client can see"
 	case !s.whole && !s.wholeTried:
 		s.warn(ctx, "the registry sorts and resumes in different orders: listing again without n")
@@ -126,6 +124,12 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why s
 // inTrouble reports whether pages did not fit together.
 func (s *tagsList) inTrouble() bool {
 	return s.astray || s.strays || s.disagreed || s.seen.Disagrees()
+}
+
+// mayCompare reports whether the list without n may have what the pages have not, and was not
+// compared with them yet.
+func (s *tagsList) mayCompare() bool {
+	return !s.compared && s.mayComeWhole(s.Repository.String())
 }
 
 // comparison returns the place of the list without n, to compare with the pages so far.
@@ -249,9 +253,10 @@ func (s *tagsList) unproven(ctx context.Context) bool {
 	return s.seen.Disagrees()
 }
 
-// byCase has room for the tags that the probe leaves out where it does.
+// byCase asks for a page, and not for one tag: where the list has upper case first and the
+// registry folds case, the lower case that tells of it comes later in the answer.
 func (s *tagsList) byCase() question {
-	return s.roomAfter(order.Probe, "does the registry compare by bytes, or without looking at case, and its list?")
+	return s.roomAfter(order.Probe, "does the registry look at case where it compares, and where it sorts?")
 }
 
 func (s *tagsList) byOrder(d order.Doubt) question {

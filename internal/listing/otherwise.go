@@ -56,8 +56,8 @@ func (s *tagsList) instead(err error) (next *Cursor, why string) {
 	case s.mayFitOnePage():
 		return s.inOnePage(), ""
 	case s.lastResort == 0 && s.total >= defaultPageSize && s.total < largePageSize && !slices.Contains(s.tried, largePageSize):
-		s.n, s.resized, s.lastResort, s.misfit = largePageSize, true, largePageSize, err
-		return s.relist(false), ""
+		s.lastResort, s.misfit = largePageSize, err
+		return s.relistWith(largePageSize), ""
 	}
 	return nil, ""
 }
@@ -70,8 +70,8 @@ func (s *tagsList) mayFitOnePage() bool {
 
 // inOnePage begins the list anew with an n that has room for all known tags.
 func (s *tagsList) inOnePage() *Cursor {
-	s.n, s.resized, s.lastResort = defaultPageSize, true, defaultPageSize
-	return s.relist(false)
+	s.lastResort = defaultPageSize
+	return s.relistWith(defaultPageSize)
 }
 
 // isEnough reports whether a page that had room for more is all there is.
@@ -82,8 +82,8 @@ func (s *tagsList) isEnough() bool { return s.began > 0 && s.hadRoom() && !s.mor
 // where the pages do not fit together and nothing is left to be asked.
 func (s *tagsList) hadRoom() bool { return s.roomy >= s.total+len(s.lacking()) && !s.roomyRound }
 
-// A cover is a first page that had all tags which were known then. If they are in a known
-// order, it may be the whole list, and one question tells: what comes after one of its first tags. The
+// A cover is a first page that had all tags which were known then. It may be the whole list.
+// If its tags are in a known order, one question tells: what comes after one of the first. The
 // answer has room for some tags more than the page had. If it has known ones only, and ends as
 // the page did, then nothing is missing behind that tag, in whatever order the registry
 // compares.
@@ -92,9 +92,9 @@ type cover struct {
 	entries  int
 	asked    *url.URL
 	seen     order.Seen // of the page
-	tried    bool       // the question was asked
-	doubted  bool       // it was asked whether there is more
-	exceeded bool       // there is
+	tried    bool       // that question was asked
+	doubted  bool       // isExceeded has asked its questions
+	exceeded bool       // and was told of another tag
 }
 
 // takeCover keeps a first page if it is a cover.
@@ -165,16 +165,17 @@ func (s *tagsList) isExceeded(ctx context.Context) bool {
 // does, and an answer as long as the cover then has room for it. If that has not shown all the
 // others, it asks what comes after the last of them.
 func (s *tagsList) exceeds(ctx context.Context, first, last string) bool {
-	const because = "pages do not fit together: is any tag missing from the one that has all known tags?"
-	known, more := s.beside(ctx, question{first, s.query(nOf(s.cover.asked), first), because})
+	const because = "the pages do not fit together: is any tag missing from the one that has all known tags?"
+	known, more := s.countKnown(ctx, question{first, s.query(nOf(s.cover.asked), first), because})
 	if !more && known != len(s.cover.tags)-1 { // or it has begun the list anew
-		_, more = s.beside(ctx, s.oneAfter(last, because))
+		_, more = s.countKnown(ctx, s.oneAfter(last, because))
 	}
 	return more
 }
 
-// beside reports whether an answer has a tag that the cover has not, and how many others.
-func (s *tagsList) beside(ctx context.Context, q question) (known int, more bool) {
+// countKnown counts the tags of the cover in an answer, and reports whether that has another
+// one, which ends the reading.
+func (s *tagsList) countKnown(ctx context.Context, q question) (known int, more bool) {
 	tags := s.cover.tags
 	err := s.startOf(ctx, q, func(tag string) bool {
 		if more = !slices.Contains(tags, tag); !more {
@@ -188,13 +189,12 @@ func (s *tagsList) beside(ctx context.Context, q question) (known int, more bool
 // endOfTrouble takes the end of a list whose pages did not fit together.
 func (s *tagsList) endOfTrouble(ctx context.Context, cur *Cursor, ans *Answer) (*Answer, error) {
 	switch exceeded := s.mayBeExceeded() && s.isExceeded(ctx); {
-	case !exceeded && s.PageSize >= 0 && !s.compared && !s.wholeTried && !s.refusedLast && s.mayComeWhole(s.Repository.String()):
+	case !exceeded && s.PageSize >= 0 && !s.wholeTried && !s.refusedLast && s.mayCompare():
 		ans.Next = s.comparison(cur, ans.Why) // it may have what is missing
 	case exceeded && s.sizeLeft():
 		ans.Next = s.otherSize()
 	case exceeded && s.largerToTry() > 0:
-		s.n, s.resized = s.largerToTry(), true
-		ans.Next = s.relist(false)
+		ans.Next = s.relistWith(s.largerToTry())
 	case exceeded:
 		return ans, s.disagreement(ans)
 	}

@@ -200,8 +200,10 @@ func (s *tagsList) sizeToTry() int {
 }
 
 // otherSize begins the list anew with that n.
-func (s *tagsList) otherSize() *Cursor {
-	s.n = s.sizeToTry()
-	s.resized = true
+func (s *tagsList) otherSize() *Cursor { return s.relistWith(s.sizeToTry()) }
+
+// relistWith begins the list anew with n.
+func (s *tagsList) relistWith(n int) *Cursor {
+	s.n, s.resized = n, true
 	return s.relist(false)
 }

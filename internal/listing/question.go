@@ -216,8 +216,8 @@ func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans *Answer, t *P
 		return s.orOtherwise(ans, s.short(ans, s.entries))
 	case !without && s.n == 0 && isFull(ans.Response) && !slices.Contains(s.tried, defaultPageSize):
 		// So many came without n, and with that n: more may come with a larger one.
-		s.n, s.wholeSeen, s.resized = defaultPageSize, true, true
-		ans.Next = s.relist(false)
+		s.wholeSeen = true
+		ans.Next = s.relistWith(defaultPageSize)
 	case s.sizeLeft():
 		s.wholeSeen = without
 		ans.Next = s.otherSize()
@@ -293,7 +293,7 @@ func (s *tagsList) refused(ctx context.Context, cur *Cursor, rep *wire.Response,
 		return &Answer{Response: rep, Next: s.otherSize()}, nil
 	case known && s.linked == [2]bool{} && !s.whole && !s.recalled && (s.resized || !s.full):
 		why = "there was no Link, and " + why
-		if s.compared || !s.mayComeWhole(s.Repository.String()) {
+		if !s.mayCompare() {
 			return s.ended(ctx, cur, &Answer{Response: rep}, why)
 		}
 		return &Answer{Response: rep, Next: s.comparison(cur, why)}, nil

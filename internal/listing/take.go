@@ -385,7 +385,7 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans *Answer, t 
 		ans.Next = s.relist(false)
 	case s.full && s.opaque && cur.kind == announced:
 		return s.ended(ctx, cur, ans, "the last page has no Link, and the registry's cursors are not tags")
-	case s.altered(cur, rep) && s.seen.Unproven() && (s.aside != nil || !s.compared && s.mayComeWhole(s.Repository.String())):
+	case s.altered(cur, rep) && s.seen.Unproven() && (s.aside != nil || s.mayCompare()):
 		// The list without n may tell both that nothing is lost and where it ends.
 		ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, back: s.after(asked), aside: s.aside}
 		s.compared, s.aside = true, nil
