@@ -1521,13 +1521,16 @@ func TestListsByAgeThatAreCompared(t *testing.T) {
 		longest := 5 + rnd.IntN(20)
 		list := builds(longest + 1 + rnd.IntN(3))
 		rnd.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-		whole := rnd.IntN(2) == 0 // without n
+		whole, links := rnd.IntN(2) == 0, rnd.IntN(2) == 0 // without n; after a page that is full
 		synctest.Test(t, func(t *testing.T) {
 			c := &ocitags.Client{PageSize: pickOne(rnd, 0, 50, 1000)}
 			tags, _, err := script(func(_, n int, last string) (a scripted) {
 				a.page = slices.DeleteFunc(slices.Clone(list), func(tag string) bool { return tag <= last })
 				if n > 0 || !whole {
 					a.page = upTo(a.page, longest)
+				}
+				if links && len(a.page) == longest {
+					a.link = linkAfter(a.page, longest)
 				}
 				return a
 			}).listed(t, c)
