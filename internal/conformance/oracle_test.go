@@ -495,9 +495,10 @@ func TestServersThatLostTags(t *testing.T) {
 			3101019270, // a list without n of 1000 tags
 		},
 		{Uneven: true}: {
-			5015634,   // a list that was begun anew without end
-			700147018, // a page that had room, but for other entries
-			700134734, // a list without n that was a page
+			5015634,    // a list that was begun anew without end
+			700147018,  // a page that had room, but for other entries
+			700134734,  // a list without n that was a page
+			6300002144, // a page that was short, as some of it was hidden, and a cursor that was gone
 		},
 		{Mixed: true, Uneven: true}: {
 			5019239,                         // a question that was asked without end
