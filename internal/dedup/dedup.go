@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// Keep is how many tags of an ascending list are remembered: more than stand in
-// the largest page that is asked for, twice.
-const Keep = 16384
+// Keep is how many tags of an ascending list are remembered, at the least: more than stand in
+// the largest page that is asked for, which may come twice.
+const Keep = 12288
 
 // A Filter admits each tag once, by its name: not by its place, nor because it
 // is less than another, as the same question may be answered with another list.
@@ -22,9 +22,11 @@ const Keep = 16384
 // order on the Filter holds a set. The zero value is ready.
 type Filter struct {
 	head []string // the first tags of those before run
-	run  []string // the last tags, ascending
+	run  run      // the last tags
+	max  string   // the last one
 	all  digest   // of all tags
 	old  int      // how many were before run
+	late int      // how many were inserted into run
 	seen map[string]struct{}
 
 	again  digest // of the tags of this try that come before run
@@ -45,26 +47,34 @@ var hashSeed = maphash.MakeSeed()
 
 func hash(tag string) uint64 { return maphash.String(hashSeed, tag) }
 
-func (d *digest) add(tag string) {
-	h := hash(tag)
-	d.n++
-	d.sum += h
-	d.squares += h * h
+func (d *digest) add(tags ...string) {
+	for _, tag := range tags {
+		h := hash(tag)
+		d.sum += h
+		d.squares += h * h
+	}
+	d.n += len(tags)
 }
 
 // Page begins a page, at its first try or at another one.
 func (f *Filter) Page(try int) {
 	if try == 1 {
-		f.page, f.before = f.all, f.max()
+		f.page, f.before = f.all, f.max
 	}
 	f.repeat, f.again, f.at = try > 1, f.page, f.before
 }
 
-func (f *Filter) max() string {
-	if len(f.run) == 0 {
-		return ""
+// Ascend admits the first of some tags, as long as each is greater than all before, and returns
+// how many these are.
+func (f *Filter) Ascend(tags []string) (n int) {
+	if f.seen != nil {
+		return 0
 	}
-	return f.run[len(f.run)-1]
+	for last := f.max; n < len(tags) && tags[n] > last; n++ {
+		last = tags[n]
+	}
+	f.push(tags[:n])
+	return n
 }
 
 // Admit reports whether tag is new, and makes it known. When ok is false it
@@ -78,13 +88,14 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 		f.seen[tag] = struct{}{}
 		return true, true
 	}
-	if len(f.run) == 0 || tag > f.max() {
-		return f.push(tag)
+	if tag > f.max {
+		f.push([]string{tag})
+		return true, true
 	}
 	if tag == f.before {
 		return false, true // the page begins with the cursor itself
 	}
-	if f.old > 0 && tag < f.run[0] {
+	if f.isOld(tag) {
 		if _, known := slices.BinarySearch(f.head, tag); known && !f.repeat {
 			return false, true
 		}
@@ -94,38 +105,49 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 		return false, false // this try has not had all the tags of the one before
 	}
 	f.repeat = false
-	i, known := slices.BinarySearch(f.run, tag)
+	i, known := f.run.find(tag)
 	switch {
 	case known:
 		return false, true
 	case f.old == 0:
-		f.Set(f.run)
+		f.Set(f.run.tags(f.run.len()))
 		f.seen[tag] = struct{}{}
+	case f.late == Keep: // each moves those behind it
+		return false, false
 	default:
-		f.run = slices.Insert(f.run, i, tag)
+		f.late++
+		f.run.insert(i, tag)
 		f.all.add(tag)
 	}
 	return true, true
 }
 
-func (f *Filter) push(tag string) (fresh, ok bool) {
-	if len(f.run) == Keep+Keep/8 { // so that they are not moved for each tag
-		if f.old == 0 {
-			f.head = slices.Clone(f.run[:Keep/8])
+// isOld reports whether tag comes before those that are remembered.
+func (f *Filter) isOld(tag string) bool { return f.old > 0 && tag < string(f.run.at(0)) }
+
+// push appends tags that are greater than all before.
+func (f *Filter) push(tags []string) {
+	const most = Keep + Keep/2 // so that they are not moved for each tag
+	for len(tags) > 0 {
+		if f.run.len() >= most {
+			if f.old == 0 {
+				f.head = f.run.tags(Keep / 8)
+			}
+			f.old += f.run.len() - Keep
+			f.run.drop(f.run.len() - Keep)
 		}
-		f.old += Keep / 8
-		f.run = append(f.run[:0], f.run[Keep/8:]...)
+		n := min(len(tags), most-f.run.len())
+		f.run.append(tags[:n]...)
+		f.all.add(tags[:n]...)
+		f.max, tags = tags[n-1], tags[n:]
 	}
-	f.run = append(f.run, tag)
-	f.all.add(tag)
-	return true, true
 }
 
 // forgotten returns the digest of the tags that are not remembered.
 func (f *Filter) forgotten() digest {
 	old := f.all
-	for _, tag := range f.run {
-		h := hash(tag)
+	for i := range f.run.len() {
+		h := maphash.Bytes(hashSeed, f.run.at(i))
 		old.n, old.sum, old.squares = old.n-1, old.sum-h, old.squares-h*h
 	}
 	return old
@@ -153,12 +175,12 @@ func (f *Filter) Knows(tag string) bool {
 		_, known := f.seen[tag]
 		return known
 	}
-	_, known := slices.BinarySearch(f.run, tag)
-	return known || f.old > 0 && tag < f.run[0]
+	_, known := f.run.find(tag)
+	return known || f.isOld(tag)
 }
 
 // Max returns the greatest tag, as long as all ascend.
-func (f *Filter) Max() string { return f.max() }
+func (f *Filter) Max() string { return f.max }
 
 // Set says which tags are known, all of them, from someone who holds them.
 func (f *Filter) Set(tags []string) {
@@ -166,7 +188,7 @@ func (f *Filter) Set(tags []string) {
 	for _, tag := range tags {
 		f.seen[tag] = struct{}{}
 	}
-	f.run = nil
+	f.run = run{}
 }
 
 // Restore takes tags that were read again, up to Max, and finds those among them
@@ -174,9 +196,7 @@ func (f *Filter) Set(tags []string) {
 // those before may be gone. It reports false where they are not what was forgotten.
 func (f *Filter) Restore(tags []string) bool {
 	var d digest
-	for _, tag := range tags {
-		d.add(tag)
-	}
+	d.add(tags...)
 	more := digest{d.n - f.all.n, d.sum - f.all.sum, d.squares - f.all.squares}
 	var added []string
 	switch gone := -more.sum; more.n { // the hash of what is gone, if that is all

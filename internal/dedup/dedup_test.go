@@ -62,7 +62,7 @@ func TestForgetting(t *testing.T) {
 	var f Filter
 	f.Page(1)
 	admitted(t, &f, all...)
-	assert.LessOrEqual(t, len(f.run), 2*Keep)
+	assert.LessOrEqual(t, f.run.len(), 2*Keep)
 	assert.Equal(t, []string{all[len(all)-1] + "a"}, admitted(t, &f, all[len(all)-1], all[len(all)-1]+"a"), "what is remembered")
 	assert.Equal(t, []string{all[len(all)-9] + "a"}, admitted(t, &f, all[len(all)-9]+"a"), "a new one among it")
 	_, ok := f.Admit(old)
@@ -164,4 +164,23 @@ func TestStartOfALongList(t *testing.T) {
 	assert.False(t, ok, "whether it is new takes all tags")
 	_, ok = f.Admit(all[2*Keep])
 	assert.False(t, ok)
+}
+
+// A registry that sends its tags backwards, after a long part that ascends, does not have each
+// of them moved into its place: one that is out of order costs what stands behind it.
+func TestManyOutOfOrder(t *testing.T) {
+	all := numbers(0, 4*Keep)
+	var f Filter
+	f.Page(1)
+	admitted(t, &f, all...)
+	backwards := numbers(0, Keep)
+	for i := range backwards {
+		backwards[i] = all[len(all)-2] + "-" + backwards[i]
+	}
+	slices.Reverse(backwards)
+	assert.Len(t, admitted(t, &f, backwards...), Keep)
+	_, ok := f.Admit(all[len(all)-2] + "-")
+	assert.False(t, ok)
+	f.Set(all)
+	assert.Len(t, admitted(t, &f, backwards...), Keep)
 }

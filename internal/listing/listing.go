@@ -258,11 +258,17 @@ var errForgotten = errors.New("the order breaks late")
 // deliver takes some tags of a page, and returns how many are news: new, or handed
 // out already by a try that was cut short, from which the listing goes on.
 func (l *Listing) deliver(ctx context.Context, batch []string) (news int, err error) {
-	for _, tag := range batch {
-		if ctx.Err() != nil { // a page in hand is not a reason to go on
+	ended, ascend := ctx.Done(), l.filter.Ascend(batch)
+	for i, tag := range batch {
+		select {
+		case <-ended: // a page in hand is not a reason to go on
 			return news, bound.Ended(ctx)
+		default:
 		}
-		fresh, ok := l.filter.Admit(tag)
+		fresh, ok := i < ascend, true
+		if !fresh {
+			fresh, ok = l.filter.Admit(tag)
+		}
 		if !ok {
 			if l.held == nil {
 				return news, errForgotten

@@ -15,11 +15,12 @@ type foreground struct {
 	*Listing
 	progress
 	src    Source
-	try    int // tags of this try that were news
-	news   int // of this page
-	before int // tags before it
-	page   []string
-	why    string // how it is known that the list is complete
+	try    int      // tags of this try that were news
+	news   int      // of this page
+	before int      // tags before it
+	page   []string // its tags, where others may be read ahead
+	long   bool     // they are too many, and not kept
+	why    string   // how it is known that the list is complete
 
 	skipped int // entries that are not tags, so far
 
@@ -33,12 +34,14 @@ func (f *foreground) Begin(try int) {
 		// then that the list has come to its end.
 		f.redelivered += f.try
 	}
-	f.try, f.page = 0, f.page[:0]
+	f.try, f.page, f.long = 0, f.page[:0], false
 }
 
 func (f *foreground) Tags(ctx context.Context, batch []string) (int, error) {
-	if f.Slots > 1 || f.part.isOpen() { // one more than may be
-		f.page = append(f.page, batch[:min(len(batch), max(0, MaxPrefetchPage+1-len(f.page)))]...)
+	if f.long = f.long || len(f.page)+len(batch) > MaxPrefetchPage; f.long {
+		f.page = nil
+	} else if f.Slots > 1 || f.part.isOpen() {
+		f.page = append(f.page, batch...)
 	}
 	news, err := f.deliver(ctx, batch)
 	f.try += news

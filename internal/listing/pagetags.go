@@ -39,11 +39,7 @@ func (t *PageTags) Begin(try int) {
 }
 
 func (t *PageTags) Tags(ctx context.Context, batch []string) (int, error) {
-	ascends := true
-	for _, tag := range batch {
-		ascends = t.seen.Add(tag) && ascends
-	}
-	if !ascends {
+	if !t.seen.AddAll(batch) {
 		batch = t.once(batch)
 	}
 	fresh, repeats := batch, false

@@ -22,7 +22,9 @@ type part struct {
 // Within says that only the tags of a range are wanted. It returns false where no tag
 // can be in it.
 func (l *Listing) Within(r span.Range) bool {
-	l.part = &part{Range: r, whole: r == span.Range{}}
+	if r != (span.Range{}) {
+		l.part = &part{Range: r}
+	}
 	return !r.IsEmpty()
 }
 
@@ -65,7 +67,7 @@ func (f *foreground) readPart(ctx context.Context, cur *Cursor, ans *Answer) (wh
 		return "", nil
 	}
 	pages, tags := ans.seek("").pages, cur.beyond(f.page)
-	if len(tags) > MaxPrefetchPage || len(tags) < minPartPage {
+	if f.long || len(tags) < minPartPage {
 		f.part.whole = true
 		return "", nil
 	}

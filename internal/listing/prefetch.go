@@ -149,7 +149,7 @@ func newPrefetcher(ctx context.Context, f *foreground, ans *Answer) *prefetcher 
 	}
 	var plan *split.Planner
 	var at *split.Range
-	if len(f.page) <= MaxPrefetchPage {
+	if !f.long {
 		plan, at = split.New(f.page)
 	}
 	if plan == nil {
@@ -389,9 +389,8 @@ func (p *prefetch) end(ctx context.Context, cur *Cursor, rep *wire.Response, too
 func (s *prefetcher) lead(ctx context.Context, f *foreground, cur *Cursor, ans *Answer) (met bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(f.page) > MaxPrefetchPage {
+	if f.long {
 		s.plan.Stop(split.Disorder)
-		f.page = nil
 	}
 	tags := cur.beyond(f.page)
 	keep, _ := s.plan.Page(s.turn.at, tags, ans.Next != nil)

@@ -104,28 +104,35 @@ func (s *Seen) ComparesBy(some []Order) {
 // NotByKeys records that the list is not in the order of object keys.
 func (s *Seen) NotByKeys() { s.list &^= keyOrder }
 
-// Add takes the next tag of a page, and reports whether it is known to come after the one
-// before it, by bytes.
-func (s *Seen) Add(tag string) (ascends bool) {
-	if s.prev != "" && s.list != 0 {
-		i := commonPrefix(s.prev, tag)
-		ascends = i < len(tag) && (i == len(s.prev) || s.prev[i] < tag[i])
-		if now := s.list.allowingFrom(s.prev, tag, i); now != s.list {
-			for k := range s.pairs {
-				if (s.list&^now)&(1<<k) != 0 {
-					s.pairs[k] = [2]string{s.prev, tag}
-				}
-			}
-			s.list = now
-		}
+// AddAll takes the next tags of a page, and reports whether each comes after the
+// one before it, by bytes.
+func (s *Seen) AddAll(tags []string) (ascend bool) {
+	ascend = true
+	for _, tag := range tags {
+		ascend = s.Add(tag) && ascend
 	}
-	if s.Inversion[0] == "" && s.list&knownOrders == 0 && s.prev != "" && Below(tag, s.prev) {
-		s.Inversion = [2]string{s.prev, tag}
+	return ascend
+}
+
+// Add is AddAll for one tag.
+func (s *Seen) Add(tag string) (ascends bool) {
+	same := 0 // so many bytes as in the tag before
+	if prev := s.prev; prev != "" {
+		same = commonPrefix(prev, tag)
+		ascends = same < len(tag) && (same == len(prev) || prev[same] < tag[same])
+		if now := s.list.allowingFrom(prev, tag, same); now != s.list {
+			s.disorder(now, tag)
+		}
+		if s.list&knownOrders == 0 && s.Inversion[0] == "" && Below(tag, prev) {
+			s.Inversion = [2]string{prev, tag}
+		}
 	}
 	s.prev = tag
 	if s.noted < MaxNoted {
-		s.noted++
-		s.note(tag)
+		if s.noted++; s.noted == 1 {
+			same = 0
+		}
+		s.note(tag, same)
 	}
 	if s.open != 0 {
 		s.meetProbe(tag)
@@ -140,6 +147,16 @@ func (s *Seen) Add(tag string) (ascends bool) {
 		s.cut = s.cut.comparing(s.after, tag)
 	}
 	return ascends
+}
+
+// disorder records that a tag followed prev, which it may in the orders now only.
+func (s *Seen) disorder(now orders, tag string) {
+	for k := range s.pairs {
+		if (s.list&^now)&(1<<k) != 0 {
+			s.pairs[k] = [2]string{s.prev, tag}
+		}
+	}
+	s.list = now
 }
 
 // allowing returns those of the orders in which b may follow a.
@@ -582,11 +599,13 @@ func (s *Seen) beginnings() byteSet {
 	return first
 }
 
-// note records which characters a tag is made of.
-func (s *Seen) note(tag string) {
-	s.first.add(tag[0])
+// note records which characters a tag is made of, from the byte at from on.
+func (s *Seen) note(tag string, from int) {
+	if from == 0 {
+		s.first.add(tag[0])
+	}
 	inner := s.inner
-	for i := 1; i < len(tag); i++ {
+	for i := max(1, from); i < len(tag); i++ {
 		inner.add(tag[i])
 	}
 	s.inner = inner
@@ -618,7 +637,7 @@ func (s byteSet) anyLetter() byteSet {
 // not note all of them.
 func (s *Seen) Note(tags []string) {
 	for _, tag := range tags {
-		s.note(tag)
+		s.note(tag, 0)
 	}
 }
 

@@ -2,7 +2,9 @@ package taglist
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
+	"math/bits"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,8 +14,8 @@ import (
 
 // plain reads the array as long as it is what nearly all arrays are to their
 // end: tags in quotes, without escapes, with a comma and no space between them.
-// That needs no more than to look for the quotes, which is about twice as fast as
-// jsontext. It leaves the last element, and all from the first one on that is
+// That needs no more than to look for the first byte of each that no tag has, which is some
+// three times as fast as jsontext. It leaves the last element, and all from the first one on that is
 // anything else, to jsontext, which goes on as if it had read the body up to
 // there.
 func (d *decoder) plain() error {
@@ -23,7 +25,7 @@ func (d *decoder) plain() error {
 	buf := buffers.Get().(*[plainBuffer]byte)
 	defer buffers.Put(buf)
 	d.in.consumed = func() int64 { return d.in.read } // it holds no more than buf
-	const longest = len(`"",`) + 128                  // an element with its comma
+	const longest = len(`"",`) + MaxTag + 8           // an element with its comma, and a word more
 	start, from, to := 0, 0, copy(buf[:], d.dec.UnreadBuffer())
 	rest := d.dec.UnreadBuffer()[to:] // what the buffer has no room for
 	for {
@@ -35,7 +37,7 @@ func (d *decoder) plain() error {
 			}
 			d.passed++
 			d.sum.Entries++
-			before = buf[from+1 : from+n-2]
+			before = buf[from : from+n]
 			from += n
 			d.ends = append(d.ends, from-start)
 			if from-start >= batchBytes {
@@ -90,17 +92,48 @@ const (
 var buffers = sync.Pool{New: func() any { return new([plainBuffer]byte) }}
 
 // element returns the length of the plain element that b begins with, with its comma. It
-// returns 0 if b begins with another element, or ends too early to tell. before is the tag
-// before it: in a sorted list both begin alike, and what is alike needs no second check.
+// returns 0 if b begins with another element, or ends too early to tell. before is the plain
+// element before it: in a sorted list both begin alike, and what is alike needs no second check.
 func element(b, before []byte) int {
-	if len(b) == 0 || b[0] != '"' {
+	i, alike := 0, min(len(b), len(before)-len(`",`))
+	for i+8 <= alike && binary.LittleEndian.Uint64(b[i:]) == binary.LittleEndian.Uint64(before[i:]) {
+		i += 8
+	}
+	if i == 0 {
+		if len(b) < 2 || b[0] != '"' || b[1] == '.' || b[1] == '-' {
+			return 0
+		}
+		i = 1
+	}
+	for {
+		if i+8 > len(b) || i > len(`"`)+MaxTag {
+			return 0
+		}
+		if others := notOfTags(binary.LittleEndian.Uint64(b[i:])); others != 0 {
+			i += bits.TrailingZeros64(others) / 8
+			break
+		}
+		i += 8
+	}
+	if i == 1 || i > len(`"`)+MaxTag || i+1 >= len(b) || b[i] != '"' || b[i+1] != ',' {
 		return 0
 	}
-	end := 1 + bytes.IndexByte(b[1:min(len(b), 130)], '"')
-	if end == 0 || end+1 >= len(b) || b[end+1] != ',' || !validAfter(b[1:end], before) {
-		return 0
-	}
-	return end + 2
+	return i + len(`",`)
+}
+
+// notOfTags returns a word whose lowest bit is in the first of the eight bytes of x, from
+// the lowest on, that is not the character of a tag. It is 0 if all are.
+//
+// A constant is added to each byte, so that its high bit shows whether the byte is at least
+// a certain character. From the first byte that is not ASCII on, the sums may be wrong.
+func notOfTags(x uint64) uint64 {
+	const each, high = 0x0101010101010101, 0x80 * 0x0101010101010101
+	lower := x | 0x20*each // upper case as lower case, and others that are no letters as others
+	letters := (lower + (0x80-'a')*each) &^ (lower + (0x7f-'z')*each)
+	fromDashTo9 := (x + (0x80-'-')*each) &^ (x + (0x7f-'9')*each)
+	notSlash := (x ^ '/'*each) + 0x7f*each
+	notLine := (x ^ '_'*each) + 0x7f*each
+	return (x | ^(letters | fromDashTo9&notSlash | ^notLine)) & high
 }
 
 // resume lets jsontext go on with an element of the array, of which ahead has

@@ -8,7 +8,6 @@ package taglist
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -28,8 +27,8 @@ const (
 	// number. A tag has at most 128 bytes; the rest is for values to skip.
 	MaxValue = 1 << 20
 
-	// maxTail bounds an element that is not a tag but may serve as a cursor.
-	maxTail = 128
+	// MaxTag is how many bytes a tag may have.
+	MaxTag = 128
 
 	// batchBytes is how many bytes of tags are cut from one string: a tag that
 	// is kept keeps at most this much alive.
@@ -389,7 +388,7 @@ func (d *decoder) queue(tag []byte) error {
 		return nil
 	}
 	err := d.flush()
-	d.batch.Grow(batchBytes + maxTail) // there are many more
+	d.batch.Grow(batchBytes + MaxTag) // there are many more
 	return err
 }
 
@@ -411,7 +410,7 @@ func (d *decoder) flush() error {
 
 func (d *decoder) count(reason Reason, text []byte) {
 	d.sum.Skipped++
-	if d.sum.Tail = ""; len(text) <= maxTail {
+	if d.sum.Tail = ""; len(text) <= MaxTag { // it may serve as a cursor
 		d.sum.Tail = string(text)
 	}
 	if d.h.Skip != nil {
@@ -527,51 +526,15 @@ func kindName(kind jsontext.Kind) string {
 func Valid(text string) bool { return valid([]byte(text)) }
 
 func valid(text []byte) bool {
-	if len(text) == 0 || len(text) > 128 || text[0] == '.' || text[0] == '-' {
+	if len(text) == 0 || len(text) > MaxTag || text[0] == '.' || text[0] == '-' {
 		return false
 	}
-	return allTagBytes(text)
-}
-
-// validAfter is like valid. before is a tag, of which text may have the beginning.
-func validAfter(text, before []byte) bool {
-	i := 0
-	for n := min(len(text), len(before)); i+8 <= n && binary.LittleEndian.Uint64(text[i:]) == binary.LittleEndian.Uint64(before[i:]); {
-		i += 8
-	}
-	if i == 0 {
-		return valid(text)
-	}
-	return len(text) <= 128 && allTagBytes(text[i:])
-}
-
-// allTagBytes reports whether tagByte is true of each byte.
-func allTagBytes(text []byte) bool {
-	i := 0
-	for ; i+8 <= len(text); i += 8 {
-		if !tagBytes(binary.LittleEndian.Uint64(text[i:])) {
-			return false
-		}
-	}
-	for ; i < len(text); i++ {
-		if !tagByte[text[i]] {
+	for _, c := range text {
+		if !tagByte[c] {
 			return false
 		}
 	}
 	return true
-}
-
-// tagBytes reports whether tagByte is true of each of eight bytes. A constant is added to
-// each byte, so that its high bit shows whether it is at least a certain character, or
-// greater than another.
-func tagBytes(x uint64) bool {
-	const each, high = 0x0101010101010101, 0x80 * 0x0101010101010101
-	lower := x | 0x20*each // upper case as lower case, and "_" as what is no letter
-	letters := (lower + (0x80-'a')*each) &^ (lower + (0x7f-'z')*each)
-	figures := (x + (0x80-'0')*each) &^ (x + (0x7f-'9')*each)
-	points := (x + (0x80-'-')*each) &^ (x + (0x7f-'.')*each)
-	line := (x + (0x80-'_')*each) &^ (x + (0x7f-'_')*each)
-	return x&high == 0 && (letters|figures|points|line)&high == high
 }
 
 var tagByte = func() (ok [256]bool) {

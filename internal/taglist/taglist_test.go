@@ -211,19 +211,39 @@ func TestValidBytes(t *testing.T) {
 				tag[0], tag[at] = 'x', byte(c)
 				want := tagByte[c] && (at > 0 || c != '.' && c != '-')
 				require.Equal(t, want, Valid(string(tag)), "%q", tag)
-				for _, same := range []int{0, 7, 8, 15, 16, 19, 20} { // as many bytes of the tag before it
+				length := 0
+				if want {
+					length = len(tag) + 3
+				}
+				for _, same := range []int{0, 6, 7, 14, 15, 19, 20} { // as many bytes of the tag before it
 					before := append(bytes.Repeat([]byte{'y'}, 24)[:same:same], "yyyyyyyy"...)
 					if at >= same {
 						copy(before, tag[:same])
-						require.Equal(t, want, validAfter(tag, before), "%q after %q", tag, before)
+						require.Equal(t, length, element(fmt.Appendf(nil, `"%s","next`, tag), fmt.Appendf(nil, `"%s",`, before)), "%q after %q", tag, before)
 					}
 				}
 			}
 		}
 	}
-	long := bytes.Repeat([]byte{'a'}, 129)
-	assert.True(t, validAfter(long[:128], long[:128]))
-	assert.False(t, validAfter(long, long[:128]))
+}
+
+// A plain element is one at every length that a tag may have, and none at others, after
+// whichever element.
+func TestElement(t *testing.T) {
+	for n := range 140 {
+		tag := strings.Repeat("a", n)
+		want := n + 3
+		if n == 0 || n > MaxTag {
+			want = 0
+		}
+		for before := range MaxTag {
+			list := fmt.Appendf(nil, `"%s","next"`, tag)
+			require.Equal(t, want, element(list, fmt.Appendf(nil, `"%s",`, tag[:min(n, before)])), "%d bytes after %d", n, before)
+		}
+		for short := range n + 3 {
+			require.Zero(t, element(fmt.Appendf(nil, `"%s",`, tag)[:short], nil), "%d bytes of %d", short, n+3)
+		}
+	}
 }
 
 // A decoded tag does not keep more than a batch alive.
