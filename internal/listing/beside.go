@@ -132,6 +132,7 @@ func (s *tagsList) leaveAside() {
 	a := s.aside
 	select {
 	case <-a.done:
+		s.longestOf[0] = max(s.longestOf[0], a.rep.Entries) // perhaps more than come with n
 		links := s.leadsOn(a.rep) || a.rep.More != nil && *a.rep.More
 		s.compared = links && a.n <= s.longest // it is the same page as the first one
 		switch {
