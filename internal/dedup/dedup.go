@@ -19,7 +19,8 @@ const Keep = 12288
 // comes before those that are remembered; when one does, Admit asks for what was
 // forgotten, and Restore checks that it is that. The first tags are remembered, too: a
 // list that is begun once more, to compare, need not be more than them. From a tag out of
-// order on the Filter holds a set. The zero value is ready.
+// order on the Filter holds a set; where tags are forgotten, up to Keep of them are put into
+// their place among the last ones instead. The zero value is ready.
 type Filter struct {
 	head []string // the first tags of those before run
 	run  run      // the last tags

@@ -13,11 +13,15 @@ import (
 // admitted are those of tags that f lets through; it must not forget.
 func admitted(t *testing.T, f *Filter, tags ...string) (fresh []string) {
 	t.Helper()
-	for _, tag := range tags {
-		isNew, ok := f.Admit(tag)
-		require.True(t, ok, "%q", tag)
-		if isNew {
-			fresh = append(fresh, tag)
+	for batch := range slices.Chunk(tags, 5) {
+		n := f.Ascend(batch)
+		fresh = append(fresh, batch[:n]...)
+		for _, tag := range batch[n:] {
+			isNew, ok := f.Admit(tag)
+			require.True(t, ok, "%q", tag)
+			if isNew {
+				fresh = append(fresh, tag)
+			}
 		}
 	}
 	return fresh
@@ -183,4 +187,31 @@ func TestManyOutOfOrder(t *testing.T) {
 	assert.False(t, ok)
 	f.Set(all)
 	assert.Len(t, admitted(t, &f, backwards...), Keep)
+}
+
+// A run is a sorted list of strings.
+func TestRun(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	var r run
+	var list []string
+	for step := range 10_000 {
+		tag := fmt.Sprintf("%0*d", 1+rnd.IntN(9), step)
+		switch i, found := slices.BinarySearch(list, tag); {
+		case len(list) > 100:
+			n := rnd.IntN(100)
+			r.drop(n)
+			list = list[n:]
+		case i == len(list):
+			r.append(tag)
+			list = append(list, tag)
+		case !found:
+			r.insert(i, tag)
+			list = slices.Insert(list, i, tag)
+		}
+		at, found := r.find(tag)
+		i, want := slices.BinarySearch(list, tag)
+		require.Equal(t, i, at)
+		require.Equal(t, want, found)
+		require.Equal(t, list, r.tags(r.len()))
+	}
 }
