@@ -515,7 +515,7 @@ func TestServersThatLostTags(t *testing.T) {
 			5200080983, // a list that was known not to be by bytes
 			5200136507, // what came first of all in no order
 			6200155281, // a start of the list that looked like an answer
-			9100026263, // longer pages without n
+			9100026263, 11000012903, // longer pages without n
 		},
 	} {
 		for _, seed := range seeds {

@@ -100,6 +100,8 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why s
 		ans.Next = s.comparison(cur, why)
 	case !s.disagreed && s.recalled && s.sizeLeft():
 		ans.Next = s.otherSize()
+	case !s.disagreed && !s.wholeTried && s.longestOf[0] > max(s.longest, s.was):
+		ans.Next = s.relist(true) // its pages are longer, and may show more
 	case !s.disagreed && s.largerToTry() > 0:
 		ans.Next = s.relistWith(s.largerToTry())
 	case !s.disagreed && s.PageSize == 0 && s.mayFitOnePage():
@@ -368,9 +370,13 @@ func (s *tagsList) isLonger(cur *Cursor, rep *wire.Response) bool {
 func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, t *PageTags) (*Answer, error) {
 	isList := link == nil && !ans.More && !(cur.back == nil && s.mayBePage(ans.Response)) && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries))
 	hasAll := ans.Entries >= s.total || !s.inTrouble() && ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.lastTags(), t.latest)
-	switch {
-	case isList && hasAll:
+	if isList && hasAll {
 		return s.comparedWhole(cur, ans, t), nil
+	}
+	if link != nil || ans.More {
+		s.longestOf[0] = max(s.longestOf[0], ans.Entries)
+	}
+	switch {
 	case (link != nil || ans.More) && t.news == 0 && ans.Entries <= defaultPageSize: // and not where each answer has a Link
 		s.learnPagesOnly()
 	case t.news == 0 && ans.Entries <= defaultPageSize && ans.Entries < s.total:
