@@ -512,10 +512,13 @@ func TestServersThatLostTags(t *testing.T) {
 			940048351,              // a tag of a part that was dropped, and was there still
 			3100004175, 3101135987, // lower case that a longer answer shows; punctuation
 			3101021779, 9600012971, // such a page again
-			5200080983, // a list that was known not to be by bytes
-			5200136507, // what came first of all in no order
-			6200155281, // a start of the list that looked like an answer
-			9100026263, 11000012903, // longer pages without n
+			5200080983,                           // a list that was known not to be by bytes
+			5200136507,                           // what came first of all in no order
+			6200155281,                           // a start of the list that looked like an answer
+			9100026263, 11000012903, 10000357039, // longer pages without n
+			10000121499, 10000266383, 11000087571, // a first page that was longer than those of its Link
+			11000112607, 11000393875, // tiny pages, where larger ones were to be had
+			10000279243, // a list by bytes, and case
 		},
 	} {
 		for _, seed := range seeds {

@@ -93,6 +93,8 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans *Answer, link 
 		next.must, next.step, next.place, s.offsets = last, 1, place, link
 		s.entries-- // it comes twice
 	case !byTag:
+	case s.keepsN && nOf(link) < nOf(ans.Asked):
+		next.URL = WithParam(link, "n", strconv.Itoa(nOf(ans.Asked)))
 	case !s.part.isOpen() && s.larger(ans.Response, link) != nil:
 		next.URL, next.fallback = s.larger(ans.Response, link), link
 	default:

@@ -45,6 +45,8 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 		// With large ones that would cost each list a request.
 		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
 		ans.Next = s.comparison(cur, why)
+	case s.longest < smallestPageSize && s.seen.MayDisagree() && s.mayAsk(s.largerToTry()): // small pages hide the most
+		ans.Next = s.relistWith(s.largerToTry())
 	default:
 		ans.doubt = &doubt{s.inDoubt, func(is bool) (*Answer, error) {
 			if ans.doubt = nil; is {
@@ -102,6 +104,9 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why s
 		ans.Next = s.otherSize()
 	case !s.disagreed && !s.wholeTried && s.longestOf[0] > max(s.longest, s.was):
 		ans.Next = s.relist(true) // its pages are longer, and may show more
+	case !s.disagreed && !s.keepsN && s.link != nil && 0 < nOf(s.link) && nOf(s.link) < s.longest:
+		s.keepsN = true // so is the first page than those of its Link
+		ans.Next = s.relist(false)
 	case !s.disagreed && s.largerToTry() > 0:
 		ans.Next = s.relistWith(s.largerToTry())
 	case !s.disagreed && s.PageSize == 0 && s.mayFitOnePage():
@@ -373,9 +378,7 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *
 	if isList && hasAll {
 		return s.comparedWhole(cur, ans, t), nil
 	}
-	if link != nil || ans.More {
-		s.longestOf[0] = max(s.longestOf[0], ans.Entries)
-	}
+	s.longestOf[0] = max(s.longestOf[0], ans.Entries)
 	switch {
 	case (link != nil || ans.More) && t.news == 0 && ans.Entries <= defaultPageSize: // and not where each answer has a Link
 		s.learnPagesOnly()

@@ -22,6 +22,7 @@ type sizes struct {
 	roomyRound bool        // it has a number of entries at which lists are cut
 	uneven     bool        // a page was shorter than its n, though more came with a smaller one
 	resized    bool        // the list was restarted with another one
+	keepsN     bool        // Links are followed with it instead of their own
 	lastResort int         // the n of one page for all, as the pages did not fit together
 	misfit     error       // why, if that n is a large one
 	overLimit  int         // one that was answered with nothing
@@ -161,18 +162,15 @@ func (s *tagsList) sizeLeft() bool { return s.sizeToTry() > 0 }
 // for.
 func (s *tagsList) sizeToTry() int {
 	tried := func(n int) bool { return slices.Contains(s.tried, n) }
-	mayAsk := func(n int) bool {
-		return s.linked == [2]bool{} && (s.PageSize == 0 && (s.n > 0 || s.whole) || s.PageSize > n)
-	}
 	most := max(s.longest, s.was)
 	switch {
 	case s.recalled && s.longest > 0 && s.n < defaultPageSize && !tried(defaultPageSize):
 		return defaultPageSize
 	case s.longest == 0:
 		return 0
-	case most < smallestPageSize && mayAsk(smallestPageSize) && !tried(smallestPageSize):
+	case s.linked == [2]bool{} && most < smallestPageSize && s.mayAsk(smallestPageSize) && !tried(smallestPageSize):
 		return smallestPageSize
-	case most >= smallestPageSize && most < smallPageSize && mayAsk(smallPageSize) && !tried(smallPageSize):
+	case s.linked == [2]bool{} && most >= smallestPageSize && most < smallPageSize && s.mayAsk(smallPageSize) && !tried(smallPageSize):
 		return smallPageSize
 	}
 	for _, n := range s.lengths {
@@ -197,6 +195,11 @@ func (s *tagsList) sizeToTry() int {
 		return defaultPageSize
 	}
 	return 0
+}
+
+// mayAsk reports whether the user has left it open to ask for n tags.
+func (s *tagsList) mayAsk(n int) bool {
+	return n > 0 && (s.PageSize == 0 && (s.n > 0 || s.whole || s.recalled) || s.PageSize > n)
 }
 
 // otherSize begins the list anew with that n.
