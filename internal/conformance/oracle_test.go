@@ -491,8 +491,9 @@ func TestServersThatLostTags(t *testing.T) {
 		{Mixed: true}: {
 			5100001638, 5100002522, // what pages have shown before
 			5100002322, 5100011514, 5100027590, // lower case that folding leaves out
-			5300032402, // a Link with a cursor of its own, where last is not looked at
-			3101019270, // a list without n of 1000 tags
+			5300032402,               // a Link with a cursor of its own, where last is not looked at
+			3101019270,               // a list without n of 1000 tags
+			10000231058, 11000132606, // longer pages without n
 		},
 		{Uneven: true}: {
 			5015634,    // a list that was begun anew without end

@@ -45,8 +45,8 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 		// With large ones that would cost each list a request.
 		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
 		ans.Next = s.comparison(cur, why)
-	case s.longest < smallestPageSize && s.seen.MayDisagree() && s.mayAsk(s.largerToTry()): // small pages hide the most
-		ans.Next = s.relistWith(s.largerToTry())
+	case s.seen.MayDisagree() && s.hasLongerPages():
+		ans.Next = s.inLongerPages()
 	default:
 		ans.doubt = &doubt{s.inDoubt, func(is bool) (*Answer, error) {
 			if ans.doubt = nil; is {
@@ -102,11 +102,6 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why s
 		ans.Next = s.comparison(cur, why)
 	case !s.disagreed && s.recalled && s.sizeLeft():
 		ans.Next = s.otherSize()
-	case !s.disagreed && !s.wholeTried && s.longestOf[0] > max(s.longest, s.was):
-		ans.Next = s.relist(true) // its pages are longer, and may show more
-	case !s.disagreed && !s.keepsN && s.link != nil && 0 < nOf(s.link) && nOf(s.link) < s.longest:
-		s.keepsN = true // so is the first page than those of its Link
-		ans.Next = s.relist(false)
 	case !s.disagreed && s.largerToTry() > 0:
 		ans.Next = s.relistWith(s.largerToTry())
 	case !s.disagreed && s.PageSize == 0 && s.mayFitOnePage():
@@ -313,6 +308,38 @@ func (s *tagsList) largerToTry() int {
 		}
 	}
 	return 0
+}
+
+// hasLongerPages reports whether the list may be read in longer pages, which hide less where
+// it is sorted in one order and continued in another.
+func (s *tagsList) hasLongerPages() bool {
+	return s.hasTinyPages() || s.hasLongerWithoutN() || s.hasShorterLinks()
+}
+
+// inLongerPages begins the list anew in such pages.
+func (s *tagsList) inLongerPages() *Cursor {
+	switch {
+	case s.hasTinyPages():
+		return s.relistWith(s.largerToTry())
+	case s.hasLongerWithoutN():
+		return s.relistWith(0)
+	}
+	s.keepsN = true
+	return s.relist(false)
+}
+
+func (s *tagsList) hasTinyPages() bool {
+	return s.longest < smallestPageSize && s.mayAsk(s.largerToTry())
+}
+
+func (s *tagsList) hasLongerWithoutN() bool {
+	return s.PageSize >= 0 && !slices.Contains(s.tried, 0) && s.longestOf[0] > max(s.longest, s.was)
+}
+
+// hasShorterLinks reports whether the first page was longer than the n of its Link.
+func (s *tagsList) hasShorterLinks() bool {
+	n := nOf(s.link)
+	return !s.keepsN && n > 0 && len(s.lengths) > 0 && n+few(n) < s.lengths[len(s.lengths)-1]
 }
 
 // largest returns the largest n, up to the usual one, that was not tried and may be answered
