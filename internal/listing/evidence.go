@@ -45,8 +45,8 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 		// With large ones that would cost each list a request.
 		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
 		ans.Next = s.comparison(cur, why)
-	case s.seen.MayDisagree() && s.hasLongerPages():
-		ans.Next = s.inLongerPages()
+	case s.seen.MayDisagree() && s.chooseLonger():
+		ans.Next = s.relist(false)
 	default:
 		ans.doubt = &doubt{s.inDoubt, func(is bool) (*Answer, error) {
 			if ans.doubt = nil; is {
@@ -298,60 +298,6 @@ func (s *tagsList) ignoresLast() bool {
 
 // readsOnePage reports whether the list is read as Otherwise has it.
 func (s *tagsList) readsOnePage() bool { return s.lastResort > 0 && s.n == s.lastResort }
-
-// largerToTry returns a larger n for a short list that was read in small pages, as the
-// registry refuses the usual one, or answers it with less than it allows; 0: none.
-func (s *tagsList) largerToTry() int {
-	for _, n := range []int{smallestPageSize, smallPageSize} {
-		if s.total <= defaultPageSize && s.longest < n && !slices.Contains(s.tried, n) {
-			return n
-		}
-	}
-	return 0
-}
-
-// hasLongerPages reports whether the list may be read in longer pages, which hide less where
-// it is sorted in one order and continued in another.
-func (s *tagsList) hasLongerPages() bool {
-	return s.hasTinyPages() || s.hasLongerWithoutN() || s.hasShorterLinks()
-}
-
-// inLongerPages begins the list anew in such pages.
-func (s *tagsList) inLongerPages() *Cursor {
-	switch {
-	case s.hasTinyPages():
-		return s.relistWith(s.largerToTry())
-	case s.hasLongerWithoutN():
-		return s.relistWith(0)
-	}
-	s.keepsN = true
-	return s.relist(false)
-}
-
-func (s *tagsList) hasTinyPages() bool {
-	return s.longest < smallestPageSize && s.mayAsk(s.largerToTry())
-}
-
-func (s *tagsList) hasLongerWithoutN() bool {
-	return s.PageSize >= 0 && !slices.Contains(s.tried, 0) && s.longestOf[0] > max(s.longest, s.was)
-}
-
-// hasShorterLinks reports whether the first page was longer than the n of its Link.
-func (s *tagsList) hasShorterLinks() bool {
-	n := nOf(s.link)
-	return !s.keepsN && n > 0 && len(s.lengths) > 0 && n+few(n) < s.lengths[len(s.lengths)-1]
-}
-
-// largest returns the largest n, up to the usual one, that was not tried and may be answered
-// with as many tags: the usual one, or the length of a first page; 0: none.
-func (s *tagsList) largest() (n int) {
-	for _, size := range append(slices.Clone(s.lengths), defaultPageSize) {
-		if size <= defaultPageSize && !slices.Contains(s.tried, size) {
-			n = max(n, size)
-		}
-	}
-	return n
-}
 
 const (
 	roomyPage   = "a page that had room for more has all tags that are known"

@@ -197,6 +197,49 @@ func (s *tagsList) sizeToTry() int {
 	return 0
 }
 
+// largerToTry returns a larger n for a short list that was read in small pages, as the
+// registry refuses the usual one, or answers it with less than it allows; 0: none.
+func (s *tagsList) largerToTry() int {
+	for _, n := range []int{smallestPageSize, smallPageSize} {
+		if s.total <= defaultPageSize && s.longest < n && !slices.Contains(s.tried, n) {
+			return n
+		}
+	}
+	return 0
+}
+
+// chooseLonger chooses an n that may bring longer pages, which hide less where the list is
+// sorted in one order and continued in another. It reports whether there is one.
+func (s *tagsList) chooseLonger() bool {
+	n, linked := s.n, nOf(s.link)
+	switch {
+	case s.longest < smallestPageSize && s.mayAsk(s.largerToTry()):
+		n = s.largerToTry()
+	case s.PageSize >= 0 && !slices.Contains(s.tried, 0) && s.longestOf[0] > max(s.longest, s.was):
+		n = 0
+	case !s.keepsN && linked > 0 && len(s.lengths) > 0 && linked+few(linked) < s.lengths[len(s.lengths)-1]:
+		s.keepsN = true
+	default:
+		return false
+	}
+	s.n, s.resized = n, true
+	return true
+}
+
+// largest returns the largest n, up to the usual one, that was not tried and may be answered
+// with as many tags: the usual one, or the length of a first page; 0: none.
+func (s *tagsList) largest() (n int) {
+	if !slices.Contains(s.tried, defaultPageSize) {
+		return defaultPageSize
+	}
+	for _, length := range s.lengths {
+		if length <= defaultPageSize && !slices.Contains(s.tried, length) {
+			n = max(n, length)
+		}
+	}
+	return n
+}
+
 // mayAsk reports whether the user has left it open to ask for n tags.
 func (s *tagsList) mayAsk(n int) bool {
 	return n > 0 && (s.PageSize == 0 && (s.n > 0 || s.whole || s.recalled) || s.PageSize > n)
