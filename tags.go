@@ -225,6 +225,7 @@ func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
 	var full [][]string // so that a long list is copied once, and not each time that it grows
 	tags := []string{}
 	all := func() []string { return slices.Concat(append(full, tags)...) }
+	last, ascend := "", true
 	for tag, err := range c.list(ctx, ref, nil, all) {
 		if err != nil {
 			return nil, err
@@ -234,11 +235,14 @@ func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
 			tags = make([]string, 0, chunk)
 		}
 		tags = append(tags, tag)
+		last, ascend = tag, ascend && tag > last
 	}
 	if full != nil {
 		tags = all()
 	}
-	slices.Sort(tags)
+	if !ascend {
+		slices.Sort(tags)
+	}
 	return tags, nil
 }
 

@@ -213,6 +213,8 @@ func (s *tagsList) largerToTry() int {
 func (s *tagsList) chooseLonger() bool {
 	n, linked := s.n, nOf(s.link)
 	switch {
+	case s.longest < smallestPageSize && s.PageSize == 0 && !slices.Contains(s.tried, defaultPageSize):
+		n = defaultPageSize // what was asked for first was learned from another list
 	case s.longest < smallestPageSize && s.mayAsk(s.largerToTry()):
 		n = s.largerToTry()
 	case s.PageSize >= 0 && !slices.Contains(s.tried, 0) && s.longestOf[0] > max(s.longest, s.was):
