@@ -2,10 +2,7 @@
 // list while it ascends.
 package dedup
 
-import (
-	"hash/maphash"
-	"slices"
-)
+import "hash/maphash"
 
 // Keep is how many tags of an ascending list are remembered, at the least: more than stand in
 // the largest page that is asked for, which may come twice.
@@ -22,12 +19,12 @@ const Keep = 12288
 // order on the Filter holds a set; where tags are forgotten, up to Keep of them are put into
 // their place among the last ones instead. The zero value is ready.
 type Filter struct {
-	head []string // the first tags of those before run
-	run  run      // the last tags
-	max  string   // the last one
-	all  digest   // of all tags
-	old  int      // how many were before run
-	late int      // how many were inserted into run
+	head run    // the first tags of those before run
+	run  run    // the last tags
+	max  string // the last one
+	all  digest // of all tags
+	old  int    // how many were before run
+	late int    // how many were inserted into run
 	seen map[string]struct{}
 
 	again  digest // of the tags of this try that come before run
@@ -97,7 +94,7 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 		return false, true // the page begins with the cursor itself
 	}
 	if f.isOld(tag) {
-		if _, known := slices.BinarySearch(f.head, tag); known && !f.repeat {
+		if _, known := f.head.find(tag); known && !f.repeat {
 			return false, true
 		}
 		return f.skip(tag)
@@ -111,7 +108,7 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 	case known:
 		return false, true
 	case f.old == 0:
-		f.Set(f.run.tags(f.run.len()))
+		f.Set(f.run.tags())
 		f.seen[tag] = struct{}{}
 	case f.late == Keep: // each moves those behind it
 		return false, false
@@ -132,7 +129,7 @@ func (f *Filter) push(tags []string) {
 	for len(tags) > 0 {
 		if f.run.len() >= most {
 			if f.old == 0 {
-				f.head = f.run.tags(Keep / 8)
+				f.head = f.run.start(Keep / 8)
 			}
 			f.old += f.run.len() - Keep
 			f.run.drop(f.run.len() - Keep)

@@ -212,6 +212,6 @@ func TestRun(t *testing.T) {
 		i, want := slices.BinarySearch(list, tag)
 		require.Equal(t, i, at)
 		require.Equal(t, want, found)
-		require.Equal(t, list, r.tags(r.len()))
+		require.Equal(t, list, r.tags())
 	}
 }

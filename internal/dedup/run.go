@@ -1,6 +1,9 @@
 package dedup
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // A run is a list of ascending tags, one behind the other in one piece of memory: to the
 // garbage collector, thousands of strings would be as many objects to look at.
@@ -21,9 +24,14 @@ func (r *run) begin(i int) int {
 // at returns a tag, which is valid until the run changes.
 func (r *run) at(i int) []byte { return r.text[r.begin(i):r.ends[i]] }
 
-// tags returns copies of the first n tags.
-func (r *run) tags(n int) []string {
-	list := make([]string, n)
+// start returns a copy of the first n tags.
+func (r *run) start(n int) run {
+	return run{slices.Clone(r.text[:r.begin(n)]), slices.Clone(r.ends[:n])}
+}
+
+// tags returns the tags.
+func (r *run) tags() []string {
+	list := make([]string, r.len())
 	for i := range list {
 		list[i] = string(r.at(i))
 	}
