@@ -16,16 +16,16 @@ const Keep = 12288
 // comes before those that are remembered; when one does, Admit asks for what was
 // forgotten, and Restore checks that it is that. The first tags are remembered, too: a
 // list that is begun once more, to compare, need not be more than them. From a tag out of
-// order on the Filter holds a set; where tags are forgotten, up to Keep of them are put into
-// their place among the last ones instead. The zero value is ready.
+// order on the Filter holds a set: of all tags, or, if some are forgotten, of those that are
+// out of order. The zero value is ready.
 type Filter struct {
-	head run    // the first tags of those before run
-	run  run    // the last tags
-	max  string // the last one
-	all  digest // of all tags
-	old  int    // how many were before run
-	late int    // how many were inserted into run
-	seen map[string]struct{}
+	head run                 // the first tags of those before run
+	run  run                 // the last tags
+	max  string              // the last one
+	all  digest              // of all tags
+	old  int                 // how many were before run
+	late map[string]struct{} // those that came out of order, and not before run
+	seen map[string]struct{} // all tags; nil: they ascend, but for late
 
 	again  digest // of the tags of this try that come before run
 	repeat bool   // the page is read again
@@ -52,6 +52,10 @@ func (d *digest) add(tags ...string) {
 		d.squares += h * h
 	}
 	d.n += len(tags)
+}
+
+func (d *digest) remove(hash uint64) {
+	d.n, d.sum, d.squares = d.n-1, d.sum-hash, d.squares-hash*hash
 }
 
 // Page begins a page, at its first try or at another one.
@@ -94,7 +98,7 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 		return false, true // the page begins with the cursor itself
 	}
 	if f.isOld(tag) {
-		if _, known := f.head.find(tag); known && !f.repeat {
+		if !f.repeat && (f.head.has(tag) || f.isLate(tag)) {
 			return false, true
 		}
 		return f.skip(tag)
@@ -103,21 +107,24 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 		return false, false // this try has not had all the tags of the one before
 	}
 	f.repeat = false
-	i, known := f.run.find(tag)
 	switch {
-	case known:
+	case f.run.has(tag), f.isLate(tag):
 		return false, true
 	case f.old == 0:
 		f.Set(f.run.tags())
 		f.seen[tag] = struct{}{}
-	case f.late == Keep: // each moves those behind it
-		return false, false
-	default:
-		f.late++
-		f.run.insert(i, tag)
-		f.all.add(tag)
+		return true, true
+	case f.late == nil:
+		f.late = make(map[string]struct{})
 	}
+	f.late[tag] = struct{}{}
+	f.all.add(tag)
 	return true, true
+}
+
+func (f *Filter) isLate(tag string) bool {
+	_, late := f.late[tag]
+	return late
 }
 
 // isOld reports whether tag comes before those that are remembered.
@@ -145,8 +152,12 @@ func (f *Filter) push(tags []string) {
 func (f *Filter) forgotten() digest {
 	old := f.all
 	for i := range f.run.len() {
-		h := maphash.Bytes(hashSeed, f.run.at(i))
-		old.n, old.sum, old.squares = old.n-1, old.sum-h, old.squares-h*h
+		old.remove(maphash.Bytes(hashSeed, f.run.at(i)))
+	}
+	for tag := range f.late {
+		if !f.isOld(tag) {
+			old.remove(hash(tag))
+		}
 	}
 	return old
 }
@@ -173,8 +184,7 @@ func (f *Filter) Knows(tag string) bool {
 		_, known := f.seen[tag]
 		return known
 	}
-	_, known := f.run.find(tag)
-	return known || f.isOld(tag)
+	return f.run.has(tag) || f.isLate(tag) || f.isOld(tag)
 }
 
 // Max returns the greatest tag, as long as all ascend.
@@ -186,7 +196,7 @@ func (f *Filter) Set(tags []string) {
 	for _, tag := range tags {
 		f.seen[tag] = struct{}{}
 	}
-	f.run = run{}
+	f.run, f.late = run{}, nil
 }
 
 // Restore takes tags that were read again, up to Max, and finds those among them

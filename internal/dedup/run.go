@@ -38,10 +38,9 @@ func (r *run) tags() []string {
 	return list
 }
 
-// find returns where a tag is, or where it would be.
-func (r *run) find(tag string) (i int, found bool) {
-	i = sort.Search(r.len(), func(i int) bool { return string(r.at(i)) >= tag })
-	return i, i < r.len() && string(r.at(i)) == tag
+func (r *run) has(tag string) bool {
+	i := sort.Search(r.len(), func(i int) bool { return string(r.at(i)) >= tag })
+	return i < r.len() && string(r.at(i)) == tag
 }
 
 func (r *run) append(tags ...string) {
@@ -49,17 +48,6 @@ func (r *run) append(tags ...string) {
 		r.text = append(r.text, tag...)
 		r.ends = append(r.ends, len(r.text))
 	}
-}
-
-func (r *run) insert(i int, tag string) {
-	at := r.begin(i)
-	r.append(tag) // makes room
-	copy(r.text[at+len(tag):], r.text[at:])
-	copy(r.text[at:], tag)
-	for j := r.len() - 1; j > i; j-- {
-		r.ends[j] = r.ends[j-1] + len(tag)
-	}
-	r.ends[i] = at + len(tag)
 }
 
 // drop removes the first n tags.
