@@ -494,6 +494,7 @@ func TestServersThatLostTags(t *testing.T) {
 			5300032402,               // a Link with a cursor of its own, where last is not looked at
 			3101019270,               // a list without n of 1000 tags
 			10000231058, 11000132606, // longer pages without n
+			14000073894, // pages without n, as another list had come whole in that way
 		},
 		{Uneven: true}: {
 			5015634,    // a list that was begun anew without end

@@ -213,7 +213,7 @@ func (s *tagsList) largerToTry() int {
 func (s *tagsList) chooseLonger() bool {
 	n, linked := s.n, nOf(s.link)
 	switch {
-	case s.longest < smallestPageSize && s.PageSize == 0 && !slices.Contains(s.tried, defaultPageSize):
+	case (s.longest < smallestPageSize || s.withoutN && !s.recalled) && s.PageSize == 0 && !slices.Contains(s.tried, defaultPageSize):
 		n = defaultPageSize // what was asked for first was learned from another list
 	case s.longest < smallestPageSize && s.mayAsk(s.largerToTry()):
 		n = s.largerToTry()
