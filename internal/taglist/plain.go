@@ -14,10 +14,10 @@ import (
 
 // plain reads the array as long as it is what nearly all arrays are to their
 // end: tags in quotes, without escapes, with a comma and no space between them.
-// That needs no more than to look for the first byte of each that no tag has, which is some
-// three times as fast as jsontext. It leaves the last element, and all from the first one on that is
-// anything else, to jsontext, which goes on as if it had read the body up to
-// there.
+// That needs no more than to look for the first byte after each that no tag has,
+// which is more than twice as fast as jsontext. It leaves the last element, and
+// all from the first one on that is anything else, to jsontext, which goes on as
+// if it had read the body up to there.
 func (d *decoder) plain() error {
 	if len(d.names) > maxNames {
 		return nil
