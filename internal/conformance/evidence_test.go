@@ -182,6 +182,46 @@ func TestFault96AnotherTryIsAnotherList(t *testing.T) {
 	}
 }
 
+// FAULTS 97: the same where so many tags have come that Tags remembers only the last ones.
+func TestFault97OnALongPage(t *testing.T) {
+	list := sortedTags(40_000)
+	network := testNetwork(t)
+	cut, left := false, len(list)
+	network.Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case req.URL.Query().Has("last"):
+			_, _ = io.WriteString(w, `{"tags":[]}`)
+		case !cut:
+			cut = true
+			_, _ = io.WriteString(w, `{"tags":["`+strings.Join(slices.Delete(slices.Clone(list[:30_000]), 5, 6), `","`))
+		default:
+			_, _ = io.WriteString(w, `{"tags":["`+strings.Join(list[:left], `","`)+`"]}`)
+		}
+	}))
+	c := anonymous(network)
+	tags, err := c.ListTags(t.Context(), ref)
+	require.NoError(t, err)
+	assert.Equal(t, list, tags)
+
+	stream := func() (tags []string, err error) {
+		cut = false
+		for tag, err := range c.Tags(t.Context(), ref) {
+			if err != nil {
+				return tags, err
+			}
+			tags = append(tags, tag)
+		}
+		return tags, nil
+	}
+	tags, err = stream()
+	require.NoError(t, err)
+	assert.ElementsMatch(t, list, tags)
+
+	left = 10_000 // none of those that are remembered comes again
+	_, err = stream()
+	require.ErrorIs(t, err, ocitags.ErrInvalidResponse, "one of them may be new")
+}
+
 // FAULTS 97: the same on the second page of three.
 func TestFault97OnTheSecondPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -24,7 +24,7 @@ type Filter struct {
 	max  string              // the last one
 	all  digest              // of all tags
 	old  int                 // how many were before run
-	late map[string]struct{} // those that came out of order, and not before run
+	late map[string]struct{} // tags that came out of order, once others were forgotten
 	seen map[string]struct{} // all tags; nil: they ascend, but for late
 
 	again  digest // of the tags of this try that come before run
@@ -69,7 +69,7 @@ func (f *Filter) Page(try int) {
 // Ascend admits the first of some tags, as long as each is greater than all before, and returns
 // how many these are.
 func (f *Filter) Ascend(tags []string) (n int) {
-	if f.seen != nil {
+	if f.seen != nil || f.repeat { // Admit says what this try may have had
 		return 0
 	}
 	for last := f.max; n < len(tags) && tags[n] > last; n++ {
@@ -90,10 +90,6 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 		f.seen[tag] = struct{}{}
 		return true, true
 	}
-	if tag > f.max {
-		f.push([]string{tag})
-		return true, true
-	}
 	if tag == f.before {
 		return false, true // the page begins with the cursor itself
 	}
@@ -103,10 +99,13 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 		}
 		return f.skip(tag)
 	}
-	if f.repeat && f.old > f.page.n && f.again != f.forgotten() {
-		return false, false // this try has not had all the tags of the one before
+	if f.repeat && f.ForgetsPage() && (tag <= f.max || f.at != f.before) && f.again != f.forgotten() {
+		return false, false // this try has not had all the tags of the one before, or others
 	}
 	f.repeat = false
+	if f.Ascend([]string{tag}) == 1 {
+		return true, true
+	}
 	switch {
 	case f.run.has(tag), f.isLate(tag):
 		return false, true
@@ -176,6 +175,17 @@ func (f *Filter) skip(tag string) (fresh, ok bool) {
 
 // Forgets reports whether there are tags that are not remembered.
 func (f *Filter) Forgets() bool { return f.seen == nil && f.old > 0 }
+
+// ForgetsPage reports whether tags are not remembered that may stand at the start of the page.
+// If it is read again, Admit takes tags there for known, until one that is remembered shows
+// whether they were the same.
+func (f *Filter) ForgetsPage() bool { return f.Forgets() && f.old >= f.page.n }
+
+// IsOther reports whether Admit has taken tags for known that are not those which are
+// forgotten. A page must not end so: one of them may be new.
+func (f *Filter) IsOther() bool {
+	return f.seen == nil && f.repeat && f.at != f.before && f.again != f.forgotten()
+}
 
 // Knows reports whether tag was admitted. Of those that are forgotten it takes
 // all for known that are less than what it remembers.

@@ -227,6 +227,37 @@ func TestLongPageOutOfOrderAgain(t *testing.T) {
 	}
 }
 
+// Where a page that is read again has a tag which was not there before, among those that are
+// forgotten, the tags that are remembered tell, and so does one that comes after all of them.
+func TestLongPageWithAnother(t *testing.T) {
+	const before = Keep / 2
+	all := numbers(0, before+Keep+1) // so that the page begins where the tags are remembered
+	another := all[before-1] + "-"
+	var f Filter
+	f.Page(1)
+	admitted(t, &f, all[:before]...)
+	f.Page(1)
+	admitted(t, &f, all[before:]...)
+	require.Equal(t, before, f.old)
+	f.Page(2)
+	_, ok := f.Admit(another)
+	if ok {
+		_, ok = f.Admit(all[before])
+	}
+	assert.False(t, ok)
+
+	long := numbers(0, 4*Keep)
+	f = Filter{}
+	f.Page(1)
+	admitted(t, &f, long...)
+	f.Page(2)
+	assert.Zero(t, f.Ascend([]string{long[5] + "-", "z"}))
+	_, ok = f.Admit(long[5] + "-")
+	require.True(t, ok)
+	_, ok = f.Admit("z")
+	assert.False(t, ok)
+}
+
 // A run is a list of strings that ascend.
 func TestRun(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))

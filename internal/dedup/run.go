@@ -1,9 +1,6 @@
 package dedup
 
-import (
-	"slices"
-	"sort"
-)
+import "sort"
 
 // A run is a list of ascending tags, one behind the other in one piece of memory: to the
 // garbage collector, thousands of strings would be as many objects to look at.
@@ -25,8 +22,11 @@ func (r *run) begin(i int) int {
 func (r *run) at(i int) []byte { return r.text[r.begin(i):r.ends[i]] }
 
 // start returns a copy of the first n tags.
-func (r *run) start(n int) run {
-	return run{slices.Clone(r.text[:r.begin(n)]), slices.Clone(r.ends[:n])}
+func (r *run) start(n int) (c run) {
+	for i := range n {
+		c.append(string(r.at(i)))
+	}
+	return c
 }
 
 // tags returns the tags.

@@ -351,7 +351,7 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *
 	if isList && hasAll {
 		return s.comparedWhole(cur, ans, t), nil
 	}
-	s.longestOf[0] = max(s.longestOf[0], ans.Entries)
+	s.longestOf[0] = max(s.longestOf[0], ans.Entries) // as it may be a page
 	switch {
 	case (link != nil || ans.More) && t.news == 0 && ans.Entries <= defaultPageSize: // and not where each answer has a Link
 		s.learnPagesOnly()

@@ -302,6 +302,9 @@ func (l *Listing) Read(ctx context.Context, req wire.Request, to Sink) (*wire.Re
 	req.Ahead = func() bool { return !to.Leads() }
 	for {
 		rep, err := l.Wire.Get(ctx, req, wireSink{to})
+		if _, isPage := to.(*PageTags); err == nil && isPage && to.Leads() && l.filter.IsOther() {
+			err = errForgotten
+		}
 		if err != errForgotten {
 			return rep, err
 		}

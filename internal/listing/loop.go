@@ -29,6 +29,9 @@ type foreground struct {
 
 func (f *foreground) Begin(try int) {
 	f.filter.Page(try)
+	if try > 1 && f.held != nil && f.filter.ForgetsPage() {
+		f.filter.Set(f.held()) // a new tag that it took for known would not come again
+	}
 	if try > 1 {
 		// They will come once more, perhaps in smaller pages, and are no sign
 		// then that the list has come to its end.

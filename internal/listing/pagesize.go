@@ -22,7 +22,7 @@ type sizes struct {
 	roomyRound bool        // it has a number of entries at which lists are cut
 	uneven     bool        // a page was shorter than its n, though more came with a smaller one
 	resized    bool        // the list was restarted with another one
-	keepsN     bool        // Links are followed with it instead of their own
+	keepsN     bool        // Links are followed with the n of their page, not with their own
 	lastResort int         // the n of one page for all, as the pages did not fit together
 	misfit     error       // why, if that n is a large one
 	overLimit  int         // one that was answered with nothing
@@ -211,11 +211,11 @@ func (s *tagsList) largerToTry() int {
 // chooseLonger chooses an n that may bring longer pages, which hide less where the list is
 // sorted in one order and continued in another. It reports whether there is one.
 func (s *tagsList) chooseLonger() bool {
-	n, linked := s.n, nOf(s.link)
+	n, linked, tiny := s.n, nOf(s.link), s.longest < smallestPageSize
 	switch {
-	case (s.longest < smallestPageSize || s.withoutN && !s.recalled) && s.PageSize == 0 && !slices.Contains(s.tried, defaultPageSize):
+	case s.PageSize == 0 && (tiny || s.withoutN && !s.recalled) && !slices.Contains(s.tried, defaultPageSize):
 		n = defaultPageSize // what was asked for first was learned from another list
-	case s.longest < smallestPageSize && s.mayAsk(s.largerToTry()):
+	case tiny && s.mayAsk(s.largerToTry()):
 		n = s.largerToTry()
 	case s.PageSize >= 0 && !slices.Contains(s.tried, 0) && s.longestOf[0] > max(s.longest, s.was):
 		n = 0
@@ -242,7 +242,8 @@ func (s *tagsList) largest() (n int) {
 	return n
 }
 
-// mayAsk reports whether the user has left it open to ask for n tags.
+// mayAsk reports whether n tags may be asked for: the user has not asked for fewer, and no n
+// was refused in this listing that the user has left open.
 func (s *tagsList) mayAsk(n int) bool {
 	return n > 0 && (s.PageSize == 0 && (s.n > 0 || s.whole || s.recalled) || s.PageSize > n)
 }
