@@ -1,10 +1,13 @@
 package conformance
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"net/http"
 	"regexp"
@@ -19,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ocitags/ocitags"
+	"github.com/ocitags/ocitags/internal/dedup"
 	"github.com/ocitags/ocitags/internal/regtest"
 	"github.com/ocitags/ocitags/internal/taglist"
 )
@@ -28,7 +32,7 @@ var servers = flag.Int("servers", 2000, "how many generated servers TestGenerate
 // A careful client asks one request after the other: it follows each Link, asks
 // what comes after the last tag where there is none, and ends when that brings
 // nothing new. It reports how many tags it has found; tags is how many there are.
-func careful(t *testing.T, g *regtest.Generated, n, tags int) int {
+func careful(t *testing.T, g *regtest.Generated, through http.RoundTripper, n, tags int) int {
 	seen, links := make(map[string]bool, tags), map[string]bool{}
 	first := ""
 	if n > 0 {
@@ -37,7 +41,7 @@ func careful(t *testing.T, g *regtest.Generated, n, tags int) int {
 	for query := first; ; {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+g.Host+"/v2/"+g.Name+"/tags/list?"+query, nil)
 		require.NoError(t, err)
-		resp, err := g.RoundTrip(req)
+		resp, err := through.RoundTrip(req)
 		require.NoError(t, err)
 		if resp.StatusCode != http.StatusOK {
 			break
@@ -85,6 +89,9 @@ type trial struct {
 	redirected  bool   // the user names a host that redirects to the server
 	front       *front // that host; nil: there is none
 	tokens      bool   // the server wants tokens, which soon end
+	inTurn      bool   // its tags are taken as they arrive
+	tired       bool   // the server takes its time
+	slow        string // how much
 }
 
 func (tr trial) String() string {
@@ -92,7 +99,7 @@ func (tr trial) String() string {
 	if tr.front != nil {
 		trouble += fmt.Sprint(" ", tr.front)
 	}
-	return fmt.Sprintf("seed %d: %v; PageSize %d, Concurrency %d, %s", tr.seed, tr.server, tr.pageSize, tr.concurrency, trouble)
+	return fmt.Sprintf("seed %d: %v; PageSize %d, Concurrency %d, %s%s", tr.seed, tr.server, tr.pageSize, tr.concurrency, trouble, tr.slow)
 }
 
 // run reports whether a careful client reads the server completely, and what
@@ -111,16 +118,20 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 	if tr.pageSize == 0 {
 		sizes = []int{0, 1000, 100, 50}
 	}
+	through := http.RoundTripper(g)
+	if tr.tired {
+		through = tire(g, rand.New(rand.NewPCG(tr.seed, 6)))
+	}
 	all := len(g.Stable())
 	tr.always = true
 	for _, n := range sizes {
-		complete := careful(t, g, max(0, n), all) == all
+		complete := careful(t, g, through, max(0, n), all) == all
 		possible, tr.always = possible || complete, tr.always && complete
 	}
 	if !possible {
 		return false, 0, nil
 	}
-	c := &ocitags.Client{Transport: g, Credentials: ocitags.Anonymous, PageSize: tr.pageSize, Concurrency: tr.concurrency}
+	c := &ocitags.Client{Transport: through, Credentials: ocitags.Anonymous, PageSize: tr.pageSize, Concurrency: tr.concurrency}
 	requests := g.Asked()
 	g.Reset()
 	most := 400 + 20*requests
@@ -164,15 +175,37 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 		// A token lasts for a few requests in a row, and for some more of those at once.
 		c.Transport = &guarded{Generated: g, life: time.Duration(2+rnd.IntN(30)) * requestTime, until: map[string]time.Time{}}
 	}
+	if tr.tired {
+		c.Transport = through
+		tr.slow = fmt.Sprint(through)
+	}
 	if tr.ranges {
 		missing, err = tr.listRanges(t, c, ref, rnd, want)
 		return true, missing, err
 	}
-	tags, err := c.ListTags(t.Context(), ref)
+	list := c.ListTags
+	if tr.inTurn {
+		list = func(ctx context.Context, ref string) ([]string, error) { return inTurn(t, c.Tags(ctx, ref)) }
+	}
+	tags, err := list(t.Context(), ref)
 	if err != nil {
 		return true, 0, err
 	}
 	return true, tr.missing(tags, want), nil
+}
+
+// inTurn takes tags as they arrive, each once.
+func inTurn(t *testing.T, list iter.Seq2[string, error]) (tags []string, err error) {
+	have := make(map[string]bool)
+	for tag, err := range list {
+		if err != nil {
+			return tags, err
+		}
+		assert.False(t, have[tag], "%s comes twice", tag)
+		have[tag] = true
+		tags = append(tags, tag)
+	}
+	return tags, nil
 }
 
 // A front is a host that redirects to a server, and may forget the query on the way, as
@@ -245,6 +278,59 @@ func (g *guarded) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp.Body = io.NopCloser(strings.NewReader(body))
 	return resp, nil
 }
+
+// A tired server takes its time, more of it for the list without n, and gives up where a page
+// is too long for it.
+type tired struct {
+	*regtest.Generated
+	each, whole time.Duration
+	most        int // tags that it can send in one page
+
+	mu  sync.Mutex
+	rnd *rand.Rand
+}
+
+func tire(g *regtest.Generated, rnd *rand.Rand) *tired {
+	return &tired{
+		Generated: g, rnd: rnd,
+		each:  pickOne(rnd, 10*time.Millisecond, 200*time.Millisecond, 3*time.Second),
+		whole: pickOne(rnd, 0, 500*time.Millisecond, 2*time.Second, 20*time.Second),
+		most:  pickOne(rnd, 100, 1000, 10_000),
+	}
+}
+
+func (s *tired) String() string {
+	return fmt.Sprintf(" and it takes %v a page, %v more without n, and gives up above %d tags", s.each, s.whole, s.most)
+}
+
+func (s *tired) RoundTrip(req *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	takes := s.each/2 + time.Duration(s.rnd.Int64N(int64(s.each)))
+	s.mu.Unlock()
+	if !req.URL.Query().Has("n") {
+		takes += s.whole
+	}
+	resp, err := s.Generated.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	if resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), broken{err})); bytes.Count(body, []byte(",")) > s.most {
+		takes += 30 * time.Second
+		resp = &http.Response{StatusCode: http.StatusGatewayTimeout, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Request: req, Body: http.NoBody}
+	}
+	select {
+	case <-time.After(takes):
+		return resp, nil
+	case <-req.Context().Done():
+		return nil, req.Context().Err()
+	}
+}
+
+// broken is the end of a body.
+type broken struct{ err error }
+
+func (b broken) Read([]byte) (int, error) { return 0, cmp.Or(b.err, io.EOF) }
 
 // missing is how many tags are wanted and were not listed.
 func (tr *trial) missing(tags, want []string) (missing int) {
@@ -332,6 +418,7 @@ func (s *twoServers) RoundTrip(req *http.Request) (*http.Response, error) {
 // returns by default, or it fails, which is rare: FAULTS 92. With -servers 1000000
 // it is a soak; -seed runs one again.
 func TestGeneratedServers(t *testing.T) {
+	t.Parallel()
 	generatedServers(t, *servers, func(seed uint64) *trial { return &trial{shape: shapeOf(seed)} })
 }
 
@@ -339,6 +426,7 @@ func TestGeneratedServers(t *testing.T) {
 // entries that are no tags, or the tag that last names once more, or fewer than there is
 // room for.
 func TestGeneratedServersOfUnevenPages(t *testing.T) {
+	t.Parallel()
 	generatedServers(t, (*servers+1)/2, func(seed uint64) *trial {
 		return &trial{shape: regtest.Shape{Mixed: seed%2 == 1, Uneven: true}}
 	})
@@ -346,16 +434,36 @@ func TestGeneratedServersOfUnevenPages(t *testing.T) {
 
 // The same where the user names another host, which redirects.
 func TestGeneratedServersBehindRedirects(t *testing.T) {
+	t.Parallel()
 	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), redirected: true} })
 }
 
 // The same with tokens that end in the middle, at some pages or at each.
 func TestGeneratedServersWhoseTokensEnd(t *testing.T) {
+	t.Parallel()
 	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), tokens: true} })
 }
 
-func generatedServers(t *testing.T, servers int, newTrial func(seed uint64) *trial) {
+// The same where the tags are taken as they arrive, and few of them are remembered.
+func TestGeneratedServersInTurn(t *testing.T) {
+	remember(t, 16)
+	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), inTurn: true} })
+}
+
+// remember lets listings remember few tags until the end of a test, which must not be parallel.
+func remember(t *testing.T, tags int) {
+	keep := dedup.Keep
+	dedup.Keep = tags
+	t.Cleanup(func() { dedup.Keep = keep })
+}
+
+// The same where the server takes its time: what is asked beside the pages may not come.
+func TestGeneratedServersThatAreTired(t *testing.T) {
 	t.Parallel()
+	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), tired: true} })
+}
+
+func generatedServers(t *testing.T, servers int, newTrial func(seed uint64) *trial) {
 	name, first := t.Name(), *seed
 	if first == 0 {
 		first = 1 // the same in each run: what others find is a case for a soak, not for a change that did not cause it
@@ -410,9 +518,12 @@ func generatedServers(t *testing.T, servers int, newTrial func(seed uint64) *tri
 	for reason, n := range reasons {
 		t.Logf("%d: %s", n, reason)
 	}
-	least := 1.0
-	if tr := newTrial(first); tr.redirected || tr.tokens { // they are few, for a share of them
+	least, tr := 1.0, newTrial(first)
+	if tr.redirected || tr.tokens || tr.inTurn || tr.tired { // they are few, for a share of them
 		least = 5
+	}
+	if tr.tired { // only one n may lead to the end then
+		possible, failed = surely, surelyFailed
 	}
 	assert.Less(t, float64(failed), max(least, 0.01*float64(possible)), "errors are rare")
 }

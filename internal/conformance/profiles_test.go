@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,6 +136,32 @@ func TestProfilesOverTheWire(t *testing.T) {
 			c := withCredentials(transport, ocitags.Anonymous)
 			mustList(t, c, ref, r, "proxy/app")
 			assert.Equal(t, map[string]int{"HTTP/2.0": len(r.Requests())}, protocols)
+		})
+	}
+}
+
+// The tags of a list that is much longer than what is remembered of it, taken as they arrive:
+// each comes once, where the registry's order turns out late to be another than by bytes.
+func TestProfilesInTurn(t *testing.T) {
+	remember(t, 200)
+	list := []string{"a-02899-1", "a-028990", "D-1", "e_1", "e-1", "e.1"} // with punctuation, after their like
+	for i := range 3000 {
+		list = append(list, fmt.Sprintf("a-%05d", i))
+		if i%10 == 0 {
+			list = append(list, fmt.Sprintf("B-%05d", i), fmt.Sprintf("c-%05d", i))
+		}
+	}
+	for _, profile := range regtest.Profiles() {
+		t.Run(profile.Name, func(t *testing.T) {
+			for _, concurrency := range []int{1, 4} {
+				ref, r, network := newRegistry(t, profile.Name, "proxy/app", 0)
+				r.Push("proxy/app", list...).Push("proxy/library/app", list...)
+				c := &ocitags.Client{Transport: network, Credentials: ocitags.Anonymous, Concurrency: concurrency}
+				tags, err := inTurn(t, c.Tags(t.Context(), ref))
+				require.NoError(t, err)
+				slices.Sort(tags)
+				assert.True(t, slices.Equal(want(r, "proxy/app"), tags), "Concurrency %d: %d tags", concurrency, len(tags))
+			}
 		})
 	}
 }

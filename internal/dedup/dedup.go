@@ -5,8 +5,9 @@ package dedup
 import "hash/maphash"
 
 // Keep is how many tags of an ascending list are remembered, at the least: more than stand in
-// the largest page that is asked for, which may come twice.
-const Keep = 12288
+// the largest page that is asked for, which may come twice. It is a variable for tests, which
+// have shorter lists.
+var Keep = 12288
 
 // A Filter admits each tag once, by its name: not by its place, nor because it
 // is less than another, as the same question may be answered with another list.
@@ -26,6 +27,7 @@ type Filter struct {
 	old  int                 // how many were before run
 	late map[string]struct{} // tags that came out of order, once others were forgotten
 	seen map[string]struct{} // all tags; nil: they ascend, but for late
+	gone uint64              // the hash of one more, which Restore was not given; 0: there is none
 
 	again  digest // of the tags of this try that come before run
 	repeat bool   // the page is read again
@@ -47,11 +49,12 @@ func hash(tag string) uint64 { return maphash.String(hashSeed, tag) }
 
 func (d *digest) add(tags ...string) {
 	for _, tag := range tags {
-		h := hash(tag)
-		d.sum += h
-		d.squares += h * h
+		d.addHash(hash(tag))
 	}
-	d.n += len(tags)
+}
+
+func (d *digest) addHash(hash uint64) {
+	d.n, d.sum, d.squares = d.n+1, d.sum+hash, d.squares+hash*hash
 }
 
 func (d *digest) remove(hash uint64) {
@@ -88,7 +91,7 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 			return false, true
 		}
 		f.seen[tag] = struct{}{}
-		return true, true
+		return f.gone == 0 || hash(tag) != f.gone, true
 	}
 	if tag == f.before {
 		return false, true // the page begins with the cursor itself
@@ -131,7 +134,7 @@ func (f *Filter) isOld(tag string) bool { return f.old > 0 && tag < string(f.run
 
 // push appends tags that are greater than all before.
 func (f *Filter) push(tags []string) {
-	const most = Keep + Keep/2 // so that they are not moved for each tag
+	most := Keep + Keep/2 // so that they are not moved for each tag
 	for len(tags) > 0 {
 		if f.run.len() >= most {
 			if f.old == 0 {
@@ -197,8 +200,11 @@ func (f *Filter) Knows(tag string) bool {
 	return f.run.has(tag) || f.isLate(tag) || f.isOld(tag)
 }
 
-// Max returns the greatest tag, as long as all ascend.
-func (f *Filter) Max() string { return f.max }
+// Max returns the greatest tag, and whether all others came before it in this order.
+func (f *Filter) Max() (tag string, ascend bool) { return f.max, f.late == nil && f.seen == nil }
+
+// Len returns how many tags were admitted, while f.Forgets.
+func (f *Filter) Len() int { return f.all.n }
 
 // Set says which tags are known, all of them, from someone who holds them.
 func (f *Filter) Set(tags []string) {
@@ -209,60 +215,52 @@ func (f *Filter) Set(tags []string) {
 	f.run, f.late = run{}, nil
 }
 
-// Restore takes tags that were read again, up to Max, and finds those among them
-// that are known: all, but for one or two that were not there before, while one of
-// those before may be gone. It reports false where they are not what was forgotten.
+// Restore takes tags that were read again, and finds those among them that are known: all,
+// but for one or two that were not there before, while one of those before may be gone. It
+// reports false where they are not what was forgotten.
 func (f *Filter) Restore(tags []string) bool {
 	var d digest
 	d.add(tags...)
 	more := digest{d.n - f.all.n, d.sum - f.all.sum, d.squares - f.all.squares}
-	var added []string
-	switch gone := -more.sum; more.n { // the hash of what is gone, if that is all
-	case 0:
-		if more.sum != 0 || more.squares != 0 {
-			added = replaced(tags, more)
-		}
-	case 1:
-		added = oneOf(tags, more)
-	case 2:
-		added = twoOf(tags, more)
-	case -1:
-		if more.squares != -(gone * gone) {
-			return false
-		}
-	default:
-		return false
+	if more == (digest{}) {
+		f.Set(tags)
+		return true
 	}
-	if added == nil && more.n >= 0 && more != (digest{}) {
+	added, gone := explain(tags, more)
+	for _, tag := range added {
+		more.remove(hash(tag))
+	}
+	if gone != 0 {
+		more.addHash(gone)
+	}
+	if more != (digest{}) {
 		return false
 	}
 	f.Set(tags)
 	for _, tag := range added {
 		delete(f.seen, tag)
 	}
+	f.gone = gone
 	return true
 }
 
-// oneOf returns the tag whose digest is more; nil: there is none.
-func oneOf(tags []string, more digest) []string {
-	for _, tag := range tags {
-		if h := hash(tag); h == more.sum && h*h == more.squares {
-			return []string{tag}
+// explain returns the tags whose addition, and the hash of the one whose removal may account
+// for more; 0: none was removed.
+func explain(tags []string, more digest) (added []string, gone uint64) {
+	switch more.n {
+	case -1:
+		gone = -more.sum
+	case 0, 1:
+		for _, tag := range tags {
+			h := hash(tag)
+			if gone := h - more.sum; h*h-gone*gone == more.squares {
+				return []string{tag}, gone
+			}
 		}
+	case 2:
+		added = twoOf(tags, more)
 	}
-	return nil
-}
-
-// replaced returns the tag which, together with the removal of another, accounts for
-// more; nil: there is none.
-func replaced(tags []string, more digest) []string {
-	for _, tag := range tags {
-		h := hash(tag)
-		if gone := h - more.sum; h*h-gone*gone == more.squares {
-			return []string{tag}
-		}
-	}
-	return nil
+	return added, gone
 }
 
 // twoOf returns two tags whose digests add up to more; nil: there are none.

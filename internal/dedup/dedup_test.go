@@ -230,7 +230,7 @@ func TestLongPageOutOfOrderAgain(t *testing.T) {
 // Where a page that is read again has a tag which was not there before, among those that are
 // forgotten, the tags that are remembered tell, and so does one that comes after all of them.
 func TestLongPageWithAnother(t *testing.T) {
-	const before = Keep / 2
+	before := Keep / 2
 	all := numbers(0, before+Keep+1) // so that the page begins where the tags are remembered
 	another := all[before-1] + "-"
 	var f Filter
@@ -276,5 +276,24 @@ func TestRun(t *testing.T) {
 		require.False(t, r.has(tag+"x"))
 		require.True(t, r.has(list[rnd.IntN(len(list))]))
 		require.Equal(t, list, r.tags())
+	}
+}
+
+// A tag that came, and is gone when the list is read again, is still known if it is pushed
+// once more.
+func TestRestoreWithoutOne(t *testing.T) {
+	all := numbers(0, 3*Keep)
+	gone := all[Keep]
+	less := slices.DeleteFunc(slices.Clone(all), func(tag string) bool { return tag == gone })
+	for name, other := range map[string][]string{"gone": nil, "replaced": {gone + "-"}} {
+		t.Run(name, func(t *testing.T) {
+			var f Filter
+			f.Page(1)
+			admitted(t, &f, all...)
+			_, ok := f.Admit(gone)
+			require.False(t, ok)
+			require.True(t, f.Restore(slices.Concat(less, other)))
+			assert.Equal(t, other, admitted(t, &f, slices.Concat(less, other, all)...))
+		})
 	}
 }

@@ -144,7 +144,8 @@ func (s *tagsList) leaveAside() {
 			s.compared = true
 			return
 		}
-	default: // it takes so much longer than a page that it is not tried again
+	default: // it takes so much longer than a page that it is only asked for where pages do not suffice
+		s.compared = false
 		s.learn(func(h *habits) { h.without = pagesOnly })
 	}
 	a.stop()

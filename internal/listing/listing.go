@@ -325,6 +325,20 @@ func (s wireSink) Tags(ctx context.Context, batch []string) error {
 	return err
 }
 
+// handOut passes on tags that have been read before.
+func (l *Listing) handOut(ctx context.Context, tags []string, to Sink) error {
+	for try := 1; ; try++ {
+		to.Begin(try)
+		_, err := to.Tags(ctx, tags)
+		if err != errForgotten {
+			return err
+		}
+		if err := l.recall(ctx); err != nil {
+			return err
+		}
+	}
+}
+
 // recall gives the filter back the tags that were handed out and not kept,
 // because they ascended: the registry still has them, and its list is read again
 // up to where its order broke.
@@ -340,10 +354,10 @@ func (l *Listing) recall(ctx context.Context) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: the list is unordered and changes while it is read, so that it is not known which of its tags have come; use ListTags", ocierr.ErrInvalidResponse)
+	return fmt.Errorf("%w: a tag comes out of order, and the list is another one when it is read again, so that it is not known which of its tags have come; use ListTags", ocierr.ErrInvalidResponse)
 }
 
-// replay reads the list up to the last tag before its order broke.
+// replay reads the list again, up to the last of the tags that were handed out.
 func (l *Listing) replay(ctx context.Context) (tags []string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -351,14 +365,16 @@ func (l *Listing) replay(ctx context.Context) (tags []string, err error) {
 	again.OnPage = nil
 	again.Slots, again.MostSlots = 1, 0
 	again.filter.Set(nil)
-	last, prev := l.filter.Max(), ""
+	last, ascend := l.filter.Max()
 	again.yield = func(tag string) bool {
-		if tag > last || tag < prev {
+		if n := len(tags); ascend && (tag > last || n > 0 && tag < tags[n-1]) { // last is gone
 			return false
 		}
-		prev = tag
 		tags = append(tags, tag)
-		return tag != last
+		if ascend { // however many others were pushed meanwhile
+			return tag != last
+		}
+		return len(tags) < l.filter.Len()
 	}
 	if _, err := again.readAll(ctx); err != nil && err != ErrStopped {
 		return nil, err

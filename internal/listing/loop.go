@@ -179,8 +179,7 @@ func (f *foreground) takePart(ctx context.Context) (next *Cursor, met bool, err 
 		f.news, f.before, f.try = 0, f.total, 0
 		t := f.src.NewPage(page.cur, f)
 		t.start = nil
-		t.Begin(1)
-		if _, err := t.Tags(ctx, page.tags[:page.keep]); err != nil {
+		if err := f.handOut(ctx, page.tags[:page.keep], t); err != nil {
 			return nil, false, err
 		}
 		if page.keep < len(page.tags) {

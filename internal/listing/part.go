@@ -42,6 +42,14 @@ func (p *part) only(yield func(string) bool) func(string) bool {
 	}
 }
 
+// held returns the tags that were yielded while only a part of the list was read.
+func (p *part) held() (tags []string) {
+	for tag := range p.given {
+		tags = append(tags, tag)
+	}
+	return tags
+}
+
 // isOpen reports whether a part of the list may still be read alone.
 func (p *part) isOpen() bool { return p != nil && !p.whole }
 
@@ -105,6 +113,7 @@ const (
 func (f *foreground) readPartFrom(ctx context.Context, s *partSource, next *Cursor) (why string, err error) {
 	l := f.Another()
 	l.yield, l.within, l.OnPage = f.yield, s.part.Prefix, nil
+	l.held = s.part.held
 	if f.OnPage != nil {
 		l.OnPage = func(page Page) {
 			f.number++

@@ -3,6 +3,7 @@ package listing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -290,6 +291,8 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep *wire.Response, 
 			return &Answer{Response: rep, Next: s.otherSize()}, nil
 		}
 		return &Answer{Response: rep, Next: s.relist(true)}, nil
+	case cur.kind == begin && s.whole && cur.Restart && tooSlow(err):
+		return &Answer{Response: rep}, fmt.Errorf("its pages may not be the whole list, and without n: %w", err)
 	case err == errRepeat && s.leadsOn(rep) && s.linked == [2]bool{}:
 		s.n = nOf(rep.Asked)
 		return &Answer{Response: rep, Next: s.relist(false)}, nil
