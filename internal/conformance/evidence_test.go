@@ -923,6 +923,18 @@ func TestStartOfTheListIsNoAnswer(t *testing.T) {
 	}
 }
 
+// A list that came whole without n, of a round number of tags, may have been cut: the registry
+// looks at no tag, and sends a Link where it is asked for n. It is read again so, in pages that
+// are not of the smallest size.
+func TestWholeListIsReadAgainInLargePages(t *testing.T) {
+	g := &regtest.Generated{Max: 1000, Over: "413", Links: "effective", Form: "path", Order: "bytes", Cursor: "token", Last: "never", Host: "registry.example", Name: "a/b"}
+	g.Fill(rand.New(rand.NewPCG(1, 3)), 10_000)
+	tags, err := (&ocitags.Client{Transport: g, Credentials: ocitags.Anonymous, PageSize: -1}).ListTags(t.Context(), ref)
+	require.NoError(t, err)
+	assert.Equal(t, g.Stable(), tags)
+	assert.Less(t, g.Asked(), 20)
+}
+
 // A registry that is known to send a Link where there is more is not asked what
 // comes after a small page, unless that is as long as caps are. Any other is.
 func TestKnownRegistriesAnnounceMore(t *testing.T) {

@@ -58,7 +58,7 @@ func (l *loaded) RoundTrip(req *http.Request) (*http.Response, error) {
 // Client that was refused asks for no more than 4 pages at once when it comes again.
 func TestPaceFollowsTheRegistry(t *testing.T) {
 	t.Parallel()
-	r := regtest.New(regtest.ByName("gitlab-c")).Push("a/b", builds(10_000)...)
+	r := regtest.New(regtest.ByName("gitlab-c")).Push("a/b", builds(20_000)...)
 	network := new(regtest.Network).Handle("registry.example", r)
 	read := func(t *testing.T, concurrency, listings, places int, refuses bool, retry string) (took time.Duration, refused int) {
 		synctest.Test(t, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestPaceFollowsTheRegistry(t *testing.T) {
 				wg.Go(func() {
 					tags, err := c.ListTags(t.Context(), "registry.example/a/b")
 					assert.NoError(t, err)
-					assert.Len(t, tags, 10_000)
+					assert.Len(t, tags, 20_000)
 				})
 			}
 			wg.Wait()
@@ -119,7 +119,7 @@ func TestPaceFollowsTheRegistry(t *testing.T) {
 
 // What a registry has refused once is not asked of it again.
 func TestPaceRemembersRefusals(t *testing.T) {
-	r := regtest.New(regtest.ByName("gitlab-c")).Push("a/b", builds(10_000)...)
+	r := regtest.New(regtest.ByName("gitlab-c")).Push("a/b", builds(20_000)...)
 	network := new(regtest.Network).Handle("registry.example", r)
 	synctest.Test(t, func(t *testing.T) {
 		l := &loaded{RoundTripper: network, places: make(chan struct{}, 6), refuses: true}

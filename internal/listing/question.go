@@ -205,6 +205,9 @@ func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans *Answer, t *P
 		ans.Next = s.otherSize()
 	case !without && s.needsN(ans, t):
 		s.n, s.stepped = nOf(ans.Asked), true
+		if s.total > manyPages*s.n && s.PageSize <= 0 {
+			s.n, s.resized = defaultPageSize, true
+		}
 		ans.Next = s.relist(false)
 	case without && s.ignored && ans.Entries < s.total:
 		return s.ended(ctx, cur, ans, "neither n nor last is looked at")
@@ -230,6 +233,9 @@ func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans *Answer, t *P
 	}
 	return ans, nil
 }
+
+// manyPages is how many pages of an n are too many, where a larger one was not tried.
+const manyPages = 20
 
 // needsN reports whether an answer, the start of the list with an n where it was read
 // without, shows that the registry pages only there: it has more, or a Link.
