@@ -184,8 +184,8 @@ func TestFault96AnotherTryIsAnotherList(t *testing.T) {
 
 // FAULTS 97: the same where so many tags have come that Tags remembers only the last ones.
 func TestFault97OnALongPage(t *testing.T) {
-	remember(t, 2000)
-	list := sortedTags(6500) // of which a page that is cut hands out the most
+	remember(t, 300)
+	list := sortedTags(1150)
 	network := testNetwork(t)
 	cut, left := false, len(list)
 	network.Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -194,7 +194,7 @@ func TestFault97OnALongPage(t *testing.T) {
 			_, _ = io.WriteString(w, `{"tags":[]}`)
 		case !cut:
 			cut = true
-			_, _ = io.WriteString(w, `{"tags":["`+strings.Join(slices.Delete(slices.Clone(list[:5000]), 5, 6), `","`))
+			_, _ = io.WriteString(w, `{"tags":["`+strings.Join(slices.Delete(slices.Clone(list[:750]), 5, 6), `","`))
 		default:
 			_, _ = io.WriteString(w, `{"tags":["`+strings.Join(list[:left], `","`)+`"]}`)
 		}
@@ -209,9 +209,10 @@ func TestFault97OnALongPage(t *testing.T) {
 	require.NoError(t, err)
 	assert.ElementsMatch(t, list, tags)
 
-	cut, left = false, 1500 // none of those that are remembered comes again
+	cut, left = false, 233 // none of those that are remembered comes again
 	_, err = inTurn(t, c.Tags(t.Context(), ref))
 	require.ErrorIs(t, err, ocitags.ErrInvalidResponse, "one of them may be new")
+	assert.ErrorContains(t, err, "page 1: ")
 }
 
 // FAULTS 97: the same on the second page of three.

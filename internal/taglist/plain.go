@@ -40,7 +40,7 @@ func (d *decoder) plain() error {
 			before = buf[from : from+n]
 			from += n
 			d.ends = append(d.ends, from-start)
-			if from-start >= batchBytes {
+			if from-start >= BatchBytes {
 				if err := d.hand(buf[start:from]); err != nil {
 					return err
 				}

@@ -29,11 +29,11 @@ const (
 
 	// MaxTag is how many bytes a tag may have.
 	MaxTag = 128
-
-	// batchBytes is how many bytes of tags are cut from one string: a tag that
-	// is kept keeps at most this much alive.
-	batchBytes = 16 << 10
 )
+
+// BatchBytes is how many bytes of tags are cut from one string: a tag that is kept keeps at
+// most this much alive. It is a variable for tests, whose pages are shorter.
+var BatchBytes = 16 << 10
 
 // ErrTooLarge is wrapped by the errors about a value or a nesting beyond the
 // bounds of this package.
@@ -384,11 +384,11 @@ func (d *decoder) offer(text []byte) error {
 func (d *decoder) queue(tag []byte) error {
 	d.batch.Write(tag)
 	d.ends = append(d.ends, d.batch.Len())
-	if d.batch.Len() < batchBytes {
+	if d.batch.Len() < BatchBytes {
 		return nil
 	}
 	err := d.flush()
-	d.batch.Grow(batchBytes + MaxTag) // there are many more
+	d.batch.Grow(BatchBytes + MaxTag) // there are many more
 	return err
 }
 
