@@ -175,9 +175,11 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 		// A token lasts for a few requests in a row, and for some more of those at once.
 		c.Transport = &guarded{Generated: g, life: time.Duration(2+rnd.IntN(30)) * requestTime, until: map[string]time.Time{}}
 	}
-	if tr.tired {
-		c.Transport = through
-		tr.slow = fmt.Sprint(through)
+	if server, ok := through.(*tired); ok {
+		if tr.seed%2 == 0 {
+			tr.trouble, server.fails = cmp.Or(tr.trouble, "faults"), pickOne(rnd, 0.05, 0.2, 0.4)
+		}
+		c.Transport, tr.slow = server, server.String()
 	}
 	if tr.ranges {
 		missing, err = tr.listRanges(t, c, ref, rnd, want)
@@ -280,11 +282,12 @@ func (g *guarded) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // A tired server takes its time, more of it for the list without n, and gives up where a page
-// is too long for it.
+// is too long for it, or now and then.
 type tired struct {
 	*regtest.Generated
 	each, whole time.Duration
-	most        int // tags that it can send in one page
+	most        int     // tags that it can send in one page
+	fails       float64 // the share of requests that fail in any case
 
 	mu  sync.Mutex
 	rnd *rand.Rand
@@ -300,12 +303,12 @@ func tire(g *regtest.Generated, rnd *rand.Rand) *tired {
 }
 
 func (s *tired) String() string {
-	return fmt.Sprintf(" and it takes %v a page, %v more without n, and gives up above %d tags", s.each, s.whole, s.most)
+	return fmt.Sprintf(" and it takes %v a page, %v more without n, gives up above %d tags, and at %v of all requests", s.each, s.whole, s.most, s.fails)
 }
 
 func (s *tired) RoundTrip(req *http.Request) (*http.Response, error) {
 	s.mu.Lock()
-	takes := s.each/2 + time.Duration(s.rnd.Int64N(int64(s.each)))
+	takes, fails, how := s.each/2+time.Duration(s.rnd.Int64N(int64(s.each))), s.rnd.Float64() < s.fails, s.rnd.Float64()
 	s.mu.Unlock()
 	if !req.URL.Query().Has("n") {
 		takes += s.whole
@@ -315,10 +318,19 @@ func (s *tired) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	body, err := io.ReadAll(resp.Body)
-	if resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), broken{err})); bytes.Count(body, []byte(",")) > s.most {
-		takes += 30 * time.Second
-		resp = &http.Response{StatusCode: http.StatusGatewayTimeout, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Request: req, Body: http.NoBody}
+	refuse := func(status int) {
+		resp, body, err = &http.Response{StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Request: req}, nil, nil
 	}
+	switch {
+	case bytes.Count(body, []byte(",")) > s.most:
+		takes += 30 * time.Second
+		refuse(http.StatusGatewayTimeout)
+	case fails && how < 0.3:
+		refuse([]int{429, 500, 502, 503, 504}[int(how/0.3*5)])
+	case fails:
+		body, err = body[:int(how*float64(len(body)))], io.ErrUnexpectedEOF
+	}
+	resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), broken{err}))
 	select {
 	case <-time.After(takes):
 		return resp, nil
@@ -450,6 +462,12 @@ func TestGeneratedServersInTurn(t *testing.T) {
 	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), inTurn: true} })
 }
 
+// The same where the server takes its time: what is asked for beside the pages may not come.
+func TestGeneratedServersThatAreTired(t *testing.T) {
+	t.Parallel()
+	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), tired: true} })
+}
+
 // remember lets listings remember few tags until the end of a test, which must not be parallel,
 // and hand them out in batches of some tags, so that there are some before a page is cut short.
 func remember(t *testing.T, tags int) {
@@ -539,6 +557,19 @@ func TestServersWhoseListsCameShort(t *testing.T) {
 			assert.Zero(t, missing, "%v", tr)
 		})
 	}
+}
+
+// The list without n that is asked for beside the pages, and does not come in time, has been
+// compared with nothing.
+func TestTiredServerThatLostTags(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const seed = 20300000409
+		tr := &trial{seed: seed, shape: shapeOf(seed), tired: true}
+		could, missing, err := tr.run(t)
+		require.NoError(t, err)
+		assert.True(t, could)
+		assert.Zero(t, missing, "%v", tr)
+	})
 }
 
 // Each range of the list of such a server is what the whole list has of it, or an
