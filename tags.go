@@ -251,6 +251,11 @@ func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
 // error is yielded once, at the end, with an empty tag; the tags before it are then
 // incomplete. Breaking out of the loop cancels the requests in flight. Each range over
 // the iterator lists anew.
+//
+// While the tags ascend, in the order of sort.Strings, Tags remembers the last 12,000 to
+// 18,000 of them. A tag that comes before these may have come already: then the list is read
+// again up to there, once, and all tags are remembered from then on. If it is no longer the
+// same list, that is an error; ListTags, which has all tags anyway, goes on.
 func (c *Client) Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
 	return c.list(ctx, ref, nil, nil)
 }
