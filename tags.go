@@ -78,7 +78,6 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -221,27 +220,13 @@ type Range struct {
 // Entries outside the specification's grammar, [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127},
 // are skipped, counted in Page.Skipped and logged.
 func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
-	const chunk = 16384
-	var full [][]string // so that a long list is copied once, and not each time that it grows
-	tags := []string{}
-	all := func() []string { return slices.Concat(append(full, tags)...) }
-	last, ascend := "", true
-	for tag, err := range c.list(ctx, ref, nil, all) {
-		if err != nil {
-			return nil, err
-		}
-		if len(tags) == chunk {
-			full = append(full, tags)
-			tags = make([]string, 0, chunk)
-		}
-		tags = append(tags, tag)
-		last, ascend = tag, ascend && tag > last
+	l, explain, err := c.open(ref)
+	if err != nil {
+		return nil, err
 	}
-	if full != nil {
-		tags = all()
-	}
-	if !ascend {
-		slices.Sort(tags)
+	tags, err := l.All(ctx)
+	if err != nil {
+		return nil, explain(err)
 	}
 	return tags, nil
 }
@@ -257,7 +242,7 @@ func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
 // again up to there, once, and all tags are remembered from then on. If it is no longer the
 // same list, that is an error; ListTags, which has all tags anyway, goes on.
 func (c *Client) Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
-	return c.list(ctx, ref, nil, nil)
+	return c.list(ctx, ref, nil)
 }
 
 // TagsIn returns an iterator over those tags of the repository that are in the range:
@@ -275,25 +260,17 @@ func (c *Client) Tags(ctx context.Context, ref string) iter.Seq2[string, error] 
 // TagsIn holds the tags of the range until it is known which part of the list is read,
 // and until the end if it is not the whole list: 40 to 70 bytes each, and the tag.
 func (c *Client) TagsIn(ctx context.Context, ref string, r Range) iter.Seq2[string, error] {
-	return c.list(ctx, ref, &r, nil)
+	return c.list(ctx, ref, &r)
 }
 
-// list is Tags, or TagsIn where there is a range. held, if not nil, returns the tags
-// that the consumer has kept, which are all that it was given.
-func (c *Client) list(ctx context.Context, ref string, within *Range, held func() []string) iter.Seq2[string, error] {
+// list is Tags, or TagsIn where there is a range.
+func (c *Client) list(ctx context.Context, ref string, within *Range) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		repo, err := reference.Parse(ref)
+		l, explain, err := c.open(ref)
 		if err != nil {
-			instead := "host/name, such as ghcr.io/org/name"
-			if errors.Is(err, reference.ErrUppercase) {
-				instead = taglist.Quote(strings.ToLower(ref))
-			}
-			yield("", fmt.Errorf("listing tags of %s: %w: %w; write %s", taglist.Quote(ref), ErrInvalidReference, err, instead))
+			yield("", err)
 			return
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		l, auth := c.newListing(repo)
 		if within != nil && !l.Within(span.Range(*within)) {
 			return
 		}
@@ -301,11 +278,28 @@ func (c *Client) list(ctx context.Context, ref string, within *Range, held func(
 		err = l.Run(ctx, func(tag string) bool {
 			stopped = stopped || !yield(tag, nil)
 			return !stopped
-		}, held)
+		})
 		if err != nil && !stopped {
-			yield("", auth.withHint(fmt.Errorf("listing tags of %s: %w", repo, err)))
+			yield("", explain(err))
 		}
 	}
+}
+
+// open makes a listing of the repository that ref names. explain adds to an error of it what
+// was listed, and what to do.
+func (c *Client) open(ref string) (l *listing.Listing, explain func(error) error, err error) {
+	repo, err := reference.Parse(ref)
+	if err != nil {
+		instead := "host/name, such as ghcr.io/org/name"
+		if errors.Is(err, reference.ErrUppercase) {
+			instead = taglist.Quote(strings.ToLower(ref))
+		}
+		return nil, nil, fmt.Errorf("listing tags of %s: %w: %w; write %s", taglist.Quote(ref), ErrInvalidReference, err, instead)
+	}
+	l, auth := c.newListing(repo)
+	return l, func(err error) error {
+		return auth.withHint(fmt.Errorf("listing tags of %s: %w", repo, err))
+	}, nil
 }
 
 // newListing makes a listing of a repository, and the authorizer of its requests.

@@ -18,22 +18,24 @@ var Keep = 12288
 // forgotten, and Restore checks that it is that. The first tags are remembered, too: a
 // list that is begun once more, to compare, need not be more than them. From a tag out of
 // order on the Filter holds a set: of all tags, or, if some are forgotten, of those that are
-// out of order. The zero value is ready.
+// out of order. With Kept it forgets none. The zero value is ready.
 type Filter struct {
-	head run                 // the first tags of those before run
-	run  run                 // the last tags
-	max  string              // the last one
-	all  digest              // of all tags
-	old  int                 // how many were before run
+	Kept *Kept // receives all tags; nil: nobody wants them
+
+	max  string              // the greatest of those that ascend
+	head run                 // the first of those before run
+	run  run                 // the last ones, if they are not Kept
+	old  digest              // of those before run, which are forgotten
 	late map[string]struct{} // tags that came out of order, once others were forgotten
 	seen map[string]struct{} // all tags; nil: they ascend, but for late
 	gone uint64              // the hash of one more, which Restore was not given; 0: there is none
 
-	again  digest // of the tags of this try that come before run
-	repeat bool   // the page is read again
-	page   digest // of all tags before the page
+	page   int    // how many tags of old and run came before the page
+	start  digest // of these, once they are forgotten
 	before string // the greatest of them
-	at     string // the tag of this try that came last
+	repeat bool   // the page is read again
+	again  digest // start, and the tags of this try that come before run
+	at     string // the one of them that came last
 }
 
 // A digest is a number of tags, the sum of their hashes, and that of the squares
@@ -47,13 +49,7 @@ var hashSeed = maphash.MakeSeed()
 
 func hash(tag string) uint64 { return maphash.String(hashSeed, tag) }
 
-func (d *digest) add(tags ...string) {
-	for _, tag := range tags {
-		d.addHash(hash(tag))
-	}
-}
-
-func (d *digest) addHash(hash uint64) {
+func (d *digest) add(hash uint64) {
 	d.n, d.sum, d.squares = d.n+1, d.sum+hash, d.squares+hash*hash
 }
 
@@ -64,9 +60,12 @@ func (d *digest) remove(hash uint64) {
 // Page begins a page, at its first try or at another one.
 func (f *Filter) Page(try int) {
 	if try == 1 {
-		f.page, f.before = f.all, f.max
+		f.page, f.before = f.old.n+f.run.len(), f.max
+		if f.page == 0 {
+			f.start = digest{}
+		}
 	}
-	f.repeat, f.again, f.at = try > 1, f.page, f.before
+	f.repeat, f.again, f.at = try > 1 && f.Kept == nil, f.start, f.before
 }
 
 // Ascend admits the first of some tags, as long as each is greater than all before, and returns
@@ -78,7 +77,15 @@ func (f *Filter) Ascend(tags []string) (n int) {
 	for last := f.max; n < len(tags) && tags[n] > last; n++ {
 		last = tags[n]
 	}
-	f.push(tags[:n])
+	switch {
+	case n == 0:
+		return 0
+	case f.Kept != nil:
+		f.Kept.add(tags[:n])
+	default:
+		f.push(tags[:n])
+	}
+	f.max = tags[n-1]
 	return n
 }
 
@@ -86,42 +93,51 @@ func (f *Filter) Ascend(tags []string) (n int) {
 // cannot tell: the tag comes before those that are remembered. Restore then has
 // to give back the others, and the page to be read again.
 func (f *Filter) Admit(tag string) (fresh, ok bool) {
-	if f.seen != nil {
-		if _, known := f.seen[tag]; known {
-			return false, true
-		}
-		f.seen[tag] = struct{}{}
-		return f.gone == 0 || hash(tag) != f.gone, true
-	}
-	if tag == f.before {
-		return false, true // the page begins with the cursor itself
-	}
-	if f.isOld(tag) {
-		if !f.repeat && (f.head.has(tag) || f.isLate(tag)) {
-			return false, true
-		}
+	switch {
+	case f.seen != nil:
+		return f.admit(tag), true
+	case tag == f.before: // the page begins with the cursor itself
+		return false, true
+	case f.isLate(tag), f.isOld(tag) && !f.repeat && f.head.has(tag):
+		return false, true
+	case f.isOld(tag):
 		return f.skip(tag)
-	}
-	if f.repeat && f.ForgetsPage() && (tag <= f.max || f.at != f.before) && f.again != f.forgotten() {
+	case f.repeat && f.ForgetsPage() && (tag <= f.max || f.at != f.before) && f.again != f.old:
 		return false, false // this try has not had all the tags of the one before, or others
 	}
 	f.repeat = false
-	if f.Ascend([]string{tag}) == 1 {
-		return true, true
-	}
 	switch {
-	case f.run.has(tag), f.isLate(tag):
-		return false, true
-	case f.old == 0:
-		f.Set(f.run.tags())
-		f.seen[tag] = struct{}{}
+	case f.Ascend([]string{tag}) == 1:
 		return true, true
-	case f.late == nil:
-		f.late = make(map[string]struct{})
+	case f.Kept != nil && f.Kept.has(tag), f.run.has(tag):
+		return false, true
+	case f.Kept != nil:
+		f.Set(f.Kept.All())
+	case f.old.n == 0:
+		f.Set(f.run.tags())
+	default:
+		if f.late == nil {
+			f.late = make(map[string]struct{})
+		}
+		f.late[tag] = struct{}{}
+		return true, true
 	}
-	f.late[tag] = struct{}{}
-	f.all.add(tag)
-	return true, true
+	return f.admit(tag), true
+}
+
+// admit is Admit where all tags are in the set.
+func (f *Filter) admit(tag string) (fresh bool) {
+	if _, known := f.seen[tag]; known {
+		return false
+	}
+	f.seen[tag] = struct{}{}
+	if f.gone != 0 && hash(tag) == f.gone {
+		return false
+	}
+	if f.Kept != nil {
+		f.Kept.add([]string{tag})
+	}
+	return true
 }
 
 func (f *Filter) isLate(tag string) bool {
@@ -130,38 +146,32 @@ func (f *Filter) isLate(tag string) bool {
 }
 
 // isOld reports whether tag comes before those that are remembered.
-func (f *Filter) isOld(tag string) bool { return f.old > 0 && tag < string(f.run.at(0)) }
+func (f *Filter) isOld(tag string) bool { return f.old.n > 0 && tag < string(f.run.at(0)) }
 
 // push appends tags that are greater than all before.
 func (f *Filter) push(tags []string) {
 	most := Keep + Keep/2 // so that they are not moved for each tag
 	for len(tags) > 0 {
 		if f.run.len() >= most {
-			if f.old == 0 {
-				f.head = f.run.start(Keep / 8)
-			}
-			f.old += f.run.len() - Keep
-			f.run.drop(f.run.len() - Keep)
+			f.forget(f.run.len() - Keep)
 		}
 		n := min(len(tags), most-f.run.len())
 		f.run.append(tags[:n]...)
-		f.all.add(tags[:n]...)
-		f.max, tags = tags[n-1], tags[n:]
+		tags = tags[n:]
 	}
 }
 
-// forgotten returns the digest of the tags that are not remembered.
-func (f *Filter) forgotten() digest {
-	old := f.all
-	for i := range f.run.len() {
-		old.remove(maphash.Bytes(hashSeed, f.run.at(i)))
+// forget forgets the first n of the tags that are remembered.
+func (f *Filter) forget(n int) {
+	if f.old.n == 0 {
+		f.head = f.run.start(Keep / 8)
 	}
-	for tag := range f.late {
-		if !f.isOld(tag) {
-			old.remove(hash(tag))
+	for i := range n {
+		if f.old.add(maphash.Bytes(hashSeed, f.run.at(i))); f.old.n == f.page {
+			f.start = f.old
 		}
 	}
-	return old
+	f.run.drop(n)
 }
 
 // skip takes a tag that comes before those that are remembered. When a long page
@@ -172,39 +182,45 @@ func (f *Filter) skip(tag string) (fresh, ok bool) {
 		return false, false
 	}
 	f.at = tag
-	f.again.add(tag)
+	f.again.add(hash(tag))
 	return false, true
 }
 
 // Forgets reports whether there are tags that are not remembered.
-func (f *Filter) Forgets() bool { return f.seen == nil && f.old > 0 }
+func (f *Filter) Forgets() bool { return f.seen == nil && f.old.n > 0 }
 
 // ForgetsPage reports whether tags are not remembered that may stand at the start of the page.
 // If it is read again, Admit takes tags there for known, until one that is remembered shows
 // whether they were the same.
-func (f *Filter) ForgetsPage() bool { return f.Forgets() && f.old >= f.page.n }
+func (f *Filter) ForgetsPage() bool { return f.Forgets() && f.old.n >= f.page }
 
 // IsOther reports whether Admit has taken tags for known that are not those which are
 // forgotten. A page must not end so: one of them may be new.
 func (f *Filter) IsOther() bool {
-	return f.seen == nil && f.repeat && f.at != f.before && f.again != f.forgotten()
+	return f.seen == nil && f.repeat && f.at != f.before && f.again != f.old
 }
 
 // Knows reports whether tag was admitted. Of those that are forgotten it takes
 // all for known that are less than what it remembers.
 func (f *Filter) Knows(tag string) bool {
-	if f.seen != nil {
+	switch {
+	case f.seen != nil:
 		_, known := f.seen[tag]
 		return known
+	case f.Kept != nil:
+		return f.Kept.has(tag)
 	}
 	return f.run.has(tag) || f.isLate(tag) || f.isOld(tag)
 }
 
-// Max returns the greatest tag, and whether all others came before it in this order.
-func (f *Filter) Max() (tag string, ascend bool) { return f.max, f.late == nil && f.seen == nil }
+// Ascends reports whether all tags came in this order.
+func (f *Filter) Ascends() bool { return f.late == nil && f.seen == nil }
+
+// Max returns the greatest tag, while f.Ascends.
+func (f *Filter) Max() string { return f.max }
 
 // Len returns how many tags were admitted, while f.Forgets.
-func (f *Filter) Len() int { return f.all.n }
+func (f *Filter) Len() int { return f.old.n + f.run.len() + len(f.late) }
 
 // Set says which tags are known, all of them, from someone who holds them.
 func (f *Filter) Set(tags []string) {
@@ -219,9 +235,17 @@ func (f *Filter) Set(tags []string) {
 // but for one or two that were not there before, while one of those before may be gone. It
 // reports false where they are not what was forgotten.
 func (f *Filter) Restore(tags []string) bool {
-	var d digest
-	d.add(tags...)
-	more := digest{d.n - f.all.n, d.sum - f.all.sum, d.squares - f.all.squares}
+	var more digest // than is known
+	for _, tag := range tags {
+		more.add(hash(tag))
+	}
+	more.n, more.sum, more.squares = more.n-f.old.n, more.sum-f.old.sum, more.squares-f.old.squares
+	for i := range f.run.len() {
+		more.remove(maphash.Bytes(hashSeed, f.run.at(i)))
+	}
+	for tag := range f.late {
+		more.remove(hash(tag))
+	}
 	if more == (digest{}) {
 		f.Set(tags)
 		return true
@@ -231,7 +255,7 @@ func (f *Filter) Restore(tags []string) bool {
 		more.remove(hash(tag))
 	}
 	if gone != 0 {
-		more.addHash(gone)
+		more.add(gone)
 	}
 	if more != (digest{}) {
 		return false

@@ -2,6 +2,7 @@ package dedup
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -127,34 +128,6 @@ func TestLongPageAgain(t *testing.T) {
 	}
 }
 
-// Whatever the tries are, each tag is admitted once.
-func TestRandomTries(t *testing.T) {
-	for seed := range uint64(500) {
-		rnd := rand.New(rand.NewPCG(seed, 0))
-		var f Filter
-		var all []string
-		seen := map[string]bool{}
-		for page := range 1 + rnd.IntN(5) {
-			for try := 1; try <= 1+rnd.IntN(3); try++ {
-				tags := numbers(page*20, page*20+rnd.IntN(20))
-				if rnd.IntN(3) == 0 {
-					rnd.Shuffle(len(tags), func(i, j int) { tags[i], tags[j] = tags[j], tags[i] })
-				}
-				tags = slices.DeleteFunc(tags, func(string) bool { return rnd.IntN(9) == 0 })
-				f.Page(try)
-				for _, tag := range admitted(t, &f, tags...) {
-					require.False(t, seen[tag], "seed %d: %s twice", seed, tag)
-					seen[tag] = true
-				}
-				all = append(all, tags...)
-			}
-		}
-		for _, tag := range all {
-			require.True(t, seen[tag], "seed %d: %s never", seed, tag)
-		}
-	}
-}
-
 // The start of a long list is remembered: a list that is begun once more is not.
 func TestStartOfALongList(t *testing.T) {
 	var f Filter
@@ -238,7 +211,7 @@ func TestLongPageWithAnother(t *testing.T) {
 	admitted(t, &f, all[:before]...)
 	f.Page(1)
 	admitted(t, &f, all[before:]...)
-	require.Equal(t, before, f.old)
+	require.Equal(t, before, f.old.n)
 	f.Page(2)
 	_, ok := f.Admit(another)
 	if ok {
@@ -295,5 +268,109 @@ func TestRestoreWithoutOne(t *testing.T) {
 			require.True(t, f.Restore(slices.Concat(less, other)))
 			assert.Equal(t, other, admitted(t, &f, slices.Concat(less, other, all)...))
 		})
+	}
+}
+
+// A reading hands out what a Filter admits, as a listing does.
+type reading struct {
+	Filter
+	rnd    *rand.Rand
+	handed map[string]bool
+	gone   string // what the list lacked when it was read again
+}
+
+// take takes some tags of a try, and reports whether it was told of each whether it is new.
+func (r *reading) take(t *testing.T, tags []string) (told bool) {
+	n := r.Ascend(tags)
+	for i, tag := range tags {
+		fresh, ok := i < n, true
+		if !fresh {
+			if fresh, ok = r.Admit(tag); !ok {
+				return false
+			}
+		}
+		if fresh {
+			require.False(t, r.handed[tag], "%s twice", tag)
+			r.handed[tag] = true
+		}
+	}
+	return true
+}
+
+// recall reads the list again, of which a tag may be gone.
+func (r *reading) recall(t *testing.T) {
+	tags := slices.Collect(maps.Keys(r.handed))
+	if r.rnd.IntN(3) == 0 {
+		r.gone = tags[0]
+		tags = tags[1:]
+	}
+	require.True(t, r.Restore(tags))
+}
+
+// page takes tries of a page: all of them but the last are cut short.
+func (r *reading) page(t *testing.T, tries [][]string) {
+	try := 0
+	for i, tags := range tries {
+		for whole := false; !whole; {
+			try++
+			r.Page(try)
+			whole = true
+			for batch := range slices.Chunk(tags, 3) {
+				if whole = whole && r.take(t, batch); !whole {
+					break
+				}
+			}
+			if whole = whole && !(i == len(tries)-1 && r.IsOther()); !whole {
+				r.recall(t)
+			}
+		}
+	}
+	for _, tag := range tries[len(tries)-1] {
+		require.True(t, r.handed[tag], "%s never", tag)
+	}
+}
+
+// Whatever the pages are, and their tries, and however little is remembered, each tag comes
+// once, and each that the last try of a page has.
+func TestRandomPages(t *testing.T) {
+	keep := Keep
+	t.Cleanup(func() { Keep = keep })
+	for seed := range uint64(4000) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		Keep = 2 + rnd.IntN(20)
+		r := &reading{rnd: rnd, handed: map[string]bool{}}
+		if rnd.IntN(4) == 0 {
+			r.Kept = new(Kept)
+		}
+		at := 0
+		for range 1 + rnd.IntN(8) {
+			tags := numbers(at, at+rnd.IntN(40))
+			if at += len(tags); rnd.IntN(10) == 0 {
+				at = rnd.IntN(at + 1) // the list is begun once more, or goes back
+			}
+			tries := make([][]string, 1+rnd.IntN(3))
+			for i := range tries {
+				try := slices.DeleteFunc(slices.Clone(tags), func(string) bool { return rnd.IntN(50) == 0 })
+				for range rnd.IntN(3) {
+					try = slices.Insert(try, rnd.IntN(len(try)+1), numbers(0, at+9)[rnd.IntN(at+9)]+[]string{"", "-"}[rnd.IntN(2)])
+				}
+				if rnd.IntN(9) == 0 {
+					rnd.Shuffle(len(try), func(i, j int) { try[i], try[j] = try[j], try[i] })
+				}
+				if i < len(tries)-1 || rnd.IntN(3) == 0 { // the last one from a replica that has less
+					try = try[:rnd.IntN(len(try)+1)]
+				}
+				tries[i] = try
+			}
+			ok := t.Run("", func(t *testing.T) { r.page(t, tries) })
+			require.True(t, ok, "seed %d", seed)
+		}
+		if r.Kept != nil {
+			require.Len(t, r.Kept.All(), len(r.handed))
+		}
+		if r.gone != "" {
+			fresh, _ := r.Admit(r.gone)
+			require.False(t, fresh, "seed %d", seed)
+		}
 	}
 }

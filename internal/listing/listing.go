@@ -104,9 +104,9 @@ type Page struct {
 type Listing struct {
 	Options
 
-	yield func(tag string) bool
-	held  func() []string // nil: nobody keeps what was yielded
-	part  *part           // nil: all tags are wanted
+	yield func(tag string) bool // nil: the filter keeps the tags
+	held  func() []string       // nil: nobody holds what was yielded
+	part  *part                 // nil: all tags are wanted
 
 	filter      dedup.Filter
 	apart       int                 // tags that were read in a part
@@ -143,12 +143,28 @@ var ErrStopped = errors.New("the consumer stopped the listing")
 var errUnneeded = errors.New("no longer needed")
 
 // Run lists the repository. yield takes the tags, each once, and returns false when it
-// wants no more, which ends the listing with ErrStopped. held, if not nil, returns the
-// tags that yield was given.
-func (l *Listing) Run(ctx context.Context, yield func(tag string) bool, held func() []string) error {
-	if l.yield, l.held = yield, held; l.part != nil {
+// wants no more, which ends the listing with ErrStopped.
+func (l *Listing) Run(ctx context.Context, yield func(tag string) bool) error {
+	if l.yield = yield; l.part != nil {
 		l.yield = l.part.only(yield)
 	}
+	return l.run(ctx)
+}
+
+// All lists the repository, and returns its tags, sorted as by sort.Strings.
+func (l *Listing) All(ctx context.Context) ([]string, error) {
+	l.filter.Kept = new(dedup.Kept)
+	if err := l.run(ctx); err != nil {
+		return nil, err
+	}
+	tags := l.filter.Kept.All()
+	if !l.filter.Ascends() {
+		slices.Sort(tags)
+	}
+	return tags, nil
+}
+
+func (l *Listing) run(ctx context.Context) error {
 	why, err := l.readAll(ctx)
 	if err == nil {
 		l.Log.DebugContext(ctx, "complete", "tags", l.total+l.apart, "pages", l.number, "because", why)
@@ -258,41 +274,61 @@ var errForgotten = errors.New("the order breaks late")
 // deliver takes some tags of a page, and returns how many are news: new, or handed
 // out already by a try that was cut short, from which the listing goes on.
 func (l *Listing) deliver(ctx context.Context, batch []string) (news int, err error) {
-	ended, ascend := ctx.Done(), l.filter.Ascend(batch)
-	for i, tag := range batch {
-		select {
-		case <-ended: // a page in hand is not a reason to go on
-			return news, bound.Ended(ctx)
-		default:
-		}
-		fresh, ok := i < ascend, true
-		if !fresh {
-			fresh, ok = l.filter.Admit(tag)
-		}
+	ascend := l.filter.Ascend(batch)
+	if news, err = l.give(ctx, batch[:ascend]); err != nil {
+		return news, err
+	}
+	for i := ascend; i < len(batch); i++ {
+		fresh, ok := l.filter.Admit(batch[i])
 		if !ok {
 			if l.held == nil {
 				return news, errForgotten
 			}
 			l.filter.Set(l.held())
-			fresh, _ = l.filter.Admit(tag)
+			fresh, _ = l.filter.Admit(batch[i])
 		}
 		switch {
-		case !fresh && l.redelivered > 0:
+		case fresh:
+			given, err := l.give(ctx, batch[i:i+1])
+			if news += given; err != nil {
+				return news, err
+			}
+		case l.redelivered > 0:
 			l.redelivered--
 			news++
-			continue
-		case !fresh:
-			continue
-		case l.MaxTags > 0 && l.total == l.MaxTags:
-			return news, fmt.Errorf("%w: more than %d tags (Client.MaxTags)", ocierr.ErrTooLarge, l.MaxTags)
-		}
-		l.total++
-		news++
-		if !l.yield(tag) {
-			return news, ErrStopped
 		}
 	}
 	return news, nil
+}
+
+// give hands out tags that are new, and returns how many it has.
+func (l *Listing) give(ctx context.Context, tags []string) (given int, err error) {
+	room := len(tags)
+	if l.MaxTags > 0 {
+		room = min(room, l.MaxTags-l.total)
+	}
+	ended := ctx.Done()
+	for given < room && err == nil {
+		select {
+		case <-ended: // a page in hand is not a reason to go on
+			err = bound.Ended(ctx)
+			continue
+		default:
+		}
+		if l.yield == nil {
+			given = room
+			continue
+		}
+		if !l.yield(tags[given]) {
+			err = ErrStopped
+		}
+		given++
+	}
+	l.total += given
+	if err == nil && room < len(tags) {
+		err = fmt.Errorf("%w: more than %d tags (Client.MaxTags)", ocierr.ErrTooLarge, l.MaxTags)
+	}
+	return given, err
 }
 
 // Read asks for one page and hands its tags to a sink as they arrive. Where one
@@ -365,7 +401,7 @@ func (l *Listing) replay(ctx context.Context) (tags []string, err error) {
 	again.OnPage = nil
 	again.Slots, again.MostSlots = 1, 0
 	again.filter.Set(nil)
-	last, ascend := l.filter.Max()
+	last, ascend := l.filter.Max(), l.filter.Ascends()
 	again.yield = func(tag string) bool {
 		if n := len(tags); ascend && (tag > last || n > 0 && tag < tags[n-1]) { // last is gone
 			return false

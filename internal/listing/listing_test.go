@@ -38,7 +38,7 @@ func TestReadingAheadIsBounded(t *testing.T) {
 			require.NoError(t, New(o).Run(t.Context(), func(tag string) bool {
 				tags = append(tags, tag)
 				return true
-			}, nil))
+			}))
 			slices.Sort(tags)
 			assert.Equal(t, slices.Sorted(slices.Values(all)), tags)
 			assert.Less(t, len(r.Requests()), 140, "%d", bound)
