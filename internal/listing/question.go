@@ -228,6 +228,8 @@ func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans *Answer, t *P
 		return s.orOtherwise(ans, invalid(ans.Asked, "asked what comes after its last tags, it sends the start of the list with one n, and nothing with another"))
 	case s.untried != nil:
 		ans.Next = s.asNamed()
+	case without && s.PageSize > 0 && ans.Entries > s.PageSize && round(ans.Entries) && !slices.Contains(s.tried, defaultPageSize):
+		ans.Next = s.relistWith(defaultPageSize) // the user's n is looked at, and the list may be cut without it
 	default:
 		return s.ended(ctx, cur, ans, "last is not looked at, and the list without n has no tag more")
 	}
@@ -299,7 +301,12 @@ func (s *tagsList) refused(ctx context.Context, cur *Cursor, rep *wire.Response,
 		return &Answer{Response: rep, Next: s.otherSize()}, nil
 	case known && s.linked == [2]bool{} && !s.whole && !s.recalled && (s.resized || !s.full):
 		why = "there was no Link, and " + why
-		if !s.mayCompare() {
+		switch shorter := func(n int) bool { return n > 0 && n+few(n) < s.entries }; {
+		case s.full && slices.ContainsFunc(s.lengths, shorter) && !slices.Contains(s.tried, s.entries+1):
+			return &Answer{Response: rep, Next: s.relistWith(s.entries + 1)}, nil // n is looked at: is there more?
+		case s.full && slices.ContainsFunc(s.lengths, shorter):
+			return s.orOtherwise(&Answer{Response: rep}, invalid(cur.URL, "the page has the n tags that were asked for, and %s", why))
+		case !s.mayCompare() && (s.compared || !s.full):
 			return s.ended(ctx, cur, &Answer{Response: rep}, why)
 		}
 		return &Answer{Response: rep, Next: s.comparison(cur, why)}, nil
