@@ -245,7 +245,7 @@ func (s *tagsList) largest() (n int) {
 // mayAsk reports whether n tags may be asked for: the user has not asked for fewer, and no n
 // was refused in this listing that the user has left open.
 func (s *tagsList) mayAsk(n int) bool {
-	return n > 0 && (s.PageSize == 0 && (s.n > 0 || s.whole || s.recalled) || s.PageSize > n)
+	return n > 0 && (s.PageSize == 0 && (s.n > 0 || s.whole || s.recalled || s.overLimit > 0) || s.PageSize > n)
 }
 
 // otherSize begins the list anew with that n.
