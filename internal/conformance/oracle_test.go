@@ -659,7 +659,7 @@ func TestServersThatLostTags(t *testing.T) {
 			9100026263, 11000012903, 10000357039, // longer pages without n
 			10000121499, 10000266383, 11000087571, // a first page that was longer than those of its Link
 			11000112607, 11000393875, 14000015455, // tiny pages, where larger ones were to be had
-			10000279243, // a list by bytes, and case
+			10000279243,              // a list by bytes, and case
 			22000171091, 22000257711, // tiny pages without n, where n=1000 brought nothing
 		},
 	} {
