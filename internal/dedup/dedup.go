@@ -2,7 +2,10 @@
 // list while it ascends.
 package dedup
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"slices"
+)
 
 // Keep is how many tags of an ascending list are remembered, at the least: more than stand in
 // the largest page that is asked for, which may come twice. It is a variable for tests, which
@@ -22,13 +25,14 @@ var Keep = 12288
 type Filter struct {
 	Kept *Kept // receives all tags; nil: nobody wants them
 
-	max  string              // the greatest of those that ascend
-	head run                 // the first of those before run
-	run  run                 // the last ones, if they are not Kept
-	old  digest              // of those before run, which are forgotten
-	late map[string]struct{} // tags that came out of order, once others were forgotten
-	seen map[string]struct{} // all tags; nil: they ascend, but for late
-	gone uint64              // the hash of one more, which Restore was not given; 0: there is none
+	max  string // the greatest of those that ascend
+	head run    // the first of those before run
+	run  run    // the last ones, if they are not Kept
+	old  digest // of those before run, which are forgotten
+	late *set   // tags that came out of order, once others were forgotten; nil: none did
+	odd  digest // of these
+	seen *set   // all tags; nil: they ascend, but for late
+	gone uint64 // the hash of one more, which Restore was not given; 0: there is none
 
 	page   int    // how many tags of old and run came before the page
 	start  digest // of these, once they are forgotten
@@ -55,6 +59,10 @@ func (d *digest) add(hash uint64) {
 
 func (d *digest) remove(hash uint64) {
 	d.n, d.sum, d.squares = d.n-1, d.sum-hash, d.squares-hash*hash
+}
+
+func (d digest) without(other digest) digest {
+	return digest{d.n - other.n, d.sum - other.sum, d.squares - other.squares}
 }
 
 // Page begins a page, at its first try or at another one.
@@ -98,7 +106,7 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 		return f.admit(tag), true
 	case tag == f.before: // the page begins with the cursor itself
 		return false, true
-	case f.isLate(tag), f.isOld(tag) && !f.repeat && f.head.has(tag):
+	case f.late.has(tag), f.isOld(tag) && !f.repeat && f.head.has(tag):
 		return false, true
 	case f.isOld(tag):
 		return f.skip(tag)
@@ -117,9 +125,10 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 		f.Set(f.run.tags())
 	default:
 		if f.late == nil {
-			f.late = make(map[string]struct{})
+			f.late = new(set)
 		}
-		f.late[tag] = struct{}{}
+		f.late.add(tag)
+		f.odd.add(hash(tag))
 		return true, true
 	}
 	return f.admit(tag), true
@@ -127,22 +136,13 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 
 // admit is Admit where all tags are in the set.
 func (f *Filter) admit(tag string) (fresh bool) {
-	if _, known := f.seen[tag]; known {
-		return false
-	}
-	f.seen[tag] = struct{}{}
-	if f.gone != 0 && hash(tag) == f.gone {
+	if !f.seen.add(tag) || f.gone != 0 && hash(tag) == f.gone {
 		return false
 	}
 	if f.Kept != nil {
 		f.Kept.add([]string{tag})
 	}
 	return true
-}
-
-func (f *Filter) isLate(tag string) bool {
-	_, late := f.late[tag]
-	return late
 }
 
 // isOld reports whether tag comes before those that are remembered.
@@ -205,12 +205,11 @@ func (f *Filter) IsOther() bool {
 func (f *Filter) Knows(tag string) bool {
 	switch {
 	case f.seen != nil:
-		_, known := f.seen[tag]
-		return known
+		return f.seen.has(tag)
 	case f.Kept != nil:
 		return f.Kept.has(tag)
 	}
-	return f.run.has(tag) || f.isLate(tag) || f.isOld(tag)
+	return f.run.has(tag) || f.late.has(tag) || f.isOld(tag)
 }
 
 // Ascends reports whether all tags came in this order.
@@ -220,13 +219,13 @@ func (f *Filter) Ascends() bool { return f.late == nil && f.seen == nil }
 func (f *Filter) Max() string { return f.max }
 
 // Len returns how many tags were admitted, while f.Forgets.
-func (f *Filter) Len() int { return f.old.n + f.run.len() + len(f.late) }
+func (f *Filter) Len() int { return f.old.n + f.run.len() + f.odd.n }
 
 // Set says which tags are known, all of them, from someone who holds them.
 func (f *Filter) Set(tags []string) {
-	f.seen = make(map[string]struct{}, len(tags))
+	f.seen = new(set)
 	for _, tag := range tags {
-		f.seen[tag] = struct{}{}
+		f.seen.add(tag)
 	}
 	f.run, f.late = run{}, nil
 }
@@ -235,20 +234,13 @@ func (f *Filter) Set(tags []string) {
 // but for one or two that were not there before, while one of those before may be gone. It
 // reports false where they are not what was forgotten.
 func (f *Filter) Restore(tags []string) bool {
-	var more digest // than is known
+	var more digest
 	for _, tag := range tags {
 		more.add(hash(tag))
 	}
-	more.n, more.sum, more.squares = more.n-f.old.n, more.sum-f.old.sum, more.squares-f.old.squares
+	more = more.without(f.old).without(f.odd)
 	for i := range f.run.len() {
 		more.remove(maphash.Bytes(hashSeed, f.run.at(i)))
-	}
-	for tag := range f.late {
-		more.remove(hash(tag))
-	}
-	if more == (digest{}) {
-		f.Set(tags)
-		return true
 	}
 	added, gone := explain(tags, more)
 	for _, tag := range added {
@@ -260,28 +252,31 @@ func (f *Filter) Restore(tags []string) bool {
 	if more != (digest{}) {
 		return false
 	}
-	f.Set(tags)
-	for _, tag := range added {
-		delete(f.seen, tag)
-	}
 	f.gone = gone
+	f.Set(nil)
+	for _, tag := range tags {
+		if !slices.Contains(added, tag) {
+			f.seen.add(tag)
+		}
+	}
 	return true
 }
 
 // explain returns the tags whose addition, and the hash of the one whose removal may account
 // for more; 0: none was removed.
 func explain(tags []string, more digest) (added []string, gone uint64) {
-	switch more.n {
-	case -1:
+	switch {
+	case more == digest{}:
+	case more.n == -1:
 		gone = -more.sum
-	case 0, 1:
+	case more.n == 0, more.n == 1:
 		for _, tag := range tags {
 			h := hash(tag)
 			if gone := h - more.sum; h*h-gone*gone == more.squares {
 				return []string{tag}, gone
 			}
 		}
-	case 2:
+	case more.n == 2:
 		added = twoOf(tags, more)
 	}
 	return added, gone

@@ -378,3 +378,19 @@ func TestRandomPages(t *testing.T) {
 		}
 	}
 }
+
+// A set is what a map is.
+func TestSet(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(2, 2))
+	var s *set
+	assert.False(t, s.has("a"))
+	s = new(set)
+	known := map[string]bool{}
+	for range 100_000 {
+		tag := fmt.Sprint(rnd.IntN(50_000))
+		require.Equal(t, known[tag], s.has(tag))
+		require.Equal(t, !known[tag], s.add(tag))
+		known[tag] = true
+	}
+	assert.Len(t, known, s.len)
+}
