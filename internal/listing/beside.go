@@ -144,7 +144,7 @@ func (s *tagsList) leaveAside() {
 			s.compared = true
 			return
 		}
-	default: // it takes so much longer than a page that it is only asked for where pages do not suffice
+	default: // it takes much longer than a page: it is asked for again only where pages leave a doubt
 		s.compared = false
 		s.learn(func(h *habits) { h.without = pagesOnly })
 	}

@@ -301,7 +301,7 @@ func (l *Listing) deliver(ctx context.Context, batch []string) (news int, err er
 	return news, nil
 }
 
-// give hands out tags that are new, and returns how many it has.
+// give hands out tags that are new, and returns how many.
 func (l *Listing) give(ctx context.Context, tags []string) (given int, err error) {
 	room := len(tags)
 	if l.MaxTags > 0 {

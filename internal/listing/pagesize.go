@@ -243,7 +243,7 @@ func (s *tagsList) largest() (n int) {
 }
 
 // mayAsk reports whether n tags may be asked for: the user has not asked for fewer, and no n
-// was refused in this listing that the user has left open.
+// was refused in this listing that the user has left open, but for one with an empty page.
 func (s *tagsList) mayAsk(n int) bool {
 	return n > 0 && (s.PageSize == 0 && (s.n > 0 || s.whole || s.recalled || s.overLimit > 0) || s.PageSize > n)
 }

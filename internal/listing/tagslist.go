@@ -292,7 +292,7 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		}
 		return &Answer{Response: rep, Next: s.relist(true)}, nil
 	case cur.kind == begin && s.whole && cur.Restart && tooSlow(err):
-		return &Answer{Response: rep}, fmt.Errorf("its pages may not be the whole list, and without n: %w", err)
+		return &Answer{Response: rep}, fmt.Errorf("the pages may lack tags, and the list without n does not come: %w", err)
 	case err == errRepeat && s.leadsOn(rep) && s.linked == [2]bool{}:
 		s.n = nOf(rep.Asked)
 		return &Answer{Response: rep, Next: s.relist(false)}, nil
