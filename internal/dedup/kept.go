@@ -1,47 +1,74 @@
 package dedup
 
-import "sort"
+import (
+	"sort"
+	"strings"
+)
 
-// Kept are tags in the order in which they were admitted.
+// Kept are tags in the order in which they were admitted. They are not kept as strings
+// before All is asked for them: the garbage collector would have to follow each.
 type Kept struct {
-	full [][]string // so that a long list is copied once, and not each time that it grows
-	tags []string
+	full []block
+	text strings.Builder // of the last block
+	ends []uint16
+	len  int
 }
 
-// chunk is how many tags are in each part of full.
-const chunk = 16384
+// A block is some tags, one behind the other.
+type block struct {
+	text string
+	ends []uint16 // of each tag, in text
+}
+
+// blockBytes is when a block is full: a tag that is kept keeps its block alive.
+const blockBytes = 16 << 10
+
+func (b block) at(i int) string {
+	if i == 0 {
+		return b.text[:b.ends[0]]
+	}
+	return b.text[b.ends[i-1]:b.ends[i]]
+}
 
 func (k *Kept) add(tags []string) {
-	for len(tags) > 0 {
-		if len(k.tags) == chunk {
-			k.full = append(k.full, k.tags)
-			k.tags = make([]string, 0, chunk)
+	for _, tag := range tags {
+		if k.text.Len() >= blockBytes {
+			k.full = append(k.full, k.last())
+			k.text, k.ends = strings.Builder{}, make([]uint16, 0, len(k.ends))
+			k.text.Grow(blockBytes + len(tag))
 		}
-		n := min(len(tags), chunk-len(k.tags))
-		k.tags = append(k.tags, tags[:n]...)
-		tags = tags[n:]
+		k.text.WriteString(tag)
+		k.ends = append(k.ends, uint16(k.text.Len()))
 	}
+	k.len += len(tags)
 }
+
+func (k *Kept) last() block { return block{k.text.String(), k.ends} }
 
 // has reports whether a tag is there, if all ascend.
 func (k *Kept) has(tag string) bool {
-	in := k.tags
-	if len(in) == 0 || tag < in[0] {
-		behind := sort.Search(len(k.full), func(i int) bool { return k.full[i][0] > tag })
+	in := k.last()
+	if k.len == 0 {
+		return false
+	}
+	if tag < in.at(0) {
+		behind := sort.Search(len(k.full), func(i int) bool { return k.full[i].at(0) > tag })
 		if behind == 0 {
 			return false
 		}
 		in = k.full[behind-1]
 	}
-	i := sort.SearchStrings(in, tag)
-	return i < len(in) && in[i] == tag
+	i := sort.Search(len(in.ends), func(i int) bool { return in.at(i) >= tag })
+	return i < len(in.ends) && in.at(i) == tag
 }
 
 // All returns the tags, in a list that has room for no more. It is not nil.
 func (k *Kept) All() []string {
-	tags := make([]string, 0, len(k.full)*chunk+len(k.tags))
-	for _, part := range k.full {
-		tags = append(tags, part...)
+	tags := make([]string, 0, k.len)
+	for _, b := range append(k.full, k.last()) {
+		for i := range b.ends {
+			tags = append(tags, b.at(i))
+		}
 	}
-	return append(tags, k.tags...)
+	return tags
 }
