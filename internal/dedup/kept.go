@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Kept are tags in the order in which they were admitted. They are not kept as strings
-// before All is asked for them: the garbage collector would have to follow each.
+// Kept holds tags in the order in which they were admitted. It makes strings of them when it
+// is asked for All: until then the garbage collector need not follow each.
 type Kept struct {
 	full []block
 	text strings.Builder // of the last block
@@ -20,7 +20,8 @@ type block struct {
 	ends []uint16 // of each tag, in text
 }
 
-// blockBytes is when a block is full: a tag that is kept keeps its block alive.
+// blockBytes is how many bytes make a block full. A tag that the user keeps keeps its block
+// alive.
 const blockBytes = 16 << 10
 
 func (b block) at(i int) string {

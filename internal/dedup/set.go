@@ -2,9 +2,9 @@ package dedup
 
 import "hash/maphash"
 
-// A set is one of tags, of which it holds two hashes of 64 bits: of a million tags no two have
-// the same but with a probability of 1e-26. A map of strings takes three times as long, and
-// keeps the tags. A nil set has none.
+// A set holds two hashes of 64 bits of each of its tags. The probability that any two of a
+// million tags have the same is 2e-27. A map of strings takes three times as long, and keeps
+// the tags. A nil set is empty.
 type set struct {
 	hashes [][2]uint64 // by the first one, or behind that place; zero: free
 	len    int
