@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -90,8 +91,8 @@ type trial struct {
 	front       *front // that host; nil: there is none
 	tokens      bool   // the server wants tokens, which soon end
 	inTurn      bool   // its tags are taken as they arrive
-	tired       bool   // the server takes its time
-	slow        string // how much
+	slow        bool   // the server takes its time
+	takes       string // how much
 }
 
 func (tr trial) String() string {
@@ -99,7 +100,7 @@ func (tr trial) String() string {
 	if tr.front != nil {
 		trouble += fmt.Sprint(" ", tr.front)
 	}
-	return fmt.Sprintf("seed %d: %v; PageSize %d, Concurrency %d, %s%s", tr.seed, tr.server, tr.pageSize, tr.concurrency, trouble, tr.slow)
+	return fmt.Sprintf("seed %d: %v; PageSize %d, Concurrency %d, %s%s", tr.seed, tr.server, tr.pageSize, tr.concurrency, trouble, tr.takes)
 }
 
 // run reports whether a careful client reads the server completely, and what
@@ -119,8 +120,8 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 		sizes = []int{0, 1000, 100, 50}
 	}
 	through := http.RoundTripper(g)
-	if tr.tired {
-		through = tire(g, rand.New(rand.NewPCG(tr.seed, 6)))
+	if tr.slow {
+		through = newSlowServer(g, rand.New(rand.NewPCG(tr.seed, 6)))
 	}
 	all := len(g.Stable())
 	tr.always = true
@@ -175,11 +176,11 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 		// A token lasts for a few requests in a row, and for some more of those at once.
 		c.Transport = &guarded{Generated: g, life: time.Duration(2+rnd.IntN(30)) * requestTime, until: map[string]time.Time{}}
 	}
-	if server, ok := through.(*tired); ok {
+	if server, ok := through.(*slowServer); ok {
 		if tr.seed%2 == 0 {
 			tr.trouble, server.fails = cmp.Or(tr.trouble, "faults"), pickOne(rnd, 0.05, 0.2, 0.4)
 		}
-		c.Transport, tr.slow = server, server.String()
+		c.Transport, tr.takes = server, server.String()
 	}
 	if tr.ranges {
 		missing, err = tr.listRanges(t, c, ref, rnd, want)
@@ -281,9 +282,9 @@ func (g *guarded) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// A tired server takes its time, more of it for the list without n, and gives up where a page
+// A slowServer takes its time, more of it for the list without n, and gives up where a page
 // is too long for it, or now and then.
-type tired struct {
+type slowServer struct {
 	*regtest.Generated
 	each, whole time.Duration
 	most        int     // tags that it can send in one page
@@ -293,8 +294,8 @@ type tired struct {
 	rnd *rand.Rand
 }
 
-func tire(g *regtest.Generated, rnd *rand.Rand) *tired {
-	return &tired{
+func newSlowServer(g *regtest.Generated, rnd *rand.Rand) *slowServer {
+	return &slowServer{
 		Generated: g, rnd: rnd,
 		each:  pickOne(rnd, 10*time.Millisecond, 200*time.Millisecond, 3*time.Second),
 		whole: pickOne(rnd, 0, 500*time.Millisecond, 2*time.Second, 20*time.Second),
@@ -302,11 +303,11 @@ func tire(g *regtest.Generated, rnd *rand.Rand) *tired {
 	}
 }
 
-func (s *tired) String() string {
+func (s *slowServer) String() string {
 	return fmt.Sprintf(" and it takes %v a page, %v more without n, gives up above %d tags, and at %v of all requests", s.each, s.whole, s.most, s.fails)
 }
 
-func (s *tired) RoundTrip(req *http.Request) (*http.Response, error) {
+func (s *slowServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	takes, fails, how := s.each/2+time.Duration(s.rnd.Int64N(int64(s.each))), s.rnd.Float64() < s.fails, s.rnd.Float64()
 	s.mu.Unlock()
@@ -330,7 +331,7 @@ func (s *tired) RoundTrip(req *http.Request) (*http.Response, error) {
 	case fails:
 		body, err = body[:int(how*float64(len(body)))], io.ErrUnexpectedEOF
 	}
-	resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), broken{err}))
+	resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), iotest.ErrReader(cmp.Or(err, io.EOF))))
 	select {
 	case <-time.After(takes):
 		return resp, nil
@@ -338,11 +339,6 @@ func (s *tired) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, req.Context().Err()
 	}
 }
-
-// broken is the end of a body.
-type broken struct{ err error }
-
-func (b broken) Read([]byte) (int, error) { return 0, cmp.Or(b.err, io.EOF) }
 
 // missing is how many tags are wanted and were not listed.
 func (tr *trial) missing(tags, want []string) (missing int) {
@@ -463,9 +459,9 @@ func TestGeneratedServersInTurn(t *testing.T) {
 }
 
 // The same where the server takes its time: what is asked for beside the pages may not come.
-func TestGeneratedServersThatAreTired(t *testing.T) {
+func TestGeneratedServersThatAreSlow(t *testing.T) {
 	t.Parallel()
-	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), tired: true} })
+	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), slow: true} })
 }
 
 // remember lets listings remember few tags until the end of a test, which must not be parallel,
@@ -532,10 +528,10 @@ func generatedServers(t *testing.T, servers int, newTrial func(seed uint64) *tri
 		t.Logf("%d: %s", n, reason)
 	}
 	least, tr := 1.0, newTrial(first)
-	if tr.redirected || tr.tokens || tr.inTurn || tr.tired { // they are few, for a share of them
+	if tr.redirected || tr.tokens || tr.inTurn || tr.slow { // they are few, for a share of them
 		least = 5
 	}
-	if tr.tired { // only one n may lead to the end then
+	if tr.slow { // only one n may lead to the end then
 		possible, failed = surely, surelyFailed
 	}
 	assert.Less(t, float64(failed), max(least, 0.01*float64(possible)), "errors are rare")
@@ -560,13 +556,13 @@ func TestServersWhoseListsCameShort(t *testing.T) {
 }
 
 // Servers that take their time, from which a listing once lacked tags without an error.
-func TestTiredServersThatLostTags(t *testing.T) {
+func TestSlowServersThatLostTags(t *testing.T) {
 	for _, seed := range []uint64{
 		20300000409, // the list without n, asked for beside the pages, did not come in time, and has been compared with nothing
 		22200007592, // more came with each larger n, and last was refused
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			tr := &trial{seed: seed, shape: shapeOf(seed), tired: true}
+			tr := &trial{seed: seed, shape: shapeOf(seed), slow: true}
 			_, missing, _ := tr.run(t)
 			assert.Zero(t, missing, "%v", tr)
 		})

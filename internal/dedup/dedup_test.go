@@ -394,3 +394,24 @@ func TestSet(t *testing.T) {
 	}
 	assert.Len(t, known, s.len)
 }
+
+// BenchmarkSet compares a set with a map, for a million tags.
+func BenchmarkSet(b *testing.B) {
+	tags := numbers(0, 1_000_000)
+	b.Run("set", func(b *testing.B) {
+		for b.Loop() {
+			s := new(set)
+			for _, tag := range tags {
+				s.add(tag)
+			}
+		}
+	})
+	b.Run("map", func(b *testing.B) {
+		for b.Loop() {
+			m := make(map[string]struct{})
+			for _, tag := range tags {
+				m[tag] = struct{}{}
+			}
+		}
+	})
+}

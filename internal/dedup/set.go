@@ -3,8 +3,8 @@ package dedup
 import "hash/maphash"
 
 // A set holds two hashes of 64 bits of each of its tags. The probability that any two of a
-// million tags have the same is 2e-27. A map of strings takes three times as long, and keeps
-// the tags. A nil set is empty.
+// million tags have the same is 2e-27. A map of strings takes longer (BenchmarkSet), and
+// keeps the tags. A nil set is empty.
 type set struct {
 	hashes [][2]uint64 // by the first one, or behind that place; zero: free
 	len    int
@@ -12,11 +12,13 @@ type set struct {
 
 var otherSeed = maphash.MakeSeed()
 
+func hashes(tag string) [2]uint64 { return [2]uint64{hash(tag), maphash.String(otherSeed, tag)} }
+
 func (s *set) add(tag string) (fresh bool) {
 	if 4*(s.len+1) > 3*len(s.hashes) {
 		s.grow()
 	}
-	return s.put([2]uint64{hash(tag), maphash.String(otherSeed, tag)})
+	return s.put(hashes(tag))
 }
 
 func (s *set) grow() {
@@ -43,7 +45,7 @@ func (s *set) has(tag string) bool {
 	if s == nil || s.len == 0 {
 		return false
 	}
-	h := [2]uint64{hash(tag), maphash.String(otherSeed, tag)}
+	h := hashes(tag)
 	return *s.place(h) == h
 }
 
