@@ -230,9 +230,9 @@ func (f *Filter) Set(tags []string) {
 	f.run, f.late = run{}, nil
 }
 
-// Restore takes tags that were read again, and finds those among them that are known: all,
-// but for one or two that were not there before, while one of those before may be gone. It
-// reports false where they are not what was forgotten.
+// Restore takes tags that were read again, in place of those that were forgotten. They may
+// have one or two that are new, or lack one, or have another one in its place: Restore finds
+// which. It reports false where they differ by more.
 func (f *Filter) Restore(tags []string) bool {
 	var more digest
 	for _, tag := range tags {

@@ -379,7 +379,7 @@ func TestRandomPages(t *testing.T) {
 	}
 }
 
-// A set is what a map is.
+// A set has what a map of the same tags has.
 func TestSet(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(2, 2))
 	var s *set

@@ -20,8 +20,8 @@ type block struct {
 	ends []uint16 // of each tag, in text
 }
 
-// blockBytes is how many bytes make a block full. A tag that the user keeps keeps its block
-// alive.
+// blockBytes is how many bytes make a block full. As long as the user holds one of its tags,
+// all of a block stays in memory.
 const blockBytes = 16 << 10
 
 func (b block) at(i int) string {
