@@ -630,6 +630,7 @@ func TestServersThatLostTags(t *testing.T) {
 			3101019270,               // a list without n of 1000 tags
 			10000231058, 11000132606, // longer pages without n
 			14000073894, // pages without n, as another list had come whole in that way
+			23300014458, // pages of 100, as another list had been refused longer ones
 		},
 		{Uneven: true}: {
 			5015634,    // a list that was begun anew without end

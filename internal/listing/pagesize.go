@@ -213,7 +213,7 @@ func (s *tagsList) largerToTry() int {
 func (s *tagsList) chooseLonger() bool {
 	n, linked, tiny := s.n, nOf(s.link), s.longest < smallestPageSize
 	switch {
-	case s.PageSize == 0 && (tiny || s.withoutN && !s.recalled) && !slices.Contains(s.tried, defaultPageSize):
+	case s.PageSize == 0 && !s.ofRegistry().slow && (tiny || s.withoutN || s.recalled) && !slices.Contains(s.tried, defaultPageSize):
 		n = defaultPageSize // what was asked for first was learned from another list
 	case tiny && s.mayAsk(s.largerToTry()):
 		n = s.largerToTry()
