@@ -35,7 +35,7 @@ func packages(ctx context.Context) ([]string, error) {
 	var index []string
 	for tag, err := range ocitags.Tags(ctx, "registry.gitlab.com/group/cache") {
 		if err != nil {
-			return nil, err // what is in index is not all
+			return nil, err // index is incomplete
 		}
 		if strings.HasSuffix(tag, ".spack") {
 			index = append(index, tag)
@@ -165,7 +165,7 @@ func ExampleTags() {
 	var index []string
 	for tag, err := range ocitags.Tags(context.Background(), "registry.gitlab.com/group/cache") {
 		if err != nil {
-			log.Fatal(err) // what is in index is not all
+			log.Fatal(err) // index is incomplete
 		}
 		if strings.HasSuffix(tag, ".spack") {
 			index = append(index, tag)

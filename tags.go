@@ -8,12 +8,12 @@
 // # What "all" means
 //
 // ListTags returns every tag that exists for the whole of the listing, or an error
-// that says why it cannot. A tag that is pushed or deleted meanwhile may be there or
-// not. It never returns part of a list with a nil error.
+// that says why it cannot. A tag that is pushed or deleted in the meantime may or may
+// not be returned. ListTags never returns part of a list with a nil error.
 //
 // The specification says little about paging (distribution-spec v1.1.1, "Listing
 // Tags"). Registries cut their lists at 50, 100 or 1000 tags, or not at all; they
-// announce the next page in a Link header (RFC 8288), or in one that leads nowhere, or
+// announce the next page in a Link header (RFC 8288), in one that leads nowhere, or
 // not at all. The package follows the header, repairs those that are known to be
 // broken, asks with n and last where there is none, and reads quay.io's JSON pages.
 // It ends a listing only on evidence: a last page that says so, or an answer that
@@ -24,9 +24,9 @@
 // A request is retried after status 408, 425, 429, 499, 500, 502, 503, 504 or 522, a
 // broken connection or a body that is cut short: up to [Client.MaxAttempts] times in
 // all (twice if the connection is refused), and not before the registry's Retry-After.
-// After that it is an error. [ErrNotFound] and [ErrUnauthorized] concern the repository
-// and the user, [ErrRateLimited] asks for patience, [ErrInvalidResponse], [ErrLoop] and
-// [ErrUnsafeLink] mean a server that cannot be followed, and [ErrTooLarge] a limit that
+// After that it is an error. [ErrNotFound] concerns the repository, [ErrUnauthorized] the
+// user, and [ErrRateLimited] the number of requests; [ErrInvalidResponse], [ErrLoop] and
+// [ErrUnsafeLink] mean that the server cannot be followed, and [ErrTooLarge] that a limit
 // was exceeded. An [*Error] has the status and the registry's own words. Errors of the
 // network and of ctx are wrapped unchanged. The text of an error is one line: what was
 // asked of whom, what came back, and what to do. It holds no secrets and no control
@@ -37,7 +37,7 @@
 // ListTags sorts the list and holds all of it. Tags yields in the order of the
 // registry, which is alphabetical at most of them, by age at ghcr.io, and arbitrary at
 // some; it never yields a tag twice. As long as that order is the order of
-// sort.Strings, it takes constant memory, apart from pages that are read ahead;
+// sort.Strings, Tags takes constant memory, apart from pages that are read ahead;
 // otherwise it holds 20 to 45 bytes for each tag.
 //
 // # Concurrency
@@ -59,8 +59,8 @@
 // # Hostile servers
 //
 // Nothing that a server sends is trusted further than it can be checked. One answer
-// may have 1 GiB, take 10 minutes and pause for 60 seconds; one value in it may have
-// 1 MiB; a listing may have 10 million tags ([Client.MaxTags]). Strings that are not
+// may be 1 GiB long, be awaited for 10 minutes and pause for 60 seconds; one value in it
+// may be 1 MiB long; a listing may have 10 million tags ([Client.MaxTags]). Strings that are not
 // valid tags are skipped and never returned, so a tag is safe to use as a file name.
 package ocitags
 
@@ -116,10 +116,10 @@ type Client struct {
 	// redirects.
 	//
 	// Hosts that a public registry names, in redirects or as token servers, must have
-	// public names, whatever the Transport. That their addresses are public, too, is
-	// checked when they are dialed, by the DialContext of NewTransport; with another
-	// one, or with a RoundTripper that is not an *http.Transport, a public name may
-	// lead to an address inside the user's network.
+	// public names, whatever the Transport. The DialContext of NewTransport also checks,
+	// when it dials them, that their addresses are public; with another one, or with a
+	// RoundTripper that is not an *http.Transport, a public name may lead to an address
+	// inside the user's network.
 	Transport http.RoundTripper
 
 	// Credentials finds the user's credential for a registry. If nil,
@@ -129,7 +129,7 @@ type Client struct {
 
 	// PlainHTTP reports whether a registry is asked over http. host is as in the
 	// reference, including its port. If nil, only loopback hosts are: localhost and
-	// names below it, 127.0.0.0/8 and ::1. A reference that begins with http:// or
+	// its subdomains, 127.0.0.0/8 and ::1. A reference that begins with http:// or
 	// https:// overrides it.
 	PlainHTTP func(host string) bool
 
@@ -142,8 +142,8 @@ type Client struct {
 	// 4, and up to 16 in a list of more than 20 pages, as long as answers come as
 	// quickly as before and none is refused. If 1, requests are sent strictly one
 	// after the other. Only lists of several pages are read concurrently, and only
-	// where the registry can begin a list anywhere. Up to 64 MiB of tags that are read
-	// ahead are kept.
+	// where the registry can begin a list anywhere. At most 64 MiB of tags that are
+	// read ahead are held.
 	Concurrency int
 
 	// MaxTags limits the tags of one listing; one more is ErrTooLarge. 0 means
@@ -196,7 +196,7 @@ type Page struct {
 	Total      int           // new tags so far
 	Skipped    int           // entries of this page that are not tags: null, digests, outside the grammar
 	Duration   time.Duration // from the request to the end of the page, including retries and the consumer's time
-	Attempts   int           // how often it was requested; 1: the first try succeeded
+	Attempts   int           // how often it was requested; 1: the first attempt succeeded
 }
 
 // A Range selects tags: those that are greater than After and begin with Prefix,
@@ -213,9 +213,9 @@ type Range struct {
 // where one of them fits.
 //
 // ref is what people paste: ubuntu, ghcr.io/org/name, localhost:5000/a/b or
-// [::1]:5000/a; a :tag or @digest behind it is ignored; oci://, docker:// or https://
-// may stand in front. http:// or oci+http:// in front asks for plain HTTP. Without a
-// host it names a repository at Docker Hub, and ubuntu is docker.io/library/ubuntu.
+// [::1]:5000/a. It may begin with oci://, docker:// or https://, or with http:// or
+// oci+http:// for plain HTTP; a :tag or @digest at its end is ignored. Without a host it
+// names a repository at Docker Hub, and ubuntu is docker.io/library/ubuntu.
 //
 // Entries outside the specification's grammar, [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127},
 // are skipped, counted in Page.Skipped and logged.
@@ -238,9 +238,9 @@ func (c *Client) ListTags(ctx context.Context, ref string) ([]string, error) {
 // the iterator lists anew.
 //
 // While the tags ascend, in the order of sort.Strings, Tags remembers the last 12,000 to
-// 18,000 of them. A tag that comes before these may have come already: then the list is read
-// again up to there, once, and all tags are remembered from then on. If it is no longer the
-// same list, that is an error; ListTags, which has all tags anyway, goes on.
+// 18,000 of them. A tag that sorts before these may have come already: then the list is
+// read again up to there, once, and all tags are remembered from then on. If the list has
+// changed by then, that is an error; ListTags, which has all tags anyway, goes on.
 func (c *Client) Tags(ctx context.Context, ref string) iter.Seq2[string, error] {
 	return c.list(ctx, ref, nil)
 }
@@ -249,16 +249,16 @@ func (c *Client) Tags(ctx context.Context, ref string) iter.Seq2[string, error] 
 // all of them, or an error, as with [Client.Tags], and in the registry's order.
 //
 // Where the registry shows, in this listing, that it sorts its tags in a known order
-// and compares last with them, only that part of the list is read, which takes a few
-// requests for a prefix that few tags have. A Client remembers the question that has
-// shown it, so that the next range of the repository takes one request less. Otherwise,
+// and compares them with last, only that part of the list is read, which takes a few
+// requests for a prefix that few tags have. A Client remembers the question that showed
+// it, so that the next range of the repository takes one request less. Otherwise,
 // and as soon as an answer contradicts it, the whole list is read. A [Page] counts the
 // tags that were read, in the range or not.
 //
 // A listing that failed can be resumed with the last tag as After, if its tags came in
 // the order of sort.Strings. If they did not, tags less than After may be missing.
-// TagsIn holds the tags of the range until it is known which part of the list is read,
-// and until the end if it is not the whole list: 40 to 70 bytes each, and the tag.
+// TagsIn holds the tags of the range until it is known whether the list is read as a whole,
+// and to the end if it is not: 40 to 70 bytes for each, besides the tag itself.
 func (c *Client) TagsIn(ctx context.Context, ref string, r Range) iter.Seq2[string, error] {
 	return c.list(ctx, ref, &r)
 }
@@ -348,10 +348,10 @@ func (c *Client) isPlain(repo reference.Repository) bool {
 
 // NewTransport returns the transport that a Client uses by default: HTTP/2, proxies from
 // the environment, no more connections to a registry than a listing has requests in
-// flight, at most 128 idle ones in all and 64 per host, at most 1 MiB of response
-// headers, and no way into a private network for redirects and token servers of a public
-// registry, which its DialContext sees to. Callers may modify it before its first use,
-// for example to set TLSClientConfig for a private CA, and share it among Clients.
+// flight, at most 128 idle ones in all and 64 per host, and at most 1 MiB of response
+// headers. Its DialContext lets no redirect or token server of a public registry lead into
+// a private network. Callers may modify the transport before its first use, for example to
+// set TLSClientConfig for a private CA, and share it among Clients.
 func NewTransport() *http.Transport { return wire.NewTransport() }
 
 // defaultTransports are shared, so that the package-level functions reuse
@@ -414,10 +414,10 @@ var (
 // An Error is a refusal by a registry or by its token server. It also matches
 // one of the Err variables where one fits its status.
 type Error struct {
-	StatusCode int           // of HTTP
-	Codes      []ErrorCode   // what the body gave as reasons; may be empty
+	StatusCode int           // the HTTP status
+	Codes      []ErrorCode   // the errors in the body; may be empty
 	RetryAfter time.Duration // how long the server asked to wait; 0: it did not
-	URL        string        // what was asked, without credentials and query
+	URL        string        // what was requested, without credentials and query
 
 	method         string // of HTTP; "": GET
 	kind           error  // one of the Err variables, or nil
@@ -510,7 +510,7 @@ func (a *authorizer) advice(err error) string {
 	case errors.Is(err, ErrRateLimited) && refusal != nil && refusal.RetryAfter > wire.MaxRetryAfter:
 		return fmt.Sprintf("that is longer than the %v that a listing waits: try again then", wire.MaxRetryAfter)
 	case errors.Is(err, ErrRateLimited) && lacks:
-		return "try again later, or as a user, who may mostly ask more often: " + login
+		return "try again later, or log in, which often raises the limit: " + login
 	case errors.Is(err, ErrNotFound) && lacks:
 		return "check the name of the repository; if it is private: " + login
 	case errors.Is(err, ErrNotFound) && use == sent:

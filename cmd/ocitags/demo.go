@@ -70,7 +70,7 @@ func demo(ctx context.Context, stdout io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	_, err := io.WriteString(stdout, "\nONE PAGE: what a client gets that asks once. ONLY LINK: what one gets that asks for n=1000, follows\nLink headers as they are, and takes a page without one for the last.\n")
+	_, err := io.WriteString(stdout, "\nONE PAGE: the tags that a client gets with one request. ONLY LINK: those that one gets which sends\nn=1000, follows Link headers as they are, and takes a page without one for the last.\n")
 	return err
 }
 

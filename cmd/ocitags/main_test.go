@@ -190,7 +190,7 @@ func TestReadmeUsage(t *testing.T) {
 	text, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
 	require.Len(t, demos, 13)
-	assert.Contains(t, string(text), "-demo     # lists from thirteen kinds of registries")
+	assert.Contains(t, string(text), "-demo     # lists tags from thirteen kinds of registry")
 }
 
 func TestPlainHTTP(t *testing.T) {

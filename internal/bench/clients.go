@@ -71,7 +71,7 @@ func (b *bench) compareClients(dir string) error {
 			_, _ = fmt.Fprintln(b.out, line+" |")
 		}
 	}
-	_, _ = fmt.Fprintf(b.out, "\nReal servers are in *italics*, the others are the mock registry in their manner. All six return all tags of: %s.\n", strings.Join(alike, "; "))
+	_, _ = fmt.Fprintf(b.out, "\nServers in *italics* are real; the mock registry imitates the others. All six return all tags of: %s.\n", strings.Join(alike, "; "))
 	return nil
 }
 

@@ -128,7 +128,7 @@ func (b *bench) run(dir string) error {
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(b.out, "%s, %d CPUs, each client in a process of its own, median of %d runs, and one of what takes half a minute; lists of seed %d. %s\n", runtime.Version(), runtime.NumCPU(), b.runs, seed, versions)
+	_, _ = fmt.Fprintf(b.out, "%s, %d CPUs, each client in a process of its own; medians of %d runs, single runs where one takes half a minute; lists of seed %d. %s\n", runtime.Version(), runtime.NumCPU(), b.runs, seed, versions)
 	if b.compare || !b.quick {
 		if err := b.compareClients(filepath.Join(dir, "compared")); err != nil || b.compare {
 			return err

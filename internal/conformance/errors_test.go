@@ -70,7 +70,7 @@ func TestErrorsGiveAdvice(t *testing.T) {
 		{"no host", "ghcr.io", registry(nil, regtest.Fault{}), nil, []string{"docker.io/library/ghcr.io", "is one at Docker Hub: for another registry write host/name"}},
 		{"a Docker Hub image", "nope", registry(&regtest.Auth{Realm: "https://registry-1.docker.io/token"}, regtest.Fault{}), nil, []string{"if it is private: docker login"}},
 		{"a rate", "", registry(nil, status(429)), nil, []string{"429 Too Many Requests", "(tried 5 times); try again later"}},
-		{"a rate for nobody", "", registry(&regtest.Auth{}, status(429)), nil, []string{"; try again later, or as a user, who may mostly ask more often: docker login registry.example"}},
+		{"a rate for nobody", "", registry(&regtest.Auth{}, status(429)), nil, []string{"; try again later, or log in, which often raises the limit: docker login registry.example"}},
 		{"a long wait", "", registry(nil, regtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"100"}}}), nil, []string{"asks to wait 1m40s; that is longer than the 1m0s that a listing waits: try again then"}},
 		{"in trouble", "", registry(nil, status(503)), nil, []string{"503 Service Unavailable (tried 5 times); try again later"}},
 		{"a login page", "", answer(200, "text/html", "<html>Sign in</html>"), nil, []string{"check whether registry.example is a registry, and whether a login page or a proxy stands before it"}},

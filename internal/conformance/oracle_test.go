@@ -351,7 +351,7 @@ func (tr *trial) missing(tags, want []string) (missing int) {
 		if !have[tag] {
 			missing++
 			if folded[strings.ToLower(tag)] {
-				tr.twins++ // README, "What no client can see"
+				tr.twins++ // docs/design.md, "What no client can see"
 			}
 		}
 	}
