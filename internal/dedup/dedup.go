@@ -5,6 +5,7 @@ package dedup
 import (
 	"hash/maphash"
 	"slices"
+	"strings"
 )
 
 // Keep is how many tags of an ascending list are remembered, at the least: more than stand in
@@ -25,20 +26,20 @@ var Keep = 12288
 type Filter struct {
 	Kept *Kept // receives all tags; nil: nobody wants them
 
-	max  string // the greatest of those that ascend
-	head run    // the first of those before run
-	run  run    // the last ones, if they are not Kept
-	old  digest // of those before run, which are forgotten
-	late *set   // tags that came out of order, once others were forgotten; nil: none did
-	odd  digest // of these
-	seen *set   // all tags; nil: they ascend, but for late
-	gone uint64 // the hash of one more, which Restore was not given; 0: there is none
+	max    string   // the greatest of those that ascend
+	head   []string // the first of those before recent
+	recent []string // the last ones, if they are not Kept
+	old    digest   // of those before recent, which are forgotten
+	late   *set     // tags that came out of order, once others were forgotten; nil: none did
+	odd    digest   // of these
+	seen   *set     // all tags; nil: they ascend, but for late
+	gone   uint64   // the hash of one more, which Restore was not given; 0: there is none
 
-	page   int    // how many tags of old and run came before the page
+	page   int    // how many tags of old and recent came before the page
 	start  digest // of these, once they are forgotten
 	before string // the greatest of them
 	repeat bool   // the page is read again
-	again  digest // start, and the tags of this try that come before run
+	again  digest // start, and the tags of this try that come before recent
 	at     string // the one of them that came last
 }
 
@@ -68,7 +69,7 @@ func (d digest) without(other digest) digest {
 // Page begins a page, at its first try or at another one.
 func (f *Filter) Page(try int) {
 	if try == 1 {
-		f.page, f.before = f.old.n+f.run.len(), f.max
+		f.page, f.before = f.old.n+len(f.recent), f.max
 		if f.page == 0 {
 			f.start = digest{}
 		}
@@ -90,8 +91,12 @@ func (f *Filter) Ascend(tags []string) (n int) {
 		return 0
 	case f.Kept != nil:
 		f.Kept.add(tags[:n])
+	case n < len(tags)/2:
+		for _, tag := range tags[:n] { // the others, from which it is cut, would stay in memory
+			f.push(strings.Clone(tag))
+		}
 	default:
-		f.push(tags[:n])
+		f.push(tags[:n]...)
 	}
 	f.max = tags[n-1]
 	return n
@@ -106,7 +111,7 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 		return f.admit(tag), true
 	case tag == f.before: // the page begins with the cursor itself
 		return false, true
-	case f.late.has(tag), f.isOld(tag) && !f.repeat && f.head.has(tag):
+	case f.late.has(tag), f.isOld(tag) && !f.repeat && has(f.head, tag):
 		return false, true
 	case f.isOld(tag):
 		return f.skip(tag)
@@ -115,14 +120,15 @@ func (f *Filter) Admit(tag string) (fresh, ok bool) {
 	}
 	f.repeat = false
 	switch {
-	case f.Ascend([]string{tag}) == 1:
+	case tag > f.max:
+		f.Ascend([]string{strings.Clone(tag)})
 		return true, true
-	case f.Kept != nil && f.Kept.has(tag), f.run.has(tag):
+	case f.Kept != nil && f.Kept.has(tag), has(f.recent, tag):
 		return false, true
 	case f.Kept != nil:
 		f.Set(f.Kept.All())
 	case f.old.n == 0:
-		f.Set(f.run.tags())
+		f.Set(f.recent)
 	default:
 		if f.late == nil {
 			f.late = new(set)
@@ -145,33 +151,33 @@ func (f *Filter) admit(tag string) (fresh bool) {
 	return true
 }
 
+// has reports whether a tag is among some that ascend.
+func has(tags []string, tag string) bool {
+	_, ok := slices.BinarySearch(tags, tag)
+	return ok
+}
+
 // isOld reports whether tag comes before those that are remembered.
-func (f *Filter) isOld(tag string) bool { return f.old.n > 0 && tag < string(f.run.at(0)) }
+func (f *Filter) isOld(tag string) bool { return f.old.n > 0 && tag < f.recent[0] }
 
 // push appends tags that are greater than all before.
-func (f *Filter) push(tags []string) {
-	most := Keep + Keep/2 // so that they are not moved for each tag
-	for len(tags) > 0 {
-		if f.run.len() >= most {
-			f.forget(f.run.len() - Keep)
-		}
-		n := min(len(tags), most-f.run.len())
-		f.run.append(tags[:n]...)
-		tags = tags[n:]
+func (f *Filter) push(tags ...string) {
+	if f.recent = append(f.recent, tags...); len(f.recent) >= Keep+Keep/2 { // not for each batch
+		f.forget(len(f.recent) - Keep)
 	}
 }
 
 // forget forgets the first n of the tags that are remembered.
 func (f *Filter) forget(n int) {
 	if f.old.n == 0 {
-		f.head = f.run.start(Keep / 8)
+		f.head = slices.Clone(f.recent[:Keep/8])
 	}
-	for i := range n {
-		if f.old.add(maphash.Bytes(hashSeed, f.run.at(i))); f.old.n == f.page {
+	for _, tag := range f.recent[:n] {
+		if f.old.add(hash(tag)); f.old.n == f.page {
 			f.start = f.old
 		}
 	}
-	f.run.drop(n)
+	f.recent = slices.Delete(f.recent, 0, n)
 }
 
 // skip takes a tag that comes before those that are remembered. When a long page
@@ -209,7 +215,7 @@ func (f *Filter) Knows(tag string) bool {
 	case f.Kept != nil:
 		return f.Kept.has(tag)
 	}
-	return f.run.has(tag) || f.late.has(tag) || f.isOld(tag)
+	return has(f.recent, tag) || f.late.has(tag) || f.isOld(tag)
 }
 
 // Ascends reports whether all tags came in this order.
@@ -219,7 +225,7 @@ func (f *Filter) Ascends() bool { return f.late == nil && f.seen == nil }
 func (f *Filter) Max() string { return f.max }
 
 // Len returns how many tags were admitted, while f.Forgets.
-func (f *Filter) Len() int { return f.old.n + f.run.len() + f.odd.n }
+func (f *Filter) Len() int { return f.old.n + len(f.recent) + f.odd.n }
 
 // Set says which tags are known, all of them, from someone who holds them.
 func (f *Filter) Set(tags []string) {
@@ -227,7 +233,7 @@ func (f *Filter) Set(tags []string) {
 	for _, tag := range tags {
 		f.seen.add(tag)
 	}
-	f.run, f.late = run{}, nil
+	f.recent, f.late = nil, nil
 }
 
 // Restore takes tags that were read again, in place of those that were forgotten. They may
@@ -239,8 +245,8 @@ func (f *Filter) Restore(tags []string) bool {
 		more.add(hash(tag))
 	}
 	more = more.without(f.old).without(f.odd)
-	for i := range f.run.len() {
-		more.remove(maphash.Bytes(hashSeed, f.run.at(i)))
+	for _, tag := range f.recent {
+		more.remove(hash(tag))
 	}
 	added, gone := explain(tags, more)
 	for _, tag := range added {

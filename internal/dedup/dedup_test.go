@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -67,7 +69,7 @@ func TestForgetting(t *testing.T) {
 	var f Filter
 	f.Page(1)
 	admitted(t, &f, all...)
-	assert.LessOrEqual(t, f.run.len(), 2*Keep)
+	assert.LessOrEqual(t, len(f.recent), 2*Keep)
 	assert.Equal(t, []string{all[len(all)-1] + "a"}, admitted(t, &f, all[len(all)-1], all[len(all)-1]+"a"), "what is remembered")
 	assert.Equal(t, []string{all[len(all)-9] + "a"}, admitted(t, &f, all[len(all)-9]+"a"), "a new one among it")
 	_, ok := f.Admit(old)
@@ -143,6 +145,33 @@ func TestStartOfALongList(t *testing.T) {
 	assert.False(t, ok)
 }
 
+// Of tags that are cut from one string, those that are remembered do not keep the others in
+// memory.
+func TestFewOfMany(t *testing.T) {
+	const batches, bytes = 1000, 16 << 10
+	var f Filter
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range batches {
+		text := strings.Repeat(fmt.Sprintf("%08d", i), bytes/8)
+		var tags []string
+		for ; len(text) > 0; text = text[8:] { // the same one again and again
+			tags = append(tags, text[:8])
+		}
+		if i%2 == 0 {
+			require.Equal(t, 1, f.Ascend(tags))
+			continue
+		}
+		fresh, ok := f.Admit(tags[0])
+		require.True(t, fresh && ok)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	assert.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(batches*bytes/16))
+	assert.True(t, f.Knows("00000007"))
+}
+
 // A registry that sends its tags backwards, after a long part that ascends, costs no more for
 // each of them: none is moved into its place.
 func TestManyOutOfOrder(t *testing.T) {
@@ -156,10 +185,10 @@ func TestManyOutOfOrder(t *testing.T) {
 	}
 	slices.Reverse(backwards)
 	assert.Len(t, admitted(t, &f, backwards...), len(backwards))
-	assert.LessOrEqual(t, f.run.len(), 2*Keep)
+	assert.LessOrEqual(t, len(f.recent), 2*Keep)
 	assert.Empty(t, admitted(t, &f, backwards...))
 
-	more := numbers(4*Keep, 8*Keep) // those out of order come before run then
+	more := numbers(4*Keep, 8*Keep) // those out of order come before recent then
 	assert.Len(t, admitted(t, &f, more...), len(more))
 	assert.Empty(t, admitted(t, &f, backwards...))
 	assert.True(t, f.Knows(backwards[7]))
@@ -204,7 +233,7 @@ func TestLongPageOutOfOrderAgain(t *testing.T) {
 // forgotten, the tags that are remembered tell, and so does one that comes after all of them.
 func TestLongPageWithAnother(t *testing.T) {
 	before := Keep / 2
-	all := numbers(0, before+Keep+1) // so that the page begins where the tags are remembered
+	all := numbers(0, before+Keep) // so that the page begins where the tags are remembered
 	another := all[before-1] + "-"
 	var f Filter
 	f.Page(1)
@@ -229,27 +258,6 @@ func TestLongPageWithAnother(t *testing.T) {
 	require.True(t, ok)
 	_, ok = f.Admit("z")
 	assert.False(t, ok)
-}
-
-// A run is a list of strings that ascend.
-func TestRun(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(1, 1))
-	var r run
-	var list []string
-	for step := range 10_000 {
-		tag := fmt.Sprintf("%06d%0*d", step, 1+rnd.IntN(9), 0)
-		if n := rnd.IntN(100); len(list) > 100 {
-			r.drop(n)
-			list = list[n:]
-		} else {
-			r.append(tag)
-			list = append(list, tag)
-		}
-		require.Equal(t, list[len(list)-1] == tag, r.has(tag))
-		require.False(t, r.has(tag+"x"))
-		require.True(t, r.has(list[rnd.IntN(len(list))]))
-		require.Equal(t, list, r.tags())
-	}
 }
 
 // A tag that came, and is gone when the list is read again, is still known if it is pushed
