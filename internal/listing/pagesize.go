@@ -173,10 +173,8 @@ func (s *tagsList) sizeToTry() int {
 	case s.linked == [2]bool{} && most >= smallestPageSize && most < smallPageSize && s.mayAsk(smallPageSize) && !tried(smallPageSize):
 		return smallPageSize
 	}
-	for _, n := range s.lengths {
-		if n > 0 && n <= defaultPageSize && !tried(n) {
-			return n
-		}
+	if n := s.lengthLeft(); n > 0 {
+		return n
 	}
 	ignored := s.repeats > 0 && s.entries < s.total && s.was == defaultPageSize
 	unanswered := s.silent && s.entries == defaultPageSize
@@ -193,6 +191,17 @@ func (s *tagsList) sizeToTry() int {
 	untried := !slices.ContainsFunc(s.tried, func(n int) bool { return n > 0 })
 	if (s.whole || s.PageSize == 0) && (s.longest <= defaultPageSize || untried && round(s.longest)) && !tried(defaultPageSize) {
 		return defaultPageSize
+	}
+	return 0
+}
+
+// lengthLeft returns the length of a first page that was not tried as n; 0: there is none.
+// Some registries send a Link only where a page has the n that was asked for.
+func (s *tagsList) lengthLeft() int {
+	for _, n := range s.lengths {
+		if n > 0 && n <= defaultPageSize && !slices.Contains(s.tried, n) {
+			return n
+		}
 	}
 	return 0
 }
