@@ -59,14 +59,14 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 	return ans, nil
 }
 
-// A doubt is a question on which it depends what follows a page.
+// A doubt is a question whose answer decides what follows a page.
 type doubt struct {
 	is   func(context.Context) bool // which asks the registry, if need be
 	then func(is bool) (*Answer, error)
 }
 
-// settle does what a decision leaves to do: it asks the questions on which it depends, looks
-// at the list without n, and lets no list end in trouble before endOfTrouble has asked.
+// settle completes a decision: it asks the questions on which that depends, looks at the list
+// without n, and lets no list end in trouble before endOfTrouble has asked.
 func (s *tagsList) settle(ctx context.Context, cur *Cursor, ans *Answer, err error) (*Answer, error) {
 	for err == nil && ans.doubt != nil {
 		ans, err = ans.doubt.then(ans.doubt.is(ctx))
@@ -81,13 +81,13 @@ func (s *tagsList) settle(ctx context.Context, cur *Cursor, ans *Answer, err err
 }
 
 // inDoubt reports whether the registry sorts its tags in one order and continues them in
-// another, or nobody knows.
+// another, or whether nobody can tell.
 func (s *tagsList) inDoubt(ctx context.Context) bool {
 	return s.disagrees(ctx) || s.unproven(ctx) || s.disagreed && s.pages > 1 || s.mixed()
 }
 
-// mixed reports whether each page is sorted, and the list is not: they come from servers that
-// sort in different ways, so that a cursor of one means another place to the next.
+// mixed reports whether each page is sorted, but the list is not: the pages come from servers
+// that sort in different ways, so that the cursor of one means another place to the next.
 func (s *tagsList) mixed() bool { return s.tellingPages > 1 && s.seen.InNoOrder() && !s.shuffled }
 
 // doubtful says what follows a list that has ended if s.inDoubt: something else may show
@@ -134,8 +134,8 @@ func (s *tagsList) mayCompare() bool {
 	return !s.compared && s.mayComeWhole(s.Repository.String())
 }
 
-// comparison returns the place of the list without n, to compare with the pages so far.
-// end is the last of these, and why the reason for which they were thought complete.
+// comparison returns the place of the list without n, to compare with the pages so far. end is
+// the last of these, and why is the evidence that they are complete.
 func (s *tagsList) comparison(end *Cursor, why string) *Cursor {
 	s.compared = true
 	return &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, end: end, why: why}
@@ -177,9 +177,9 @@ func (s *tagsList) stand(why string) *Cursor {
 	return next
 }
 
-// stands reports whether a page begins with the tags that stood there, down to those
-// that are known to stand, and how many of them it shows. In a list that is read once
-// more, all tags are known, so that others in their place are no news.
+// stands reports whether a page begins with the tags that stood there before, up to those
+// that are known to stand, and how many of them it shows. In a list that is read again, all
+// tags are known, so that another tag in the place of one would not be a new one.
 func (s *tagsList) stands(cur *Cursor, t *PageTags) (shown int, ok bool) {
 	top := t.top
 	if cur.beginsWithLast(top) {
@@ -204,10 +204,10 @@ func (l *Listing) maySendAll(place string) bool {
 }
 
 // disagrees reports whether the registry sorts its pages in one order and continues
-// them in another. In a list of no known order it may also look up the place of
-// last, as ghcr.io does, which lists by age. So it is asked what comes after a,
-// where the list has a and then b although a is greater than b: only a registry
-// that looks up answers b, or any other tag that is less than a.
+// them in another. In a list of no known order, the registry may also look up the place of
+// last, as ghcr.io does, which lists by age. So it is asked what comes after a, where the
+// list has a and then b although a is greater than b: only a registry that looks up answers
+// with b, or with another tag that is less than a.
 func (s *tagsList) disagrees(ctx context.Context) bool {
 	if s.seen.LooksUp() || !s.seen.Disagrees() {
 		return false
@@ -234,9 +234,9 @@ func (s *tagsList) disagrees(ctx context.Context) bool {
 	return true
 }
 
-// unproven reports whether tags may be missing without a sign in the pages. For
-// each order in which the list is not, and in which the registry may compare tags
-// with last, it asks one question.
+// unproven reports whether tags may be missing without a sign in the pages. It asks one
+// question for each order in which the registry may compare tags with last, and in which the
+// list is not.
 func (s *tagsList) unproven(ctx context.Context) bool {
 	if s.seen.Probes() {
 		first, _ := s.firstOf(ctx, s.byCase())
@@ -256,7 +256,7 @@ func (s *tagsList) unproven(ctx context.Context) bool {
 }
 
 // byCase asks for a page, and not for one tag: where the list has upper case first and the
-// registry folds case, the lower case that tells of it comes later in the answer.
+// registry folds case, the tags in lower case that show it come later in the answer.
 func (s *tagsList) byCase() question {
 	return s.roomAfter(order.Probe, "does the registry look at case where it compares, and where it sorts?")
 }
@@ -296,7 +296,7 @@ func (s *tagsList) ignoresLast() bool {
 	return s.repeats > 1 && !s.strays && s.roomy >= s.total
 }
 
-// readsOnePage reports whether the list is read as Otherwise has it.
+// readsOnePage reports whether the list is requested in one page, as Otherwise wants it.
 func (s *tagsList) readsOnePage() bool { return s.lastResort > 0 && s.n == s.lastResort }
 
 const (
@@ -344,7 +344,7 @@ func (s *tagsList) isLonger(cur *Cursor, rep *wire.Response) bool {
 	return cur.kind == begin && rep.Entries > max(defaultPageSize, s.was) && rep.Entries%1000 != 0
 }
 
-// compare takes the list without n that was asked for to compare.
+// compare takes the list without n that was requested for comparison.
 func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, t *PageTags) (*Answer, error) {
 	isList := link == nil && !ans.More && !(cur.back == nil && s.mayBePage(ans.Response)) && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries))
 	hasAll := ans.Entries >= s.total || !s.inTrouble() && ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.lastTags(), t.latest)
@@ -358,8 +358,8 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *
 	case t.news == 0 && ans.Entries <= defaultPageSize && ans.Entries < s.total:
 		s.learn(func(h *habits) { h.without = pagesOnly }) // or some were deleted
 	}
-	// A page that is no longer than the first one shows nothing that it did not: its new tags
-	// were pushed since. One of more than 1000 entries has shown what it can.
+	// A page that is no longer than the first one shows nothing that the first did not: its
+	// new tags were pushed since. One of more than 1000 entries has shown all that it can.
 	seen := (link != nil || ans.More) && (ans.Entries <= s.lengths[len(s.lengths)-1] || ans.Entries > defaultPageSize)
 	ans.Why, ans.Next, ans.More = cur.why, cur.back, false
 	switch {
@@ -388,9 +388,9 @@ func (s *tagsList) comparedWhole(cur *Cursor, ans *Answer, t *PageTags) *Answer 
 
 // mayBePage reports whether a list without n may be a page, although it has no Link and no
 // new tag: it has a length at which lists are cut, and questions have shown that the registry
-// compares in another order than that of the list. It is no page if a larger n brought fewer
-// tags, or if the answer to a question reached the end of that other order, where some of
-// the missing tags would stand.
+// compares in another order than that of the list. It is not a page if a larger n brought
+// fewer tags, or if the answer to a question reached the end of that other order, where some
+// of the missing tags would stand.
 func (s *tagsList) mayBePage(rep *wire.Response) bool {
 	if !round(rep.Entries) || s.rest >= few(s.total) || !s.strays && !s.seen.Disagrees() {
 		return false

@@ -14,28 +14,28 @@ import (
 // sizes is what is known of the size of pages.
 type sizes struct {
 	n          int         // to ask for; 0: none
-	recalled   bool        // it comes from another listing
-	stepped    bool        // a larger one was refused
-	tried      []int       // those with which the list was begun, in any pass
-	lengths    []int       // of the first pages that came
+	recalled   bool        // n was learned from another list
+	stepped    bool        // a larger n was refused
+	tried      []int       // the n with which the list was begun, in any reading; 0: none
+	lengths    []int       // entries of the first pages
 	roomy      int         // the most tags of a first page that had fewer entries than its n, or no n
-	roomyRound bool        // it has a number of entries at which lists are cut
-	uneven     bool        // a page was shorter than its n, though more came with a smaller one
-	resized    bool        // the list was restarted with another one
+	roomyRound bool        // the entries of that page have a number at which lists are cut
+	uneven     bool        // a page was shorter than its n, though a smaller n has brought more
+	resized    bool        // the list was restarted with another n
 	keepsN     bool        // Links are followed with the n of their page, not with their own
-	lastResort int         // the n of one page for all, as the pages did not fit together
-	misfit     error       // why, if that n is a large one
-	overLimit  int         // one that was answered with nothing
+	lastResort int         // the n of one page for all tags, as the pages did not fit together; 0: not tried
+	misfit     error       // how they did not, if that n is the large one
+	overLimit  int         // an n that was answered with nothing; 0: none
 	overKnown  bool        // and the list without n was not
-	honoured   int         // one that a page has had
-	accepted   int         // the largest that was answered with tags
-	most       int         // to be asked for with last; 0: any
-	longest    int         // the most entries in one page
-	widest     int         // the most tags in one page
-	longestOf  map[int]int // the same of each n
-	was        int         // the same in the passes before
+	honoured   int         // an n that a page has had exactly
+	accepted   int         // the largest n that was answered with tags
+	most       int         // the largest n to ask for with last; 0: any
+	longest    int         // the most entries in one page of this reading
+	widest     int         // the most tags in one page of this reading
+	longestOf  map[int]int // the most entries in one page, by n, of all readings
+	was        int         // longest, of the readings before
 
-	followed map[int]bool // each n of which a page with fewer entries was followed by more
+	followed map[int]bool // the n of which a page with fewer entries was followed by more
 }
 
 // refusesSize reports whether a status may mean that n is too large.
@@ -76,7 +76,7 @@ func (s *tagsList) remember() {
 	s.learn(func(h *habits) { h.pageSize = n })
 }
 
-// lighter returns the URL to ask instead of u after that took the registry too long: it
+// lighter returns the URL to request instead of u after u took the registry too long: it
 // has a smaller n. Docker Hub gives up after 30 seconds on large pages of a repository
 // with a million tags, and answers n=100. Once may be chance, and many small pages are
 // slow, too.
@@ -99,9 +99,9 @@ func (s *tagsList) lighter(ctx context.Context, u *url.URL, slow int) *url.URL {
 	return WithParam(u, "n", strconv.Itoa(s.n))
 }
 
-// larger returns a link with a larger n, which is tried once with each registry: one that
-// honours any n is read with a tenth of the requests. It returns nil where that was
-// tried, or where the link does not echo the n that was asked for.
+// larger returns a link with a larger n, which is tried once with each registry: where any n
+// is honoured, the list takes a tenth of the requests. It returns nil if that was tried, or
+// if the link does not repeat the n that was asked for.
 func (s *tagsList) larger(rep *wire.Response, link *url.URL) *url.URL {
 	n := strconv.Itoa(defaultPageSize)
 	h := s.ofRegistry()
@@ -151,15 +151,13 @@ func setParam(query, name, value string) string {
 	return strings.Join(parts, "&")
 }
 
-// sizeLeft reports whether another n may be answered with more, or with a Link:
-// what has come may be cut, and that n has not been tried.
+// sizeLeft reports whether there is another n that has not been tried, and that may be
+// answered with more, or with a Link: what has come may be cut.
 func (s *tagsList) sizeLeft() bool { return s.sizeToTry() > 0 }
 
-// sizeToTry returns the n with which the list is restarted; 0: none is left. It is the
-// usual one where a smaller one was recalled, or where none was tried; a smaller one, as
-// an n over the limit may be answered with less than the limit; and the lengths of pages
-// that came, as some registries send a Link only where a page has the n that was asked
-// for.
+// sizeToTry returns the n with which to restart the list; 0: none is left. It is the usual
+// n where a smaller one was recalled, or where none was tried; a smaller n, as one over the
+// limit may be answered with less than the limit; and the length of a first page.
 func (s *tagsList) sizeToTry() int {
 	tried := func(n int) bool { return slices.Contains(s.tried, n) }
 	most := max(s.longest, s.was)
@@ -179,10 +177,10 @@ func (s *tagsList) sizeToTry() int {
 	ignored := s.repeats > 0 && s.entries < s.total && s.was == defaultPageSize
 	unanswered := s.silent && s.entries == defaultPageSize
 	if s.whole && (ignored || unanswered) && !tried(largePageSize) {
-		return largePageSize // last does not help: only a larger n tells whether there is more
+		return largePageSize // as last is ignored, only a larger n tells whether there is more
 	}
 	if s.strays && !s.refusedLast && !s.whole {
-		for n := lower(s.n); n > 0; n = lower(n) { // a smaller one may be what it takes
+		for n := lower(s.n); n > 0; n = lower(n) { // a smaller one may lead on
 			if !tried(n) {
 				return n
 			}
@@ -237,8 +235,8 @@ func (s *tagsList) chooseLonger() bool {
 	return true
 }
 
-// largest returns the largest n, up to the usual one, that was not tried and may be answered
-// with as many tags: the usual one, or the length of a first page; 0: none.
+// largest returns the largest n that was not tried and may be answered with n tags: the
+// usual one, or the length of a first page; 0: none.
 func (s *tagsList) largest() (n int) {
 	if !slices.Contains(s.tried, defaultPageSize) {
 		return defaultPageSize
@@ -251,8 +249,8 @@ func (s *tagsList) largest() (n int) {
 	return n
 }
 
-// mayAsk reports whether n tags may be asked for: the user has not asked for fewer, and no n
-// was refused in this listing that the user has left open, but for one with an empty page.
+// mayAsk reports whether n tags may be asked for: the user has asked for more, or has left n
+// open, and this listing has not given up sending n, unless that was because of an empty page.
 func (s *tagsList) mayAsk(n int) bool {
 	return n > 0 && (s.PageSize == 0 && (s.n > 0 || s.whole || s.recalled || s.overLimit > 0) || s.PageSize > n)
 }

@@ -18,11 +18,11 @@ import (
 // tagsList reads GET /v2/<name>/tags/list as the specification has it, with the
 // repairs that registries need (distribution-spec v1.1.1, "Listing Tags").
 //
-// Three laws rule what it takes for the end of a list. What the registry did not
-// announce, and only the client has asked for, is no evidence: neither a larger n,
-// nor a smaller one, nor a last of its own. What a Client remembers decides what is
+// Three laws govern when it believes that a list has ended. What only the client asked
+// for, and the registry did not announce, is no evidence: neither a larger n, nor a
+// smaller one, nor a last of the client's own. What a Client remembers decides what is
 // asked first, and switches off no check. And the same question may be answered
-// differently the next time, so that a place in the list is known by the tags that
+// differently the next time, so that a place in the list is known only by the tags that
 // stand there.
 //
 // This file requests pages. take.go decides what follows a page that has come, without a
@@ -31,16 +31,16 @@ import (
 // chooses n. A decision may leave a doubt, which tagsList.settle asks the registry about.
 type tagsList struct {
 	*Listing
-	at       *url.URL  // where pages are asked: home, or where it redirects to
+	at       *url.URL  // where pages are requested: Home, or where that redirects to
 	begun    bool      // a page was read
 	linked   [2]bool   // a page had a Link: requested without n, or with it
 	heeded   [2]bool   // a page respected last: requested without n, or with it
 	opaque   bool      // the cursors of the registry's Links are not tags
 	offsets  *url.URL  // a Link whose cursor is a number of tags; nil: none
 	compared bool      // the list without n was requested, to compare
-	owing    bool      // the tags that other parts had behind the end were asked for
+	owing    bool      // it was asked for tags that other parts had behind the end
 	untried  *url.URL  // a Link of which only an overlapping page was requested, in vain; nil: none
-	asIs     bool      // one was followed as it is, instead
+	asIs     bool      // such a Link was followed unchanged
 	aside    *aside    // the list without n, read concurrently; nil: it is not
 	inARow   bool      // the latest Link is followed unchanged, and its cursor is not a tag
 	cover    cover     // a page that had all known tags
@@ -57,35 +57,35 @@ type tagsList struct {
 // latestPage is what is kept of the latest page, to judge the next one.
 type latestPage struct {
 	before  int  // entries of the latest page that had any
-	beforeN int  // its n
-	full    bool // it has the n entries that were requested
-	ignored bool // it has more
-	more    bool // has_additional said that there is more
+	beforeN int  // the n with which that was requested
+	full    bool // the page has the n entries that were requested
+	ignored bool // it has more than that
+	more    bool // its has_additional says that there is more
 }
 
 // passes are the readings of the list, each from its start.
 type passes struct {
 	began      int
 	whole      bool     // this one is without n, as nothing else is evidence
-	wholeTried bool     // there was one without n
-	wholeSeen  bool     // that one had no other tags
-	finished   bool     // this one reached the end of the list
-	open       bool     // the one before was left before its end
-	disagreed  bool     // one showed that the registry sorts and compares in different orders
-	tail       []string // the last tags of the one before
-	rest       int      // the most tags in an answer from elsewhere in the list, with room for more and no new tag
+	wholeTried bool     // there was a reading without n
+	wholeSeen  bool     // and it had no other tags
+	finished   bool     // this reading reached the end of the list
+	open       bool     // the reading before was left before its end
+	disagreed  bool     // a reading showed that the registry sorts and compares in different orders
+	tail       []string // the last tags of the reading before
+	rest       int      // the most tags in an answer from elsewhere in the list that had room for more, and no new tag
 }
 
 // A pass is one reading.
 type pass struct {
 	start    []string   // the first tags
 	recent   []string   // the last tags
-	seen     order.Seen // of their order
+	seen     order.Seen // what the pages show of the order
 	entries  int        // so far
 	pages    int
 	link     *url.URL // the latest next link whose cursor is a tag
 	covers   bool     // the first page had all tags that were known then
-	further  bool     // a page after the first had more
+	further  bool     // a later page had other tags
 	astray   bool     // a question was answered with a page from elsewhere in the list
 	withoutN bool     // the first page was requested without n
 	cutFirst bool     // the first page has a Link, or a length at which lists are cut
@@ -95,12 +95,12 @@ type pass struct {
 	others   bool     // it has entries that are not tags
 	shuffled bool     // a page is in no known order
 
-	tellingPages int    // those with tags enough to show an order
-	plainly      string // the tag of which was asked what comes after it, in whatever order
+	tellingPages int    // the number of pages with enough tags to show an order
+	plainly      string // the last tag, once it was asked what comes after that tag itself
 }
 
-// keepRecent is how many tags are remembered, to go back to when a cursor has
-// moved or is gone, and maxRelists how often a list is restarted when all have.
+// keepRecent is the number of last tags that are remembered, to go back to when a cursor has
+// moved or is gone, and maxRelists how often a list may be restarted.
 const (
 	keepRecent = 1024
 	maxRelists = 6
@@ -206,7 +206,7 @@ func (s *tagsList) newPass() {
 	s.pass = pass{seen: seen}
 }
 
-// fetch asks for a page, in smaller pieces where that is needed.
+// fetch requests a page, or a smaller one where the registry refuses that or takes too long.
 func (s *tagsList) fetch(ctx context.Context, cur *Cursor, t *PageTags, tries int) (*wire.Response, error) {
 	var slow int // tries that took the registry too long
 	read := func(u *url.URL) (*wire.Response, error) {
@@ -258,7 +258,7 @@ func Status(err error) int {
 // failed says what follows a page that did not come.
 func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep *wire.Response, err error) (*Answer, error) {
 	if err == errRepeat && !s.leadsOn(rep) {
-		s.tried = append(s.tried, nOf(rep.Asked)) // it is what the list begins with at that n
+		s.tried = append(s.tried, nOf(rep.Asked)) // the answer is the first page of that n
 	}
 	switch code := Status(err); {
 	case s.misfit != nil && refusesSize(code):

@@ -20,12 +20,12 @@ func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep *wire.Response, t 
 	return s.settle(ctx, cur, ans, err)
 }
 
-// decide takes a page that has come into what is known of the list, and says what follows:
-// another page, the end of the list, or a doubt. It requests nothing, and ctx is for the
-// log: the decision depends on the pages so far, and on what the Client remembers.
+// decide adds a page to what is known of the list, and says what follows: another page, the
+// end of the list, or a doubt. It requests nothing, and ctx is for the log: the decision
+// depends on the pages so far, and on what the Client remembers.
 func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (*Answer, error) {
 	ans := &Answer{Response: rep, More: rep.More != nil && *rep.More}
-	if cur.kind != compare { // of which it only says that it is a page
+	if cur.kind != compare { // where has_additional only shows that the answer is a page
 		s.more = ans.More || s.more && rep.More == nil && cur.kind == asked
 	}
 	s.moved(ctx, rep)
@@ -36,7 +36,7 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 	switch question := cur.kind == asked && !s.answered; {
 	case cur.kind == compare:
 		return s.compare(ctx, cur, ans, link, t)
-	case cur.isPlain() && t.news == 0:
+	case cur.isPlain() && t.news == 0: // nor does a new tag come after the last one itself
 		return s.ended(ctx, cur.end, ans, cur.why)
 	case question && s.form > asBefore && t.first != cur.must && s.isRepeat(t, nOf(rep.Asked)):
 		return s.fromStart(ctx, cur, ans, t)
@@ -59,11 +59,12 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 	case first && s.readsOnePage() && s.hadRoom() && !s.more && link == nil:
 		ans.Why = roomyPage
 		return ans, nil
-	case s.misfit != nil:
+	case s.misfit != nil: // the one large page for all was the last resort, and has not all
 		return ans, s.misfit
 	case cur.step > 0 && cur.must != "" && t.first == cur.must && t.number == 1 && rep.Skipped == 0 && s.longest > 1:
 		return s.overlapOnly(ctx, cur, ans, link, t)
 	case cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total:
+		// The same list has come with another n.
 		if s.sizeLeft() {
 			return &Answer{Response: rep, Next: s.otherSize()}, nil
 		}
@@ -71,9 +72,10 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 			return s.ended(ctx, cur, ans, "no n and no last make a difference")
 		}
 		return &Answer{Response: rep, Next: s.relist(true)}, nil
-	case cur.hollow && t.news == 0 && (reached || cur.kind == begin):
+	case cur.hollow && t.news == 0 && (reached || cur.kind == begin): // after the last tag came an empty page
 		return s.ended(ctx, cur, ans, nothingMore)
 	case (cur.ended || cur.kind == asked && cur.why != "" && reached) && t.news == 0 && stands && shown == cur.step-cur.stood:
+		// All of the last tags stand where they stood.
 		return s.ended(ctx, cur, ans, nothingMore)
 	case cur.ended && t.news == 0 && stands: // a smaller page than was asked for
 		next := s.back(cur.step - shown)
@@ -83,9 +85,9 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 	return s.follow(ctx, cur, ans, link, endless, reached, t)
 }
 
-// overlapOnly takes a page that has only the tag with which it overlaps the one before. If it
-// has a Link, its other tags may be hidden from this user, unless that is the Link of which
-// the page was empty.
+// overlapOnly takes a page that has only the tag with which it overlaps the page before. If it
+// has a Link, its other tags may be hidden from this user, unless the page of that Link was
+// empty already.
 func (s *tagsList) overlapOnly(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, t *PageTags) (*Answer, error) {
 	if link == nil || cur.kind != announced || cur.hollow && namesLast(link, t) {
 		return s.ended(ctx, cur, ans, nothingMore)
@@ -94,8 +96,8 @@ func (s *tagsList) overlapOnly(ctx context.Context, cur *Cursor, ans *Answer, li
 	return ans, nil
 }
 
-// moved looks at where an answer came from. What follows is asked for where a redirect has
-// led, as by registry.k8s.io.
+// moved looks at where an answer came from. The next pages are requested where a redirect has
+// led, such as that of registry.k8s.io.
 func (s *tagsList) moved(ctx context.Context, rep *wire.Response) {
 	if rep.Name != "" && rep.Name != s.Repository.Name {
 		s.warn(ctx, "the answer names another repository", "name", taglist.Quote(rep.Name))
@@ -144,12 +146,11 @@ func (s *tagsList) sameOrder(ctx context.Context, cur *Cursor, rep *wire.Respons
 	return s.resumeBefore(ctx, cur, rep, rep.Entries == 0)
 }
 
-// observe takes from a page that stands where it should what it says about the
-// registry and the list.
+// observe records what a page in its right place shows of the registry and of the list.
 func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags, link *url.URL) {
 	if cur.kind == announced {
 		s.untried = nil
-		if rep.Entries == 0 && link != nil && s.leads { // it shows nothing, and yet there is more
+		if rep.Entries == 0 && link != nil && s.leads { // it has no tag, and yet there is more
 			s.roomy = 0
 		}
 	}
@@ -196,7 +197,7 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep *wire.Response,
 	}
 }
 
-// room takes from a first page whether it had room for more.
+// room records whether a first page had room for more tags.
 func (s *tagsList) room(rep *wire.Response, t *PageTags, link *url.URL) {
 	full := link != nil && (nOf(link) == rep.Entries || s.began > 0 && t.news > 0) // by the registry's own n
 	n := nOf(rep.Asked)
@@ -225,7 +226,7 @@ func (s *tagsList) Meets(cur *Cursor, tags []string) {
 	}
 }
 
-// carry keeps what the next page is judged by.
+// carry keeps what the next page will be judged by.
 func (s *tagsList) carry(cur *Cursor, t *PageTags, rep *wire.Response, stands bool) {
 	if s.pages == 0 {
 		s.start = slices.Clone(t.top)
@@ -271,7 +272,7 @@ func (s *tagsList) carry(cur *Cursor, t *PageTags, rep *wire.Response, stands bo
 	}
 }
 
-// someTags is how many tags show an order.
+// someTags is the number of tags from which a page shows an order.
 const someTags = 4
 
 // displaced reports whether a page is not what comes after its cursor: the
@@ -280,12 +281,12 @@ func (s *tagsList) displaced(cur *Cursor, rep *wire.Response, t *PageTags) bool 
 	switch {
 	case cur.kind == announced && rep.Entries == 0 && s.leadsOn(rep): // all that it has may be hidden from this user
 		return false
-	case cur.place > 0: // a deletion shifts offsets, and a page that begins with what is known leaves no gap
+	case cur.place > 0: // a deletion shifts offsets, but a page that begins with a known tag leaves no gap
 		return !slices.Contains(s.recent, t.first)
 	case cur.must != "" && t.first == cur.must:
 		return false
 	case cur.beginsWithLast(t.top):
-		// So may the start of a list, whatever last is.
+		// So does the start of the list, perhaps, which some registries send whatever last is.
 		return !s.seen.Sorted() && len(s.start) > 0 && s.start[0] == cur.after
 	case cur.must != "":
 		return true
@@ -297,16 +298,16 @@ func (s *tagsList) displaced(cur *Cursor, rep *wire.Response, t *PageTags) bool 
 	return false
 }
 
-// wasLast reports whether the page before had fewer tags than the n that the
-// registry has honoured before: then it had all that there were, and no cursor that
-// has moved since hides any. This holds only if no such page was followed by more, and if
-// all entries were tags: a registry that drops some has short pages in the middle, too, and
-// so has one that hides a few from this user.
+// wasLast reports whether the page before had fewer tags than an n that the registry has
+// honoured before: then it had all that were left, and no cursor that has moved since hides
+// any. This holds only if no such page was followed by more, and if all entries were tags: a
+// registry that drops some entries, or hides them from this user, has short pages in the
+// middle, too.
 func (s *tagsList) wasLast(rep *wire.Response) bool {
 	return s.beforeN == s.honoured && s.before < s.honoured-few(s.honoured) && nOf(rep.Asked) == s.honoured && !s.followed[s.honoured] && !s.others
 }
 
-// follow says what follows a page that stands where it should.
+// follow says what follows a page in its right place.
 func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, endless, reached bool, t *PageTags) (*Answer, error) {
 	rep := ans.Response
 	ans.held = true
@@ -332,7 +333,7 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans *Answer, link *u
 		return s.ask(ctx, cur, ans, s.after(asked)), nil
 	case ans.More:
 		return ans, invalid(rep.Asked, "has_additional is true, but nothing leads to the next page")
-	case cur.entry != "" && t.number > 0 && t.news == 0: // nor after the last tag, which was asked before
+	case cur.entry != "" && t.number > 0 && t.news == 0: // nor after the last tag, about which it was asked before
 		return s.ended(ctx, cur, ans, nothingMore)
 	case cur.why == "" && (cur.kind != announced || !s.opaque) && s.endsInNoTag(cur, rep, t):
 		return s.afterEntry(ctx, cur, ans)
@@ -340,7 +341,7 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans *Answer, link *u
 		return s.afterNoTag(ans), nil
 	case cur.kind == asked && (t.number == 0 || reached):
 		if cur.must == "" && t.number == 0 && len(s.recent) > 1 && !cur.again {
-			next := s.back(1) // it may be the cursor that is gone
+			next := s.back(1) // the cursor may be gone
 			next.again = true
 			return s.ask(ctx, cur, ans, next), nil
 		}
@@ -375,12 +376,13 @@ func (s *tagsList) isWhole(rep *wire.Response, t *PageTags) bool {
 	return !s.wholeMayBeCut(rep) && (s.seen.ByKeys() || rep.Entries > defaultPageSize || !s.open || t.news > 0)
 }
 
-// unannounced says what follows a page, without a Link, that shows in no other way
-// whether the list goes on.
+// unannounced says what follows a page without a Link where nothing else shows whether the
+// list goes on.
 func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans *Answer, t *PageTags) (*Answer, error) {
 	rep := ans.Response
 	switch {
 	case cur.kind == begin && s.overLimit > 0 && t.number > 0 && !s.links(rep) && s.mayBeCut(rep):
+		// That n brought nothing, and this page came without n.
 		s.n, s.overLimit, s.overKnown = lower(s.overLimit), 0, true
 		ans.Next = s.relist(false)
 	case s.full && s.opaque && cur.kind == announced:
@@ -398,7 +400,7 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans *Answer, t 
 	case s.links(rep) && cur.kind == announced:
 		return s.ended(ctx, cur, ans, "the last page has no Link")
 	case t.number == 1 && !s.compared && s.mayBeCut(rep):
-		// No answer to what comes after the only tag would show that it was understood.
+		// No answer to the question what comes after the only tag would show that it was understood.
 		ans.Next = s.comparison(cur, "the only page has one tag, and there is no Link")
 	case t.number > 0 && (s.stepped || s.mayBeCut(rep)):
 		return s.ask(ctx, cur, ans, s.afterOnly()), nil
@@ -412,16 +414,16 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans *Answer, t 
 	return ans, nil
 }
 
-// isAsLongAsOthers reports whether a page is as long as the longest of those before it. More
-// may then follow although it has no Link: where several servers answer for one name, some
-// may send none.
+// isAsLongAsOthers reports whether a page is as long as the longest page before it. Then more
+// may follow although it has no Link: where several servers answer for one name, some may
+// send none.
 func (s *tagsList) isAsLongAsOthers(rep *wire.Response) bool {
 	return !s.opaque && s.pages > 1 && rep.Entries > 1 && rep.Entries == s.longest
 }
 
-// afterNoTag begins the list anew after a first page that has no tag. An n over the
-// limit may be answered with nothing, so the list is asked for without n; if it has
-// tags then, it is asked for with a smaller n.
+// afterNoTag begins the list anew after a first page without a tag. An n over the limit may
+// be answered with nothing, so the list is requested without n, and, if it has tags then,
+// with a smaller n.
 func (s *tagsList) afterNoTag(ans *Answer) *Answer {
 	if ans.Entries == 0 && s.overKnown && lower(s.n) > 0 {
 		s.n = lower(s.n)
@@ -432,8 +434,8 @@ func (s *tagsList) afterNoTag(ans *Answer) *Answer {
 	return ans
 }
 
-// ask goes on with a question. Once the registry has understood one, other parts of
-// the list can be read ahead by questions, too.
+// ask continues with a question. Once the registry has understood one, other parts of the
+// list can be read ahead by questions, too.
 func (s *tagsList) ask(ctx context.Context, cur *Cursor, ans *Answer, question *Cursor) *Answer {
 	ans.Next = question
 	s.speaks(ctx, nil, ans, s.full)
