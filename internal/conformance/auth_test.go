@@ -47,19 +47,19 @@ func TestTokens(t *testing.T) {
 		want          []string
 	}{
 		{"anybody, with a token", "gitlab", &regtest.Auth{}, ocitags.Credential{},
-			[]string{"401 GET " + list, "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
+			[]string{"401 GET " + list, "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
 		{"password for a token", "gitlab", &regtest.Auth{Username: "bob", Password: secret}, user,
-			[]string{"401 GET " + list, "200 GET /token Basic", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
+			[]string{"401 GET " + list, "200 GET /token Basic", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
 		{"refresh token by POST", "gitlab", &regtest.Auth{Username: "bob", Password: "x", RefreshToken: secret}, ocitags.Credential{RefreshToken: secret},
-			[]string{"401 GET " + list, "200 POST /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
+			[]string{"401 GET " + list, "200 POST /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
 		{"Basic", "dist312", &regtest.Auth{Username: "bob", Password: secret, Basic: true}, user,
 			[]string{"401 GET " + list, "200 GET " + list + " Basic", "200 GET " + list + " Basic", "200 GET " + list + " Basic", "200 GET " + list + " Basic"}},
 		{"Harbor's empty access_token", "harbor", &regtest.Auth{}, ocitags.Credential{},
 			[]string{"401 GET " + list, "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
 		{"Azure's access_token alone, and metadata_read", "acr", &regtest.Auth{}, ocitags.Credential{},
-			[]string{"401 GET " + list, "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
+			[]string{"401 GET " + list, "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
 		{"Gitea's two challenges, and scope *", "gitea", &regtest.Auth{}, ocitags.Credential{},
-			[]string{"401 GET " + list, "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
+			[]string{"401 GET " + list, "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, network := registryWithAuth(t, test.profile, test.auth)
@@ -144,7 +144,7 @@ func TestTokenIsRevokedInTheMiddle(t *testing.T) {
 	}
 	mustList(t, withCredentials(network, ocitags.Anonymous), ref, r, "a/b")
 	const list = "GET /v2/a/b/tags/list"
-	assert.Equal(t, []string{"401 " + list, "200 GET /token", "200 " + list + " Bearer", "401 " + list + " Bearer", "200 GET /token", "200 " + list + " Bearer", "200 " + list + " Bearer", "200 " + list + " Bearer"}, methods(r))
+	assert.Equal(t, []string{"401 " + list, "200 GET /token", "200 " + list + " Bearer", "401 " + list + " Bearer", "200 GET /token", "200 " + list + " Bearer", "200 " + list + " Bearer", "200 " + list + " Bearer", "200 " + list + " Bearer"}, methods(r))
 }
 
 // A token is not used up to its last second, and one without expires_in for a
@@ -813,7 +813,7 @@ func TestTokenServerIsBlamed(t *testing.T) {
 			r, network := registryWithAuth(t, "gitlab", &regtest.Auth{})
 			r.Fault = faultAt(2, regtest.Fault{Status: 500})
 			mustList(t, anonymous(network), ref, r, "a/b")
-			assert.Equal(t, []string{"401 GET " + list, "500 GET /token", "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}, methods(r))
+			assert.Equal(t, []string{"401 GET " + list, "500 GET /token", "200 GET /token", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer", "200 GET " + list + " Bearer"}, methods(r))
 		})
 	})
 }

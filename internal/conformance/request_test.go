@@ -35,7 +35,7 @@ func TestPagesAreRetried(t *testing.T) {
 		for k := 1; k <= 3; k++ {
 			t.Run(fmt.Sprint(name, " at request ", k), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					for profile, requested := range map[string]int{"gitlab-c": 5, "gitlab": 5, "ecr": 4} { // in order, in another, in none
+					for profile, requested := range map[string]int{"gitlab-c": 6, "gitlab": 6, "ecr": 4} { // in order, in another, in none
 						ref, r, network := newRegistry(t, profile, "a/b", 2500)
 						r.Fault = faultAt(k, fault)
 						var streamed []string

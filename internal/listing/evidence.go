@@ -28,6 +28,9 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 		return ans, fmt.Errorf("%w: GET %s: has_additional is true, but no question brings more", ocierr.ErrLoop, origin.WithoutSecrets(ans.Asked))
 	case s.whole && s.entries < s.total && (s.pages > 1 || s.hadRoom()):
 		return s.orOtherwise(ans, s.short(ans, s.entries))
+	case s.lacked && !s.whole && s.total-max(s.entries, s.longestOf[0]) > few(s.total):
+		// Neither this reading nor the list without n has all that came in both.
+		return s.orOtherwise(ans, invalid(ans.Asked, "the list has %d entries now, and %d tags are known: some are missing", s.entries, s.total))
 	case cur.kind == begin && nOf(ans.Asked) > s.total && s.total-s.entries > few(s.total):
 		return s.orOtherwise(ans, invalid(ans.Asked, "a page with room for all tags has %d entries, and %d tags are known: some are missing", s.entries, s.total))
 	case s.aside != nil: // it costs no request
@@ -40,9 +43,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 		ans.Next = &Cursor{URL: s.question(s.plainly), kind: asked, after: s.plainly, end: cur, why: why}
 	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.refusedLast && !s.seen.ByKeys()):
 		return ans, nil
-	case s.PageSize >= 0 && (s.widest < min(defaultPageSize, s.total) || s.form != asBefore) && s.seen.MayDisagree() && s.mayCompare():
-		// The registry's own answer may hold what small pages hide, or pages in two forms.
-		// With large ones that would cost each list a request.
+	case s.pagesMayHide() && s.seen.Compared() && s.mayCompare():
 		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
 		ans.Next = s.comparison(cur, why)
 	case s.seen.MayDisagree() && s.chooseLonger():
@@ -57,6 +58,22 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 		}}
 	}
 	return ans, nil
+}
+
+// pagesMayHide reports whether the list without n, the registry's own answer, may hold what the
+// pages hide: they are small, or have the size that the user wants, or came in two forms.
+// Large pages hide less, and with them the request would be one for each list.
+func (s *tagsList) pagesMayHide() bool {
+	several := s.widest < s.total || s.link != nil && s.honoured == s.longest // the only page is full, and has a Link
+	switch {
+	case s.PageSize < 0:
+		return false
+	case s.form != asBefore, s.longestOf[0] > 0 && s.accepted > 0: // with n and without
+		return true
+	case s.PageSize == 0:
+		return several && s.widest < defaultPageSize
+	}
+	return several
 }
 
 // A doubt is a question whose answer decides what follows a page.
@@ -83,8 +100,12 @@ func (s *tagsList) settle(ctx context.Context, cur *Cursor, ans *Answer, err err
 // inDoubt reports whether the registry sorts its tags in one order and continues them in
 // another, or whether nobody can tell.
 func (s *tagsList) inDoubt(ctx context.Context) bool {
-	return s.disagrees(ctx) || s.unproven(ctx) || s.disagreed && s.pages > 1 || s.mixed()
+	return s.disagrees(ctx) || s.unproven(ctx) || (s.disagreed || s.isMisplaced()) && s.pages > 1 || s.mixed()
 }
+
+// isMisplaced reports whether an answer began before the tag that it was asked for after, in a
+// list that is sorted: the registry compares in an order of its own.
+func (s *tagsList) isMisplaced() bool { return s.misplaced && s.seen.Sorted() }
 
 // mixed reports whether each page is sorted, but the list is not: the pages come from servers
 // that sort in different ways, so that the cursor of one means another place to the next.
@@ -93,7 +114,7 @@ func (s *tagsList) mixed() bool { return s.tellingPages > 1 && s.seen.InNoOrder(
 // doubtful says what follows a list that has ended if s.inDoubt: something else may show
 // that no tags are missing.
 func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why string) (*Answer, error) {
-	s.disagreed = s.disagreed || s.seen.Disagrees() || s.mixed()
+	s.disagreed = s.disagreed || s.isMisplaced() || s.seen.Disagrees() || s.mixed()
 	switch {
 	case !s.disagreed && (s.further || s.mayComeWhole(s.Home.Host)) && s.mayCompare():
 		// Of a single page it is in doubt only because its length is one at which
@@ -352,6 +373,7 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *
 		return s.comparedWhole(cur, ans, t), nil
 	}
 	s.longestOf[0] = max(s.longestOf[0], ans.Entries) // as it may be a page
+	s.sameWithout = t.news == 0 && t.number == s.total
 	switch {
 	case (link != nil || ans.More) && t.news == 0 && ans.Entries <= defaultPageSize: // and not where each answer has a Link
 		s.learnPagesOnly()
@@ -364,7 +386,7 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *
 	ans.Why, ans.Next, ans.More = cur.why, cur.back, false
 	switch {
 	case cur.back == nil && t.news > 0 && !seen:
-		ans.Next = s.relist(true) // the pages did lack some
+		ans.Next, s.lacked = s.relist(true), true
 	case cur.back == nil:
 		return s.ended(ctx, cur.end, ans, cur.why)
 	}

@@ -224,7 +224,7 @@ func (s *tagsList) chooseLonger() bool {
 		n = defaultPageSize // what was asked for first was learned from another list
 	case tiny && s.mayAsk(s.largerToTry()):
 		n = s.largerToTry()
-	case s.PageSize >= 0 && !slices.Contains(s.tried, 0) && s.longestOf[0] > max(s.longest, s.was):
+	case s.PageSize >= 0 && !slices.Contains(s.tried, 0) && !s.sameWithout && s.longestOf[0] > max(s.longest, s.was):
 		n = 0
 	case !s.keepsN && linked > 0 && len(s.lengths) > 0 && linked+few(linked) < s.lengths[len(s.lengths)-1]:
 		s.keepsN = true

@@ -31,21 +31,22 @@ import (
 // chooses n. A decision may leave a doubt, which tagsList.settle asks the registry about.
 type tagsList struct {
 	*Listing
-	at       *url.URL  // where pages are requested: Home, or where that redirects to
-	begun    bool      // a page was read
-	linked   [2]bool   // a page had a Link: requested without n, or with it
-	heeded   [2]bool   // a page respected last: requested without n, or with it
-	opaque   bool      // the cursors of the registry's Links are not tags
-	offsets  *url.URL  // a Link whose cursor is a number of tags; nil: none
-	compared bool      // the list without n was requested, to compare
-	owing    bool      // it was asked for tags that other parts had behind the end
-	untried  *url.URL  // a Link of which only an overlapping page was requested, in vain; nil: none
-	asIs     bool      // such a Link was followed unchanged
-	aside    *aside    // the list without n, read concurrently; nil: it is not
-	inARow   bool      // the latest Link is followed unchanged, and its cursor is not a tag
-	cover    cover     // a page that had all known tags
-	foreseen *foreseen // nil: there is none
-	early    *early    // the next page, requested when its place was known; nil: it was not
+	at          *url.URL  // where pages are requested: Home, or where that redirects to
+	begun       bool      // a page was read
+	linked      [2]bool   // a page had a Link: requested without n, or with it
+	heeded      [2]bool   // a page respected last: requested without n, or with it
+	opaque      bool      // the cursors of the registry's Links are not tags
+	offsets     *url.URL  // a Link whose cursor is a number of tags; nil: none
+	compared    bool      // the list without n was requested, to compare
+	sameWithout bool      // and has the same tags as the pages
+	owing       bool      // it was asked for tags that other parts had behind the end
+	untried     *url.URL  // a Link of which only an overlapping page was requested, in vain; nil: none
+	asIs        bool      // such a Link was followed unchanged
+	aside       *aside    // the list without n, read concurrently; nil: it is not
+	inARow      bool      // the latest Link is followed unchanged, and its cursor is not a tag
+	cover       cover     // a page that had all known tags
+	foreseen    *foreseen // nil: there is none
+	early       *early    // the next page, requested when its place was known; nil: it was not
 
 	sizes
 	latestPage
@@ -73,27 +74,30 @@ type passes struct {
 	open       bool     // the reading before was left before its end
 	disagreed  bool     // a reading showed that the registry sorts and compares in different orders
 	tail       []string // the last tags of the reading before
+	lacked     bool     // the list without n has tags that the pages of a reading lacked
+	omissions  int      // the number of pages that passed over tags which were known to come there
 	rest       int      // the most tags in an answer from elsewhere in the list that had room for more, and no new tag
 }
 
 // A pass is one reading.
 type pass struct {
-	start    []string   // the first tags
-	recent   []string   // the last tags
-	seen     order.Seen // what the pages show of the order
-	entries  int        // so far
-	pages    int
-	link     *url.URL // the latest next link whose cursor is a tag
-	covers   bool     // the first page had all tags that were known then
-	further  bool     // a later page had other tags
-	astray   bool     // a question was answered with a page from elsewhere in the list
-	withoutN bool     // the first page was requested without n
-	cutFirst bool     // the first page has a Link, or a length at which lists are cut
-	settled  int      // how many tags were known when the last ones were verified
-	stood    int      // how many of the last tags are known to be where they were
-	leads    bool     // the first page had room, and a Link
-	others   bool     // it has entries that are not tags
-	shuffled bool     // a page is in no known order
+	start     []string   // the first tags
+	recent    []string   // the last tags
+	seen      order.Seen // what the pages show of the order
+	entries   int        // so far
+	pages     int
+	link      *url.URL // the latest next link whose cursor is a tag
+	covers    bool     // the first page had all tags that were known then
+	further   bool     // a later page had other tags
+	astray    bool     // a question was answered with a page from elsewhere in the list
+	misplaced bool     // a page began before the tag that it was asked for after, and not with the start of the list
+	withoutN  bool     // the first page was requested without n
+	cutFirst  bool     // the first page has a Link, or a length at which lists are cut
+	settled   int      // how many tags were known when the last ones were verified
+	stood     int      // how many of the last tags are known to be where they were
+	leads     bool     // the first page had room, and a Link
+	others    bool     // it has entries that are not tags
+	shuffled  bool     // a page is in no known order
 
 	tellingPages int    // the number of pages with enough tags to show an order
 	plainly      string // the last tag, once it was asked what comes after that tag itself
@@ -200,7 +204,7 @@ func (s *tagsList) newPass() {
 	s.open, s.finished = !s.finished, false
 	s.was, s.longest, s.widest = max(s.was, s.longest), 0, 0
 	s.form, s.answered = asBefore, false
-	s.disagreed = s.disagreed || s.seen.Sorted() && s.seen.Disagrees()
+	s.disagreed = s.disagreed || s.isMisplaced() || s.seen.Sorted() && s.seen.Disagrees()
 	seen := order.New()
 	seen.Rejected(s.seen) // what last is to the registry stays as it is
 	s.pass = pass{seen: seen}

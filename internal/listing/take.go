@@ -48,7 +48,21 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 	case s.displaced(cur, rep, t):
 		return s.elsewhere(ctx, cur, ans, t)
 	}
+	return s.inPlace(ctx, cur, ans, link, endless, t)
+}
+
+// inPlace takes a page that is what comes after its cursor.
+func (s *tagsList) inPlace(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, endless bool, t *PageTags) (*Answer, error) {
+	rep := ans.Response
 	s.observe(ctx, cur, rep, t, link)
+	if s.omits(cur, rep, t, link) > few(cur.step) {
+		if s.omissions++; s.omissions == 1 { // they may have been deleted
+			s.Log.DebugContext(ctx, "listing again", "because", "a page passes over tags that are known to come there")
+			ans.Next = s.relist(!s.wholeTried)
+			return ans, nil
+		}
+		s.disagreed = true
+	}
 	if cur.kind == begin && nOf(rep.Asked) == 0 && link == nil && rep.Entries > defaultPageSize {
 		s.learnWhole(ans) // of any length: it only chooses what is asked first
 	}
@@ -114,6 +128,9 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *P
 	s.seen.Rejected(t.seen)
 	s.further = s.further || t.news > 0
 	s.astray = s.astray || cur.kind == asked
+	if cur.after != "" && t.first != "" && s.seen.Sorted() && !s.seen.Follows(cur.after, t.first) && !s.isRepeat(t, nOf(ans.Asked)) {
+		s.misplaced = true // so that tags may be missing after it
+	}
 	if t.news == 0 && !isFull(ans.Response) && !round(ans.Entries) && !s.leadsOn(ans.Response) {
 		s.rest = max(s.rest, t.number)
 	}
@@ -123,7 +140,7 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *P
 	}
 	if t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.Repository.String())) && !s.wholeTried {
 		ans.doubt = &doubt{s.disagrees, func(disagrees bool) (*Answer, error) {
-			if disagrees {
+			if disagrees || cur.step >= 4 && s.seen.Sorted() && s.seen.LooksUp() {
 				return &Answer{Response: ans.Response, Next: s.relist(true)}, nil
 			}
 			return s.sameOrder(ctx, cur, ans.Response, t)
@@ -195,6 +212,24 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep *wire.Response,
 	case !s.covers || t.news > 0:
 		s.further = s.further || t.number > 1 || t.number == 1 && t.first != cur.must
 	}
+}
+
+// omits returns how many tags a page passes over that are known to come after the one that it
+// was asked for after: they were deleted, or the registry compares in an order of its own.
+func (s *tagsList) omits(cur *Cursor, rep *wire.Response, t *PageTags, link *url.URL) (omitted int) {
+	if cur.must == "" || t.first != cur.must || cur.step < 2 || cur.step > min(len(s.recent), keepTop) {
+		return 0
+	}
+	passed := link == nil && rep.Entries < s.longest // it had room for more
+	for i := range cur.step {
+		switch known := slices.Contains(t.top, s.latest(i)); {
+		case known:
+			passed = true
+		case passed:
+			omitted++
+		}
+	}
+	return omitted
 }
 
 // room records whether a first page had room for more tags.
@@ -291,7 +326,8 @@ func (s *tagsList) displaced(cur *Cursor, rep *wire.Response, t *PageTags) bool 
 	case cur.must != "":
 		return true
 	case cur.kind == announced && cur.after != "" && t.first != "":
-		return len(s.recent) >= someTags && s.seen.Sorted() && !s.seen.Follows(cur.after, t.first)
+		before := t.first != cur.after && slices.Contains(s.recent, t.first) && !s.leadsOn(rep)
+		return before || len(s.recent) >= someTags && s.seen.Sorted() && !s.seen.Follows(cur.after, t.first)
 	case cur.kind == announced && cur.after != "":
 		return rep.Entries == 0 && !s.leadsOn(rep) && !s.wasLast(rep)
 	}

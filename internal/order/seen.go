@@ -231,12 +231,16 @@ func (s *Seen) LooksUp() bool { return s.cut == 0 }
 // compare.
 func (s *Seen) MayAgree() bool { return s.list&s.cut != 0 }
 
+// Compared reports whether a page came that was asked for after a tag, the list may be in a known
+// order, and the registry may compare with last in one.
+func (s *Seen) Compared() bool { return s.byTag && s.list&knownOrders != 0 && s.cut != 0 }
+
 // MayDisagree reports whether the list may be in another order than that by which the
 // registry compares, whatever characters its tags have: those that do not come may have
 // others.
 func (s *Seen) MayDisagree() bool {
 	either := (s.list | s.cut) & knownOrders
-	return s.byTag && s.list&knownOrders != 0 && s.cut != 0 && either&(either-1) != 0
+	return s.Compared() && either&(either-1) != 0
 }
 
 // MayDiffer reports whether the list may be in one order and the registry compare by

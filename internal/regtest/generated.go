@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,6 +78,7 @@ type Shape struct {
 	AnySize bool // pages of any size, not only of those that people choose
 	Mixed   bool // tags of several kinds in one list
 	Uneven  bool // pages that lack tags, or have more entries
+	Strange bool // the list, its cursor or both have an order that no registry is known to use
 }
 
 // Generate draws a server.
@@ -92,6 +94,9 @@ func Generate(rnd *rand.Rand, shape Shape) *Generated {
 	}
 	if anySize {
 		g.Default, g.Max = min(1000, anyOf(rnd)), anyOf(rnd) // more than 1000 without n is the list
+	}
+	if shape.Strange {
+		g.Order, g.Cursor = strange(rnd, g.Order, g.Cursor)
 	}
 	if (g.Order == "age" || g.Order == "random") && g.Cursor == "value" {
 		g.Cursor = pick(rnd, []string{"404", "start", "end", "token", "bytes"}) // there is no value to compare
@@ -129,6 +134,61 @@ func Generate(rnd *rand.Rand, shape Shape) *Generated {
 		}
 	}
 	return g
+}
+
+// strange draws orders of the list and of the cursor, at least one of them strange.
+func strange(rnd *rand.Rand, order, cursor string) (ofList, ofCursor string) {
+	switch rnd.IntN(4) {
+	case 0:
+		return pick(rnd, strangeOrders), "value"
+	case 1:
+		return pick(rnd, strangeOrders), pick(rnd, strangeOrders)
+	case 2:
+		return pick(rnd, strangeOrders), cursor
+	}
+	if order == "age" || order == "random" {
+		order = "bytes" // or nearly all would be lost
+	}
+	return order, pick(rnd, strangeOrders)
+}
+
+// strangeOrders are keys, by which tags are sorted as strings.
+var (
+	strangeOrders = []string{"natural", "descending", "shorter first", "letters first", "without punctuation"}
+	strangeKeys   = map[string]func(tag string) string{
+		"natural": func(tag string) string { // numbers by their value
+			return numbers.ReplaceAllStringFunc(tag, func(digits string) string { return fmt.Sprintf("%c%s", '0'+len(digits)%10, digits) })
+		},
+		"descending": func(tag string) string {
+			return mapBytes(tag, func(c byte) byte { return 0xfe - c }) + "\xff"
+		},
+		"shorter first": func(tag string) string { return fmt.Sprintf("%03d", len(tag)) + tag },
+		"letters first": func(tag string) string { // as EBCDIC has it
+			return mapBytes(tag, func(c byte) byte {
+				if '0' <= c && c <= '9' {
+					return c + 0x80
+				}
+				return c
+			})
+		},
+		"without punctuation": func(tag string) string {
+			return strings.Map(func(r rune) rune {
+				if strings.ContainsRune("_-.", r) {
+					return -1
+				}
+				return r
+			}, strings.ToLower(tag)) + "\x00" + tag
+		},
+	}
+	numbers = regexp.MustCompile(`[1-9][0-9]*`)
+)
+
+func mapBytes(tag string, to func(byte) byte) string {
+	b := []byte(tag)
+	for i, c := range b {
+		b[i] = to(c)
+	}
+	return string(b)
 }
 
 // twice is the entry that is the tag before it once more.
@@ -208,8 +268,12 @@ func (g *Generated) fill(rnd *rand.Rand, n int, mixed bool) {
 	for i, tag := range g.list {
 		g.serial[tag] = i
 	}
-	if compare := g.compare(g.Order); compare != nil {
-		g.list = Sorted(g.list, generatedKeys[g.Order], compare)
+	key := generatedKeys[g.Order]
+	if key == nil {
+		key = strangeKeys[g.Order]
+	}
+	if key != nil {
+		g.list = Sorted(g.list, key, g.compare(g.Order))
 	}
 }
 
@@ -339,6 +403,9 @@ func (g *Generated) compare(order string) func(a, b string) int {
 		return Collate
 	case "keys":
 		return s3Keys
+	}
+	if key := strangeKeys[order]; key != nil {
+		return func(a, b string) int { return strings.Compare(key(a), key(b)) }
 	}
 	return nil
 }
