@@ -152,7 +152,8 @@ func strange(rnd *rand.Rand, order, cursor string) (ofList, ofCursor string) {
 	return order, pick(rnd, strangeOrders)
 }
 
-// strangeOrders are keys, by which tags are sorted as strings.
+// strangeOrders are orders that no registry is known to use, and one of old locales, which
+// generatedOrders lacks. strangeKeys are the strings by which each sorts its tags.
 var (
 	strangeOrders = []string{"natural", "descending", "shorter first", "letters first", "without punctuation"}
 	strangeKeys   = map[string]func(tag string) string{
