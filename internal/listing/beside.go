@@ -144,8 +144,8 @@ func (s *tagsList) leaveAside() {
 			s.compared = true
 			return
 		}
-		for batch := range a.batches { // they are known now, and have to come
-			s.drop(a.rep.Asked, "", batch)
+		for batch := range a.batches { // they exist, and have to come
+			s.expect(a.rep.Asked, batch)
 		}
 	default: // it takes much longer than a page: it is asked for again only where pages leave a doubt
 		s.compared = false

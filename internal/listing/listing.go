@@ -215,9 +215,16 @@ const maxDropped = 1 << 17
 // that a list without them is not complete. after is what it was asked for after, a tag or
 // another string; "": that does not matter.
 func (l *Listing) drop(at *url.URL, after string, tags []string) {
+	l.expect(at, tags)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.orders.Aside(after, tags)
+}
+
+// expect takes note of tags that exist, and of where they were.
+func (l *Listing) expect(at *url.URL, tags []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for i, tag := range tags {
 		if len(l.dropped) < maxDropped || i == 0 || i == len(tags)-1 {
 			l.dropped[tag] = at
