@@ -129,7 +129,7 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *P
 	s.further = s.further || t.news > 0
 	s.astray = s.astray || cur.kind == asked
 	if cur.after != "" && t.first != "" && s.seen.Sorted() && !s.seen.Follows(cur.after, t.first) && !s.isRepeat(t, nOf(ans.Asked)) {
-		s.misplaced = true // so that tags may be missing after it
+		s.misplaced = true // by the order of the registry's own, other tags may be missing
 	}
 	if t.news == 0 && !isFull(ans.Response) && !round(ans.Entries) && !s.leadsOn(ans.Response) {
 		s.rest = max(s.rest, t.number)
@@ -140,6 +140,7 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *P
 	}
 	if t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.Repository.String())) && !s.wholeTried {
 		ans.doubt = &doubt{s.disagrees, func(disagrees bool) (*Answer, error) {
+			// Who looks for the place of last answers with what stands there, if that is sorted.
 			if disagrees || cur.step >= 4 && s.seen.Sorted() && s.seen.LooksUp() {
 				return &Answer{Response: ans.Response, Next: s.relist(true)}, nil
 			}
@@ -326,6 +327,7 @@ func (s *tagsList) displaced(cur *Cursor, rep *wire.Response, t *PageTags) bool 
 	case cur.must != "":
 		return true
 	case cur.kind == announced && cur.after != "" && t.first != "":
+		// A last page that begins with a known tag from before its cursor is not what was announced.
 		before := t.first != cur.after && slices.Contains(s.recent, t.first) && !s.leadsOn(rep)
 		return before || len(s.recent) >= someTags && s.seen.Sorted() && !s.seen.Follows(cur.after, t.first)
 	case cur.kind == announced && cur.after != "":
@@ -369,7 +371,7 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans *Answer, link *u
 		return s.ask(ctx, cur, ans, s.after(asked)), nil
 	case ans.More:
 		return ans, invalid(rep.Asked, "has_additional is true, but nothing leads to the next page")
-	case cur.entry != "" && t.number > 0 && t.news == 0: // nor after the last tag, about which it was asked before
+	case cur.entry != "" && t.number > 0 && t.news == 0: // nor after the last tag, which was the question before
 		return s.ended(ctx, cur, ans, nothingMore)
 	case cur.why == "" && (cur.kind != announced || !s.opaque) && s.endsInNoTag(cur, rep, t):
 		return s.afterEntry(ctx, cur, ans)
@@ -436,7 +438,7 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans *Answer, t 
 	case s.links(rep) && cur.kind == announced:
 		return s.ended(ctx, cur, ans, "the last page has no Link")
 	case t.number == 1 && !s.compared && s.mayBeCut(rep):
-		// No answer to the question what comes after the only tag would show that it was understood.
+		// Whatever comes after the only tag, the answer would not show that the question was understood.
 		ans.Next = s.comparison(cur, "the only page has one tag, and there is no Link")
 	case t.number > 0 && (s.stepped || s.mayBeCut(rep)):
 		return s.ask(ctx, cur, ans, s.afterOnly()), nil
