@@ -129,7 +129,7 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *P
 	s.further = s.further || t.news > 0
 	s.astray = s.astray || cur.kind == asked
 	if cur.after != "" && t.first != "" && s.seen.Sorted() && !s.seen.Follows(cur.after, t.first) && !s.isRepeat(t, nOf(ans.Asked)) {
-		s.misplaced = true // by the order of the registry's own, other tags may be missing
+		s.misplaced = true // the registry compares in another order, by which tags may be lost
 	}
 	if t.news == 0 && !isFull(ans.Response) && !round(ans.Entries) && !s.leadsOn(ans.Response) {
 		s.rest = max(s.rest, t.number)
@@ -140,7 +140,8 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *P
 	}
 	if t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.Repository.String())) && !s.wholeTried {
 		ans.doubt = &doubt{s.disagrees, func(disagrees bool) (*Answer, error) {
-			// Who looks for the place of last answers with what stands there, if that is sorted.
+			// In a sorted list, one that looked for the place of last would have answered with
+			// what comes after it.
 			if disagrees || cur.step >= 4 && s.seen.Sorted() && s.seen.LooksUp() {
 				return &Answer{Response: ans.Response, Next: s.relist(true)}, nil
 			}
