@@ -44,7 +44,7 @@ func nextLink(values []string, at *url.URL) (next *url.URL, oddity string, err e
 		}
 		for _, link := range links {
 			if !link.IsNext() {
-				if u, err := resolveNext(link.Target, at); err == nil && !link.HasRelation() && hasCursor(u.Query()) && u.RawQuery != at.RawQuery {
+				if u, err := resolveNext(link.Target, at); err == nil && !link.HasRelation() && listing.HasCursor(u.Query()) && u.RawQuery != at.RawQuery {
 					unread = queryOf(u, at)
 				}
 				continue
@@ -76,9 +76,6 @@ func queryOf(u, at *url.URL) *url.URL {
 	there.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20")
 	return &there
 }
-
-// hasCursor reports whether a query says more than how many tags are wanted.
-func hasCursor(q url.Values) bool { return q.Get("last") != "" || listing.HasOther(q) }
 
 // resolveNext reads the target of a next link, which must be a tag list.
 func resolveNext(target string, at *url.URL) (*url.URL, error) {
@@ -113,7 +110,7 @@ func withoutQuery(s string) string {
 // start of the list.
 func repairLink(link *url.URL, asked int) (mended *url.URL, wrong string) {
 	q := link.Query()
-	if last, ok := q["last"]; ok && strings.Join(last, "") == "" && !listing.HasOther(q) {
+	if q.Has("last") && !listing.HasCursor(q) {
 		// Cloudflare's serverless-registry: after the end it names the start.
 		return nil, "ignored a next link with an empty last"
 	}

@@ -146,7 +146,7 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 	}
 	switch tr.trouble {
 	case "a fault":
-		k, how := 1+rnd.IntN(min(6, requests)), regtest.GeneratedFaults[rnd.IntN(len(regtest.GeneratedFaults))]
+		k, how := 1+rnd.IntN(max(1, min(6, requests))), regtest.GeneratedFaults[rnd.IntN(len(regtest.GeneratedFaults))]
 		tr.trouble = fmt.Sprintf("%s at request %d", how, k)
 		g.Fail(k, how)
 	case "movement":
@@ -161,7 +161,7 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 		tr.trouble = fmt.Sprintf("after another one (%v)", before)
 		c.Transport = &twoServers{g, before}
 		_, _ = c.ListTags(t.Context(), "registry.example/other/one")
-		c.Transport = g
+		c.Transport = through
 	}
 	want := g.Stable()
 	defer func() {
@@ -476,6 +476,17 @@ func TestGeneratedServersThatAreSlow(t *testing.T) {
 	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), slow: true} })
 }
 
+// The same where a Link has its cursor in another parameter than last, or something beside
+// it, or leaves n out.
+func TestGeneratedServersOfOtherLinks(t *testing.T) {
+	t.Parallel()
+	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial {
+		shape := shapeOf(seed)
+		shape.Links = true
+		return &trial{shape: shape}
+	})
+}
+
 // remember lets listings remember few tags until the end of a test, which must not be parallel,
 // and hand them out in batches of some tags, so that there are some before a page is cut short.
 func remember(t *testing.T, tags int) {
@@ -675,6 +686,13 @@ func TestServersThatLostTags(t *testing.T) {
 		},
 		{Mixed: true, Strange: true}: {
 			51000000790, 51000001934, 51000007586, // pages from elsewhere in the list
+		},
+		{Links: true}: {
+			87000000012, 87000002844, 87000001192, 87000005816, 87000004910, // a cursor that has another name than last, or something beside it
+			87000003128, // an offset that has
+		},
+		{AnySize: true, Links: true}: {
+			87000000241, 87000000597, 87000000737, // the same
 		},
 		{AnySize: true, Mixed: true}: {
 			32000111127, 32000234499, // pages of the size that the user wants

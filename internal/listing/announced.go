@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/ocitags/ocitags/internal/order"
 	"github.com/ocitags/ocitags/internal/origin"
@@ -58,8 +57,12 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans *Answer, link 
 	next := linkedPage(link)
 	ans.Next = next
 	named := link
-	last, q := t.last(), link.Query()
-	byTag := namesLast(link, t)
+	last := t.last()
+	name, cursor := cursorOf(link, last, strconv.Itoa(t.number))
+	byTag := last != "" && cursor == last && !s.tokens
+	if !byTag && s.offsets != nil {
+		name, cursor = s.param(), link.Query().Get(s.param())
+	}
 	if byTag {
 		next.after = last
 		s.link = link
@@ -72,25 +75,28 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans *Answer, link 
 		// Trow takes tags for the same that differ in case alone, and so may what
 		// sorts in that way. A page then begins before them.
 		next.after, next.must, next.step = s.latest(step), s.latest(step-1), step
-		next.URL = WithParam(link, "last", url.QueryEscape(next.after))
+		if s.hasMore(link) {
+			next.named = named
+		}
+		next.URL = s.withCursor(link, next.after)
 		next.announced = next.URL
 		link = next.URL
 	}
-	switch place, err := strconv.Atoi(q.Get("last")); {
+	switch place, err := strconv.Atoi(cursor); {
 	case byTag && !s.seen.Sorted() && s.latest(1) != "" && t.number > 2:
 		// ghcr.io lists by age: a tag that is pushed again moves to the end, and
 		// a list that goes on after it does, too. So the pages overlap.
 		next.after, next.must, next.step, next.named = s.latest(1), last, 1, named
-		next.URL = WithParam(link, "last", url.QueryEscape(next.after))
+		next.URL = s.withCursor(link, next.after)
 		next.announced = next.URL
-	case !byTag && last != "" && err == nil && (s.offsets != nil || s.mayBeOffset(place, t, max(nOf(ans.Asked), nOf(link)))) && place > 1 && !HasOther(q):
+	case !byTag && last != "" && err == nil && (s.offsets != nil || s.mayBeOffset(place, t, max(nOf(ans.Asked), nOf(link)), name)) && place > 1 && t.number > 1:
 		// Artifactory up to 7.46: an offset, which a deletion shifts.
 		if s.offsets == nil {
 			next.named = named // for it may be something else
 		}
-		next.URL = WithParam(link, "last", strconv.Itoa(place-1))
+		next.must, next.step, next.place, s.offsets, s.cursor = last, 1, place, link, name
+		next.URL = s.withCursor(link, strconv.Itoa(place-1))
 		next.announced = next.URL
-		next.must, next.step, next.place, s.offsets = last, 1, place, link
 		s.entries-- // it comes twice
 	case !byTag:
 	case s.keepsN && nOf(link) < nOf(ans.Asked):
@@ -98,7 +104,7 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans *Answer, link 
 	case !s.part.isOpen() && s.larger(ans.Response, link) != nil:
 		next.URL, next.fallback = s.larger(ans.Response, link), link
 	default:
-		ans.seek = s.seek(link)
+		ans.seek = s.seek()
 	}
 	ans.mayBeWhole, ans.n = true, nOf(named)
 	s.inARow = s.opaque && next.URL == named
@@ -106,8 +112,12 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans *Answer, link 
 }
 
 // mayBeOffset reports whether a number counts the entries of the pages so far: those of a
-// first page are at most n, or a round number, and this user may not see all of them.
-func (s *tagsList) mayBeOffset(place int, t *PageTags, n int) bool {
+// first page are at most n, or a round number, and this user may not see all of them. In
+// another parameter than last it may as well be the number of the page.
+func (s *tagsList) mayBeOffset(place int, t *PageTags, n int, param string) bool {
+	if param != "last" {
+		return s.pages == 1 && place == t.number
+	}
 	if n == 0 {
 		n = defaultPageSize
 	}
@@ -116,19 +126,8 @@ func (s *tagsList) mayBeOffset(place int, t *PageTags, n int) bool {
 
 // namesLast reports whether the cursor of a link is the last tag of its page.
 func namesLast(link *url.URL, t *PageTags) bool {
-	q := link.Query()
-	return t.number > 0 && len(q["last"]) == 1 && q.Get("last") == t.last() && !HasOther(q)
-}
-
-// HasOther reports whether a query has a cursor beside n and last, such as the
-// next_page of quay up to 3.11.
-func HasOther(q url.Values) bool {
-	for name, values := range q {
-		if name != "n" && name != "last" && strings.Join(values, "") != "" {
-			return true
-		}
-	}
-	return false
+	_, cursor := cursorOf(link, t.last())
+	return t.number > 0 && cursor == t.last()
 }
 
 // speaks logs how the registry's pages go on, and by what that was seen.
@@ -157,12 +156,12 @@ func (s *tagsList) speaks(ctx context.Context, link *url.URL, ans *Answer, full 
 // ghcr.io is read in a row: it lists by age, which a first page in alphabetical
 // order would hide, and nothing is known of what it makes of a last that is no
 // tag.
-func (s *tagsList) seek(next *url.URL) func(last string) *prefetch {
-	if s.Registry.ByAge || s.whole || HasOther(next.Query()) || !s.seen.Sorted() || s.seen.LooksUp() || s.ofRegistry().linear {
+func (s *tagsList) seek() func(last string) *prefetch {
+	if s.Registry.ByAge || s.whole || !s.seen.Sorted() || s.seen.LooksUp() || s.ofRegistry().linear {
 		return nil
 	}
 	as, n := *s, s.formSize()
 	return func(last string) *prefetch {
-		return &prefetch{pages: plainPages{Listing: as.Listing, at: as.at, n: n, linked: as.linked != [2]bool{}, seen: as.seen}, next: &Cursor{URL: as.query(n, last), kind: sought}}
+		return &prefetch{pages: plainPages{Listing: as.Listing, endpoint: as.endpoint, n: n, linked: as.linked != [2]bool{}, seen: as.seen}, next: &Cursor{URL: as.query(n, last), kind: sought}}
 	}
 }

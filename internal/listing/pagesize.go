@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/ocitags/ocitags/internal/wire"
 )
@@ -130,25 +129,6 @@ func (s *tagsList) learnSize(ctx context.Context, rep *wire.Response, more bool)
 		what = "the registry keeps to its page size"
 	}
 	s.Log.DebugContext(ctx, what, "asked", largePageSize, "got", rep.Entries)
-}
-
-// WithParam returns u with another value of a parameter.
-func WithParam(u *url.URL, name, value string) *url.URL {
-	other := *u
-	other.RawQuery = setParam(u.RawQuery, name, value)
-	return &other
-}
-
-// setParam replaces the value of a query parameter and leaves the rest of the
-// query as it is, to the byte.
-func setParam(query, name, value string) string {
-	parts := strings.Split(query, "&")
-	for i, part := range parts {
-		if key, _, _ := strings.Cut(part, "="); key == name {
-			parts[i] = name + "=" + value
-		}
-	}
-	return strings.Join(parts, "&")
 }
 
 // sizeLeft reports whether there is another n that has not been tried, and that may be

@@ -3,7 +3,6 @@ package listing
 import (
 	"context"
 	"errors"
-	"net/url"
 	"slices"
 
 	"github.com/ocitags/ocitags/internal/ocierr"
@@ -57,7 +56,7 @@ func (p *part) isOpen() bool { return p != nil && !p.whole }
 // list was asked.
 type partProof struct {
 	span.Proof
-	at     url.URL
+	endpoint
 	n      int
 	linked bool
 }
@@ -84,7 +83,7 @@ func (f *foreground) readPart(ctx context.Context, cur *Cursor, ans *Answer) (wh
 		f.part.whole = true
 		return "", nil
 	}
-	s := &partSource{plainPages: pages, part: f.part, proof: partProof{proof, *pages.at, pages.n, pages.linked}, recent: slices.Clone(tags)}
+	s := &partSource{plainPages: pages, part: f.part, proof: partProof{proof, pages.endpoint, pages.n, pages.linked}, recent: slices.Clone(tags)}
 	return f.readPartFrom(ctx, s, ans.Next)
 }
 
@@ -95,7 +94,7 @@ func (f *foreground) readKnownPart(ctx context.Context) (why string, err error) 
 	if !f.part.isOpen() || known == nil {
 		return "", nil
 	}
-	pages := plainPages{at: &known.at, n: known.n, linked: known.linked, seen: order.New()}
+	pages := plainPages{endpoint: known.endpoint, n: known.n, linked: known.linked, seen: order.New()}
 	return f.readPartFrom(ctx, &partSource{plainPages: pages, part: f.part, proof: *known}, nil)
 }
 
@@ -125,7 +124,7 @@ func (f *foreground) readPartFrom(ctx context.Context, s *partSource, next *Curs
 	why, err = s.readAll(ctx, next)
 	if err == nil {
 		f.apart = l.total
-		if *s.at == *f.Home { // and not where a redirect led
+		if *s.url == *f.Home { // and not where a redirect led
 			f.learnHere(func(h *habits) { h.proof = &s.proof })
 		}
 		return why, nil
@@ -269,7 +268,7 @@ func (s *partSource) Take(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		return ans, err
 	}
 	switch {
-	case link != nil && link.Query().Get("last") != "":
+	case link != nil && HasCursor(link.Query()):
 		ans.Next, err = s.linkedNext(link, t.latest)
 	case ends:
 		ans.Why = nothingMore
@@ -314,7 +313,7 @@ func (s *partSource) sendsPages(ctx context.Context) bool {
 	}
 	s.Log.DebugContext(ctx, "asking for the list without n", "because", "it may be in the order of object keys")
 	n := 0
-	rep, err := s.Read(ctx, wire.Request{URL: listQuery(s.at, 0, ""), Once: true}, each(func(string) error {
+	rep, err := s.Read(ctx, wire.Request{URL: s.query(0, ""), Once: true}, each(func(string) error {
 		if n++; n > defaultPageSize {
 			return ErrStopped
 		}

@@ -74,14 +74,14 @@ type prefetchedPage struct {
 // foreground then meets.
 type plainPages struct {
 	*Listing
-	at     *url.URL
+	endpoint
 	n      int
 	linked bool
 	seen   order.Seen // of the order of the list, before these pages
 }
 
 // question returns the URL that asks what comes after a string.
-func (s *plainPages) question(last string) *url.URL { return listQuery(s.at, s.n, last) }
+func (s *plainPages) question(last string) *url.URL { return s.query(s.n, last) }
 
 // page reads one page, and says where the next one is; nil: there is none that it
 // knows.
@@ -111,11 +111,11 @@ func (s *plainPages) linkedNext(link *url.URL, tags []string) (*Cursor, error) {
 	if len(tags) > 0 {
 		last = tags[len(tags)-1]
 	}
-	if q := link.Query(); last == "" || len(q["last"]) != 1 || q.Get("last") != last || HasOther(q) || q.Get("n") == "0" {
+	if _, cursor := cursorOf(link, last); last == "" || cursor != last || link.Query().Get("n") == "0" {
 		return nil, errors.New("the link to the next page does not name the last tag")
 	}
 	if step := order.Apart(tags); step > 0 && len(tags) > step+1 && s.seen.MayFold() {
-		next := overlapping(tags, step, link)
+		next := s.overlapping(tags, step, link)
 		next.kind, next.announced = announced, next.URL
 		return next, nil
 	}
@@ -131,14 +131,14 @@ func (s *plainPages) overlappingNext(tags []string) *Cursor {
 	if s.seen.MayFold() {
 		step = min(max(1, order.Apart(tags)), len(tags)-1)
 	}
-	return overlapping(tags, step, s.question("-"))
+	return s.overlapping(tags, step, s.question("-"))
 }
 
 // overlapping returns the place of a page that begins with the last step tags of the one
 // before.
-func overlapping(tags []string, step int, at *url.URL) *Cursor {
+func (e endpoint) overlapping(tags []string, step int, at *url.URL) *Cursor {
 	after, must := tags[len(tags)-1-step], tags[len(tags)-step]
-	return &Cursor{URL: WithParam(at, "last", url.QueryEscape(after)), kind: asked, after: after, must: must, step: step}
+	return &Cursor{URL: e.withCursor(at, after), kind: asked, after: after, must: must, step: step}
 }
 
 // newPrefetcher begins with the first page whose end a cursor names. It returns nil

@@ -39,7 +39,7 @@ const (
 func (s *tagsList) after(k kind) *Cursor {
 	if s.offsets != nil && s.form == asBefore && s.entries > 1 {
 		s.entries-- // it comes twice
-		return &Cursor{URL: WithParam(s.offsets, "last", strconv.Itoa(s.entries)), kind: k, must: s.latest(0), step: 1, place: s.entries + 1}
+		return &Cursor{URL: s.withCursor(s.offsets, strconv.Itoa(s.entries)), kind: k, must: s.latest(0), step: 1, place: s.entries + 1}
 	}
 	if s.latest(1) == "" || s.longest == 1 || s.formSize() == 1 {
 		last := s.latest(0)
@@ -69,8 +69,8 @@ func (s *tagsList) back(step int) *Cursor {
 // question returns the URL that asks what comes after a tag: as the registry's own
 // links do, where it has sent such, or else in the present form.
 func (s *tagsList) question(last string) *url.URL {
-	if s.form == asBefore && s.link != nil {
-		return WithParam(s.link, "last", url.QueryEscape(last))
+	if s.form == asBefore && s.link != nil && !s.hasMore(s.link) {
+		return s.withCursor(s.link, last)
 	}
 	return s.query(s.formSize(), last)
 }
@@ -128,12 +128,15 @@ func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep *wire.Resp
 	}
 	next := s.back(step)
 	if cur.place > 0 {
-		next.URL = WithParam(cur.URL, "last", strconv.Itoa(max(0, cur.place-step)))
-		next.after, next.place, next.named = "", cur.place, cur.named
+		next.URL = s.withCursor(cur.URL, strconv.Itoa(max(0, cur.place-step)))
+		next.after, next.place = "", cur.place
 	} else if cur.kind == announced && cur.announced != nil && cur.after != "" {
-		next.URL = WithParam(cur.announced, "last", url.QueryEscape(next.after))
+		next.URL = s.withCursor(cur.announced, next.after)
 	}
 	next.kind, next.announced = cur.kind, next.URL
+	if cur.place > 0 || cur.named != nil && s.hasMore(cur.named) {
+		next.named = cur.named
+	}
 	next.hollow = cur.hollow || hollow
 	s.Log.DebugContext(ctx, "going back in the list", "tags", step)
 	return &Answer{Response: rep, Next: next}, nil
@@ -264,7 +267,7 @@ func (s *tagsList) asNamed() *Cursor {
 // noOffset follows a Link as the registry wrote it, because nothing came of taking its
 // cursor for an offset.
 func (s *tagsList) noOffset(cur *Cursor) *Cursor {
-	s.offsets = nil
+	s.offsets, s.cursor = nil, ""
 	s.entries++ // none came twice
 	return linkedPage(cur.named)
 }

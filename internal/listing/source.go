@@ -84,11 +84,11 @@ func (c *Cursor) beginsWithLast(page []string) bool {
 
 // hiddenTag returns what a Link named that is not the last tag of its page, but may be one
 // that comes after it, and that this user may not see; "": nothing.
-func (c *Cursor) hiddenTag() string {
-	if c.kind != announced || c.after != "" || c.place > 0 || c.announced == nil || HasOther(c.announced.Query()) {
+func (c *Cursor) hiddenTag(param string) string {
+	if c.kind != announced || c.after != "" || c.place > 0 || c.announced == nil {
 		return ""
 	}
-	if last := c.announced.Query().Get("last"); taglist.Valid(last) {
+	if last := c.announced.Query().Get(param); taglist.Valid(last) {
 		return last
 	}
 	return ""

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/ocitags/ocitags/internal/bound"
 	"github.com/ocitags/ocitags/internal/ocierr"
@@ -31,7 +30,7 @@ import (
 // chooses n. A decision may leave a doubt, which tagsList.settle asks the registry about.
 type tagsList struct {
 	*Listing
-	at          *url.URL  // where pages are requested: Home, or where that redirects to
+	endpoint              // Home, or where that redirects to
 	begun       bool      // a page was read
 	linked      [2]bool   // a page had a Link: requested without n, or with it
 	heeded      [2]bool   // a page respected last: requested without n, or with it
@@ -42,6 +41,8 @@ type tagsList struct {
 	owing       bool      // it was asked for tags that other parts had behind the end
 	untried     *url.URL  // a Link of which only an overlapping page was requested, in vain; nil: none
 	asIs        bool      // such a Link was followed unchanged
+	tokens      bool      // a Link has its cursor beside the tag that it names
+	unheeded    string    // the first tag of the answer to a Link in which another tag was put, in vain; "": none
 	aside       *aside    // the list without n, read concurrently; nil: it is not
 	inARow      bool      // the latest Link is followed unchanged, and its cursor is not a tag
 	cover       cover     // a page that had all known tags
@@ -111,7 +112,7 @@ const (
 )
 
 func newTagsList(l *Listing) *tagsList {
-	s := &tagsList{Listing: l, at: l.Home, sizes: sizes{n: l.PageSize, longestOf: make(map[int]int), followed: make(map[int]bool)}, pass: pass{seen: order.New()}}
+	s := &tagsList{Listing: l, endpoint: endpoint{url: l.Home}, sizes: sizes{n: l.PageSize, longestOf: make(map[int]int), followed: make(map[int]bool)}, pass: pass{seen: order.New()}}
 	if s.n == 0 {
 		if s.n = l.ofRegistry().pageSize; s.n == 0 {
 			s.n = defaultPageSize
@@ -128,23 +129,6 @@ func (s *tagsList) First() *Cursor {
 		return &Cursor{URL: s.query(0, ""), kind: begin, fallback: s.query(s.n, "")}
 	}
 	return &Cursor{URL: s.query(s.n, ""), kind: begin}
-}
-
-// query returns the URL of the page of n tags after the tag last.
-func (s *tagsList) query(n int, last string) *url.URL { return listQuery(s.at, n, last) }
-
-// listQuery returns the URL, at a repository's tag list, of the page of n tags after
-// last. With 0 it is without n, and with "" without last.
-func listQuery(at *url.URL, n int, last string) *url.URL {
-	u, params := *at, []string{}
-	if n > 0 {
-		params = append(params, "n="+strconv.Itoa(n))
-	}
-	if last != "" {
-		params = append(params, "last="+url.QueryEscape(last))
-	}
-	u.RawQuery = strings.Join(params, "&")
-	return &u
 }
 
 // Page implements Source.

@@ -119,7 +119,7 @@ func (s *tagsList) moved(ctx context.Context, rep *wire.Response) {
 	if wire.IsTagList(rep.URL) {
 		at := *rep.URL
 		at.RawQuery, at.User = "", nil
-		s.at = &at
+		s.url = &at
 	}
 }
 
@@ -135,6 +135,12 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *P
 		s.rest = max(s.rest, t.number)
 	}
 	s.silent = s.silent || cur.kind == asked && !s.answered && ans.Entries == 0
+	if cur.kind == announced && cur.named != nil && cur.place == 0 && t.first != "" && s.hasMore(cur.named) {
+		if s.tokens = cur.step >= 4 && t.first == s.unheeded; s.tokens { // whatever tag the Link names
+			return &Answer{Response: ans.Response, Next: linkedPage(cur.named)}, nil
+		}
+		s.unheeded = t.first
+	}
 	if cur.kind == announced && cur.named != nil && !s.asIs {
 		s.untried = cur.named
 	}
@@ -168,7 +174,7 @@ func (s *tagsList) sameOrder(ctx context.Context, cur *Cursor, rep *wire.Respons
 // observe records what a page in its right place shows of the registry and of the list.
 func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags, link *url.URL) {
 	if cur.kind == announced {
-		s.untried = nil
+		s.untried, s.unheeded = nil, ""
 		if rep.Entries == 0 && link != nil && s.leads { // it has no tag, and yet there is more
 			s.roomy = 0
 		}
@@ -188,7 +194,7 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep *wire.Response,
 			}
 		}
 	}
-	if last := cur.hiddenTag(); last != "" && (t.first != "" || rep.Entries == 0) && s.seen.Between(s.latest(0), last, t.first) {
+	if last := cur.hiddenTag(s.param()); last != "" && (t.first != "" || rep.Entries == 0) && s.seen.Between(s.latest(0), last, t.first) {
 		t.seen.Hidden(last, s.recent, t.top)
 	}
 	if cur.kind == sought {
@@ -351,6 +357,9 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans *Answer, link *u
 	rep := ans.Response
 	ans.held = true
 	s.full = isFull(rep)
+	if link != nil && namesLast(link, t) && !s.tokens {
+		s.cursor, _ = cursorOf(link, t.last())
+	}
 	switch {
 	case s.seen.ByKeys() && !s.whole && !(cur.kind == begin && s.withoutN) && (link == nil || namesLast(link, t)) && s.ofRegistry().without != pagesOnly:
 		// distribution 3.1 on S3 lists by object keys, and goes on with the tags
@@ -479,7 +488,7 @@ func (s *tagsList) ask(ctx context.Context, cur *Cursor, ans *Answer, question *
 	ans.Next = question
 	s.speaks(ctx, nil, ans, s.full)
 	if s.answered {
-		ans.seek = s.seek(question.URL)
+		ans.seek = s.seek()
 	}
 	ans.mayBeWhole, ans.n = s.full, nOf(ans.Asked)
 	return ans

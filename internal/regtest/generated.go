@@ -2,6 +2,7 @@ package regtest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -31,6 +32,9 @@ type Generated struct {
 	Cursor  string // what a cursor is
 	Last    string // with which requests last is looked at
 	Null    bool   // an empty page is null
+	Param   string // the parameter of a Link that has its cursor; "": last
+	LinkN   string // the n of a Link; "": the page's own
+	Beside  string // what else a Link has; "": nothing
 	uneven
 
 	Host string
@@ -79,6 +83,7 @@ type Shape struct {
 	Mixed   bool // tags of several kinds in one list
 	Uneven  bool // pages that lack tags, or have more entries
 	Strange bool // the list, its cursor or both have an order that no registry is known to use
+	Links   bool // a Link may have its cursor in another parameter than last, something beside it, or another n
 }
 
 // Generate draws a server.
@@ -113,7 +118,10 @@ func Generate(rnd *rand.Rand, shape Shape) *Generated {
 	if g.Form == "n=0" && g.Last == "without n" {
 		g.Last = "any" // the Link's own n=0 counts as one
 	}
-	if g.Last == "never" && g.Cursor != "token" && g.Cursor != "offset" {
+	if shape.Links {
+		g.drawLinks(rnd)
+	}
+	if g.Last == "never" && g.Cursor != "token" && g.Cursor != "offset" && g.Param == "" {
 		g.Links = "never" // a Link that its own server does not look at leads nowhere
 	}
 	n := g.size(rnd)
@@ -134,6 +142,19 @@ func Generate(rnd *rand.Rand, shape Shape) *Generated {
 		}
 	}
 	return g
+}
+
+// drawLinks draws what else than last and n a Link has.
+func (g *Generated) drawLinks(rnd *rand.Rand) {
+	g.Param = pick(rnd, []string{"", "page", "next_page", "continuationToken"})
+	g.LinkN = pick(rnd, []string{"", "left out", "as asked"})
+	g.Beside = pick(rnd, []string{"", "constant", "changing", "last"})
+	if g.Beside == "last" && (g.Param == "" || g.Cursor != "token") {
+		g.Beside = "" // or it would be the cursor
+	}
+	if g.Param != "" && rnd.IntN(2) == 0 {
+		g.Last = "never"
+	}
 }
 
 // strange draws orders of the list and of the cursor, at least one of them strange.
@@ -412,7 +433,11 @@ func (g *Generated) compare(order string) func(a, b string) int {
 }
 
 func (g *Generated) String() string {
-	text := fmt.Sprintf("default %d, max %d (%s), Link %s (%s), order %s, cursor %s, last %s, %d tags", g.Default, g.Max, g.Over, g.Links, g.Form, g.Order, g.Cursor, g.Last, len(g.list))
+	form := g.Form
+	if g.Param != "" || g.LinkN != "" || g.Beside != "" {
+		form += fmt.Sprintf(", cursor as %s, n %s, besides %s", cmp.Or(g.Param, "last"), cmp.Or(g.LinkN, "of the page"), cmp.Or(g.Beside, "nothing"))
+	}
+	text := fmt.Sprintf("default %d, max %d (%s), Link %s (%s), order %s, cursor %s, last %s, %d tags", g.Default, g.Max, g.Over, g.Links, form, g.Order, g.Cursor, g.Last, len(g.list))
 	if g.hidden != nil {
 		hidden := 0
 		for _, is := range g.hidden {
@@ -659,8 +684,8 @@ func (g *Generated) answer(list []string, query url.Values) (page []string, link
 		}
 	}
 	rest := list
-	if last := query.Get("last"); last != "" && (g.Last == "any" || g.Last == "with n" && query.Has("n") || g.Last == "without n" && !query.Has("n") || g.cursorOf(last)) {
-		if rest, status = g.rest(list, last); status != 200 {
+	if cursor := g.given(query); cursor != "" {
+		if rest, status = g.rest(list, cursor); status != 200 {
 			return nil, "", status
 		}
 	}
@@ -687,9 +712,21 @@ func (g *Generated) answer(list []string, query url.Values) (page []string, link
 		if seen := g.visible(page); g.seenLast && len(seen) > 0 {
 			from = seen
 		}
-		link = g.link(g.cursor(list, len(list)-len(rest)+len(page), from), asked, size)
+		link = g.link(g.cursor(list, len(list)-len(rest)+len(page), from), from[len(from)-1], asked, size)
 	}
 	return g.visible(page), link, 200
+}
+
+// given returns the cursor of a query; "": none that is looked at.
+func (g *Generated) given(query url.Values) string {
+	if cursor := query.Get(g.Param); g.Param != "" && cursor != "" {
+		return cursor
+	}
+	last := query.Get("last")
+	if g.Last == "any" || g.Last == "with n" && query.Has("n") || g.Last == "without n" && !query.Has("n") || g.cursorOf(last) {
+		return last
+	}
+	return ""
 }
 
 // fit returns how many tags make a page of so many entries.
@@ -791,9 +828,25 @@ func (g *Generated) rest(list []string, last string) ([]string, int) {
 	return rest, 200
 }
 
-func (g *Generated) link(cursor string, asked, size int) string {
+// beside is what a Link has besides its cursor and its n.
+func (g *Generated) beside(tag string) string {
+	switch g.Beside {
+	case "constant":
+		return "&ns=" + g.Host
+	case "changing":
+		return "&key=" + base64.RawURLEncoding.EncodeToString([]byte(tag))
+	case "last":
+		return "&last=" + url.QueryEscape(tag)
+	}
+	return ""
+}
+
+func (g *Generated) link(cursor, tag string, asked, size int) string {
 	path := "/v2/" + g.Name + "/tags/list"
-	last, n := "last="+url.QueryEscape(cursor), ""
+	last, n := cmp.Or(g.Param, "last")+"="+url.QueryEscape(cursor), ""
+	if g.LinkN == "left out" {
+		asked = 0
+	}
 	if asked > 0 && g.Last != "without n" || g.Last == "with n" && size > 0 {
 		if size == 0 {
 			size = asked
@@ -801,8 +854,12 @@ func (g *Generated) link(cursor string, asked, size int) string {
 		if g.Max > 0 {
 			size = min(size, g.Max)
 		}
+		if g.LinkN == "as asked" && asked > 0 {
+			size = asked
+		}
 		n = "&n=" + strconv.Itoa(size)
 	}
+	last += g.beside(tag)
 	target, rel := path+"?"+last+n, `>; rel="next"`
 	switch g.Form {
 	case "absolute":

@@ -1,0 +1,45 @@
+package listing
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// The cursor of a link is in the parameter that names the last tag of the page.
+func TestCursorOf(t *testing.T) {
+	for query, want := range map[string]string{
+		"n=2&last=b":        "last=b",
+		"last=b&page=b":     "last=b",
+		"last=x&marker=b":   "marker=b",
+		"marker=b":          "marker=b",
+		"marker=b&ns=x":     "marker=b",
+		"n=b":               "last=",
+		"marker=x":          "last=",
+		"marker=b&marker=c": "last=",
+		"a%26c=b":           "last=",
+		"last=x&offset=2":   "offset=2",
+		"offset=2&marker=b": "marker=b",
+		"last=x":            "last=x",
+		"":                  "last=",
+	} {
+		name, cursor := cursorOf(&url.URL{RawQuery: query}, "b", "2")
+		assert.Equal(t, want, name+"="+cursor, query)
+	}
+	name, cursor := cursorOf(&url.URL{RawQuery: "last=&page="}, "")
+	assert.Equal(t, "last=", name+"="+cursor, "an empty page has no last tag")
+}
+
+func TestEndpoint(t *testing.T) {
+	list, _ := url.Parse("https://registry.example/v2/a/b/tags/list")
+	e := endpoint{url: list}
+	assert.Equal(t, "https://registry.example/v2/a/b/tags/list?n=2&last=a%2Bb", e.query(2, "a+b").String())
+	assert.Equal(t, "https://registry.example/v2/a/b/tags/list", e.query(0, "").String())
+	e.cursor = "marker"
+	assert.Equal(t, "marker=c", e.query(0, "c").RawQuery)
+	link := &url.URL{RawQuery: "n=2&marker=c&ns=x&orderby="}
+	assert.Equal(t, "n=2&marker=d%2B&ns=x&orderby=", e.withCursor(link, "d+").RawQuery, "the rest stays, byte for byte")
+	assert.True(t, e.hasMore(link))
+	assert.False(t, e.hasMore(&url.URL{RawQuery: "n=2&marker=c&orderby="}))
+}
