@@ -93,6 +93,7 @@ type trial struct {
 	inTurn      bool   // its tags are taken as they arrive
 	slow        bool   // the server takes its time
 	strange     bool   // its orders are strange
+	unsorted    bool   // its pages are
 	takes       string // how much
 }
 
@@ -487,6 +488,36 @@ func TestGeneratedServersOfOtherLinks(t *testing.T) {
 	})
 }
 
+// The same where a list is sorted, and the tags of its pages are not.
+func TestGeneratedServersOfUnsortedPages(t *testing.T) {
+	t.Parallel()
+	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial {
+		shape := shapeOf(seed)
+		shape.Pages = true
+		return &trial{shape: shape, unsorted: true}
+	})
+}
+
+// A registry that sorts its list, and sends the tags of a page in no order, is read as any
+// other: its Links name the greatest tag of each page.
+func TestUnsortedPages(t *testing.T) {
+	for _, order := range []string{"bytes", "punctuation first"} {
+		for seed := range uint64(50) {
+			rnd := rand.New(rand.NewPCG(seed, 9))
+			g := regtest.Generate(rnd, regtest.Shape{})
+			g.Default, g.Max, g.Over, g.Links, g.Form, g.Order = 100, 100, "clamp", "more", "path", order
+			g.Cursor, g.Last, g.Within = "value", "any", "random"
+			g.Fill(rnd, 2500)
+			synctest.Test(t, func(t *testing.T) {
+				c := &ocitags.Client{Transport: g, Credentials: ocitags.Anonymous}
+				tags, err := c.ListTags(t.Context(), "registry.example/a/b")
+				require.NoError(t, err, "seed %d", seed)
+				assert.Equal(t, g.Stable(), tags, "seed %d", seed)
+			})
+		}
+	}
+}
+
 // remember lets listings remember few tags until the end of a test, which must not be parallel,
 // and hand them out in batches of some tags, so that there are some before a page is cut short.
 func remember(t *testing.T, tags int) {
@@ -557,8 +588,11 @@ func generatedServers(t *testing.T, servers int, newTrial func(seed uint64) *tri
 	if tr.slow { // only one n may lead to the end then
 		possible, failed = surely, surelyFailed
 	}
-	if tr.strange { // most of these leave tags out, whatever is asked
+	switch {
+	case tr.strange: // most of these leave tags out, whatever is asked
 		share = 0.1
+	case tr.unsorted: // a long page is not sorted by the library either
+		share = 0.04
 	}
 	assert.Less(t, float64(failed), max(least, share*float64(possible)), "errors are rare")
 }

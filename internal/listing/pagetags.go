@@ -3,6 +3,7 @@ package listing
 import (
 	"context"
 	"errors"
+	"net/url"
 	"slices"
 
 	"github.com/ocitags/ocitags/internal/order"
@@ -96,11 +97,54 @@ func (t *PageTags) unrepeated(batch []string) (others []string, repeats bool) {
 	return others, false
 }
 
+// sort takes the page as if its tags had come in order. It must have all of them.
+func (t *PageTags) sort(compare func(a, b string) int) {
+	slices.Sort(t.latest)
+	slices.SortStableFunc(t.latest, compare)
+	t.seen, t.first = t.before, t.latest[0]
+	if t.seen.Page(t.after); t.sought {
+		t.seen.Seek(t.after)
+	}
+	t.seen.AddAll(t.latest)
+	t.top = append(t.top[:0], t.latest[:min(len(t.latest), keepTop)]...)
+}
+
 func (t *PageTags) last() string {
 	if len(t.latest) == 0 {
 		return ""
 	}
 	return t.latest[len(t.latest)-1]
+}
+
+// arrange sorts the tags by which a page is judged, where a Link has shown that a registry sorts
+// its list, and not the tags of a page: it names the greatest of them, and that is not the last.
+// It reports whether pages before this one were judged by another order.
+func (s *tagsList) arrange(link *url.URL, t *PageTags) (anew bool) {
+	if t.number < 2 || t.number > len(t.latest) {
+		return false
+	}
+	if link != nil && (s.pageOrders != nil || !t.seen.Sorted()) {
+		cursor, orders := link.Query().Get(s.param()), s.pageOrders
+		if orders == nil && cursor != t.last() {
+			orders = order.Known
+		}
+		orders = slices.DeleteFunc(slices.Clone(orders), func(o order.Order) bool {
+			return !slices.Contains(t.latest, cursor) || slices.MaxFunc(t.latest, o.Compare) != cursor
+		})
+		if len(orders) > 0 && (s.pageOrders == nil || orders[0].Name != s.pageOrders[0].Name) {
+			// What the pages have shown until now, they have not.
+			anew = s.pages > 0
+			s.seen, t.before = order.New(), order.New()
+			s.disagreed, s.strays, s.astray, s.misplaced = false, false, false, false
+		}
+		if len(orders) > 0 {
+			s.pageOrders = orders
+		}
+	}
+	if s.pageOrders != nil {
+		t.sort(s.pageOrders[0].Compare)
+	}
+	return anew
 }
 
 // errRepeat ends the reading of a page that answers a question of ours with the

@@ -30,24 +30,25 @@ import (
 // chooses n. A decision may leave a doubt, which tagsList.settle asks the registry about.
 type tagsList struct {
 	*Listing
-	endpoint              // Home, or where that redirects to
-	begun       bool      // a page was read
-	linked      [2]bool   // a page had a Link: requested without n, or with it
-	heeded      [2]bool   // a page respected last: requested without n, or with it
-	opaque      bool      // the cursors of the registry's Links are not tags
-	offsets     *url.URL  // a Link whose cursor is a number of tags; nil: none
-	compared    bool      // the list without n was requested, to compare
-	sameWithout bool      // and has the same tags as the pages
-	owing       bool      // it was asked for tags that other parts had behind the end
-	untried     *url.URL  // a Link of which only an overlapping page was requested, in vain; nil: none
-	asIs        bool      // such a Link was followed unchanged
-	tokens      bool      // a Link has its cursor beside the tag that it names
-	unheeded    string    // the first tag of the answer to a Link in which another tag was put, in vain; "": none
-	aside       *aside    // the list without n, read concurrently; nil: it is not
-	inARow      bool      // the latest Link is followed unchanged, and its cursor is not a tag
-	cover       cover     // a page that had all known tags
-	foreseen    *foreseen // nil: there is none
-	early       *early    // the next page, requested when its place was known; nil: it was not
+	endpoint                  // Home, or where that redirects to
+	begun       bool          // a page was read
+	linked      [2]bool       // a page had a Link: requested without n, or with it
+	heeded      [2]bool       // a page respected last: requested without n, or with it
+	opaque      bool          // the cursors of the registry's Links are not tags
+	offsets     *url.URL      // a Link whose cursor is a number of tags; nil: none
+	compared    bool          // the list without n was requested, to compare
+	sameWithout bool          // and has the same tags as the pages
+	owing       bool          // it was asked for tags that other parts had behind the end
+	untried     *url.URL      // a Link of which only an overlapping page was requested, in vain; nil: none
+	asIs        bool          // such a Link was followed unchanged
+	tokens      bool          // a Link has its cursor beside the tag that it names
+	pageOrders  []order.Order // those by which pages may be sorted whose tags are not; nil: tags stand as they are listed
+	unheeded    string        // the first tag of the answer to a Link in which another tag was put, in vain; "": none
+	aside       *aside        // the list without n, read concurrently; nil: it is not
+	inARow      bool          // the latest Link is followed unchanged, and its cursor is not a tag
+	cover       cover         // a page that had all known tags
+	foreseen    *foreseen     // nil: there is none
+	early       *early        // the next page, requested when its place was known; nil: it was not
 
 	sizes
 	latestPage

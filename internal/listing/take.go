@@ -33,6 +33,10 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 	if err != nil {
 		return ans, err
 	}
+	if s.arrange(link, t) {
+		ans.Next = s.relist(s.whole)
+		return ans, nil
+	}
 	switch question := cur.kind == asked && !s.answered; {
 	case cur.kind == compare:
 		return s.compare(ctx, cur, ans, link, t)

@@ -35,6 +35,7 @@ type Generated struct {
 	Param   string // the parameter of a Link that has its cursor; "": last
 	LinkN   string // the n of a Link; "": the page's own
 	Beside  string // what else a Link has; "": nothing
+	Within  string // the order of tags within a page; "": that of the list
 	uneven
 
 	Host string
@@ -83,6 +84,7 @@ type Shape struct {
 	Mixed   bool // tags of several kinds in one list
 	Uneven  bool // pages that lack tags, or have more entries
 	Strange bool // the list, its cursor or both have an order that no registry is known to use
+	Pages   bool // the list is sorted, and the tags of a page are not
 	Links   bool // a Link may have its cursor in another parameter than last, something beside it, or another n
 }
 
@@ -121,6 +123,9 @@ func Generate(rnd *rand.Rand, shape Shape) *Generated {
 	if shape.Links {
 		g.drawLinks(rnd)
 	}
+	if shape.Pages {
+		g.drawPages(rnd)
+	}
 	if g.Last == "never" && g.Cursor != "token" && g.Cursor != "offset" && g.Param == "" {
 		g.Links = "never" // a Link that its own server does not look at leads nowhere
 	}
@@ -154,6 +159,18 @@ func (g *Generated) drawLinks(rnd *rand.Rand) {
 	}
 	if g.Param != "" && rnd.IntN(2) == 0 {
 		g.Last = "never"
+	}
+}
+
+// drawPages draws the order of tags within pages that a registry has sorted, of which only a
+// Link tells the greatest.
+func (g *Generated) drawPages(rnd *rand.Rand) {
+	g.Within = pick(rnd, []string{"reversed", "age", "random"})
+	if g.Cursor = "value"; g.Order == "age" || g.Order == "random" || g.Order == "keys" {
+		g.Order = "bytes"
+	}
+	if g.Last = "any"; g.Links == "never" {
+		g.Links = "more"
 	}
 }
 
@@ -438,6 +455,9 @@ func (g *Generated) String() string {
 		form += fmt.Sprintf(", cursor as %s, n %s, besides %s", cmp.Or(g.Param, "last"), cmp.Or(g.LinkN, "of the page"), cmp.Or(g.Beside, "nothing"))
 	}
 	text := fmt.Sprintf("default %d, max %d (%s), Link %s (%s), order %s, cursor %s, last %s, %d tags", g.Default, g.Max, g.Over, g.Links, form, g.Order, g.Cursor, g.Last, len(g.list))
+	if g.Within != "" {
+		text += ", within pages " + g.Within
+	}
 	if g.hidden != nil {
 		hidden := 0
 		for _, is := range g.hidden {
@@ -714,7 +734,24 @@ func (g *Generated) answer(list []string, query url.Values) (page []string, link
 		}
 		link = g.link(g.cursor(list, len(list)-len(rest)+len(page), from), from[len(from)-1], asked, size)
 	}
-	return g.visible(page), link, 200
+	return g.within(g.visible(page)), link, 200
+}
+
+// within returns the tags of a page in the order in which they are sent.
+func (g *Generated) within(page []string) []string {
+	if g.Within == "" {
+		return page
+	}
+	page = slices.Clone(page)
+	switch g.Within {
+	case "reversed":
+		slices.Reverse(page)
+	case "age":
+		slices.SortFunc(page, func(a, b string) int { return g.serial[a] - g.serial[b] })
+	default:
+		g.rnd.Shuffle(len(page), func(i, j int) { page[i], page[j] = page[j], page[i] })
+	}
+	return page
 }
 
 // given returns the cursor of a query; "": none that is looked at.
