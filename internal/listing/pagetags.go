@@ -1,10 +1,12 @@
 package listing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/ocitags/ocitags/internal/order"
 )
@@ -98,9 +100,8 @@ func (t *PageTags) unrepeated(batch []string) (others []string, repeats bool) {
 }
 
 // sort takes the page as if its tags had come in order. It must have all of them.
-func (t *PageTags) sort(compare func(a, b string) int) {
-	slices.Sort(t.latest)
-	slices.SortStableFunc(t.latest, compare)
+func (t *PageTags) sort(o order.Order) {
+	slices.SortFunc(t.latest, func(a, b string) int { return cmp.Or(o.Compare(a, b), strings.Compare(a, b)) })
 	t.seen, t.first = t.before, t.latest[0]
 	if t.seen.Page(t.after); t.sought {
 		t.seen.Seek(t.after)
@@ -128,21 +129,24 @@ func (s *tagsList) arrange(link *url.URL, t *PageTags) (anew bool) {
 		if orders == nil && cursor != t.last() {
 			orders = order.Known
 		}
-		orders = slices.DeleteFunc(slices.Clone(orders), func(o order.Order) bool {
-			return !slices.Contains(t.latest, cursor) || slices.MaxFunc(t.latest, o.Compare) != cursor
-		})
-		if len(orders) > 0 && (s.pageOrders == nil || orders[0].Name != s.pageOrders[0].Name) {
+		var left []order.Order
+		for _, o := range orders {
+			if slices.Contains(t.latest, cursor) && !slices.ContainsFunc(t.latest, func(tag string) bool { return o.Compare(tag, cursor) > 0 }) {
+				left = append(left, o)
+			}
+		}
+		if len(left) > 0 && (s.pageOrders == nil || left[0].Name != s.pageOrders[0].Name) {
 			// What the pages have shown until now, they have not.
 			anew = s.pages > 0
 			s.seen, t.before = order.New(), order.New()
 			s.disagreed, s.strays, s.astray, s.misplaced = false, false, false, false
 		}
-		if len(orders) > 0 {
-			s.pageOrders = orders
+		if len(left) > 0 {
+			s.pageOrders = left
 		}
 	}
 	if s.pageOrders != nil {
-		t.sort(s.pageOrders[0].Compare)
+		t.sort(s.pageOrders[0])
 	}
 	return anew
 }
