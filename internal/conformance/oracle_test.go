@@ -478,12 +478,12 @@ func TestGeneratedServersThatAreSlow(t *testing.T) {
 }
 
 // The same where a Link has its cursor in another parameter than last, or something beside
-// it, or leaves n out.
+// it, or leaves n out, or names a tag before the last one.
 func TestGeneratedServersOfOtherLinks(t *testing.T) {
 	t.Parallel()
 	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial {
 		shape := shapeOf(seed)
-		shape.Links = true
+		shape.Links, shape.Overlap = true, seed%3 == 0
 		return &trial{shape: shape}
 	})
 }

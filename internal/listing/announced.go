@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/ocitags/ocitags/internal/order"
@@ -55,9 +56,8 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans *Answer, link 
 		link = WithParam(link, "n", strconv.Itoa(n))
 	}
 	next := linkedPage(link)
-	ans.Next = next
-	named := link
-	last := t.last()
+	ans.Next, ans.mayBeWhole, ans.n = next, true, nOf(link)
+	named, last := link, t.last()
 	name, cursor := cursorOf(link, last, strconv.Itoa(t.number))
 	byTag := last != "" && cursor == last && !s.tokens
 	if !byTag && s.offsets != nil {
@@ -66,6 +66,10 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans *Answer, link 
 	if byTag {
 		next.after = last
 		s.link = link
+	}
+	if !byTag && s.overlaps(next, t) {
+		s.speaks(ctx, link, ans, false)
+		return ans
 	}
 	if t.number > 0 || s.link == nil { // a page without a tag does not show what its cursor is
 		s.opaque = !byTag
@@ -90,14 +94,11 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans *Answer, link 
 		next.URL = s.withCursor(link, next.after)
 		next.announced = next.URL
 	case !byTag && last != "" && err == nil && (s.offsets != nil || s.mayBeOffset(place, t, max(nOf(ans.Asked), nOf(link)), name)) && place > 1 && t.number > 1:
-		// Artifactory up to 7.46: an offset, which a deletion shifts.
 		if s.offsets == nil {
 			next.named = named // for it may be something else
 		}
-		next.must, next.step, next.place, s.offsets, s.cursor = last, 1, place, link, name
-		next.URL = s.withCursor(link, strconv.Itoa(place-1))
-		next.announced = next.URL
-		s.entries-- // it comes twice
+		next.must, s.offsets, s.cursor = last, link, name
+		s.offset(next, place)
 	case !byTag:
 	case s.keepsN && nOf(link) < nOf(ans.Asked):
 		next.URL = WithParam(link, "n", strconv.Itoa(nOf(ans.Asked)))
@@ -106,9 +107,38 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans *Answer, link 
 	default:
 		ans.seek = s.seek()
 	}
-	ans.mayBeWhole, ans.n = true, nOf(named)
 	s.inARow = s.opaque && next.URL == named
 	return ans
+}
+
+// offset lets a page begin one entry before an offset, which a deletion shifts: so Artifactory
+// up to 7.46 pages.
+func (s *tagsList) offset(next *Cursor, place int) {
+	next.step, next.place = 1, place
+	next.URL = s.withCursor(s.offsets, strconv.Itoa(place-1))
+	next.announced = next.URL
+	s.entries-- // it comes twice
+}
+
+// overlap returns the last tags, with which a page begins whose Link named the tag before them.
+func (s *tagsList) overlap(cur *Cursor) []string {
+	return s.recent[max(0, len(s.recent)-cur.step):]
+}
+
+// overlaps reports whether a Link names a tag before the last one, so that the registry lets its
+// pages overlap.
+func (s *tagsList) overlaps(next *Cursor, t *PageTags) bool {
+	if s.tokens || s.offsets != nil || !t.seen.Sorted() {
+		return false
+	}
+	name, tag := cursorAmong(next.URL, t.latest)
+	i := slices.Index(t.latest, tag)
+	if i < 0 || i == len(t.latest)-1 {
+		return false
+	}
+	s.link, s.cursor, s.opaque, s.inARow = next.URL, name, false, false
+	next.after, next.must, next.step, next.own = tag, t.latest[i+1], len(t.latest)-1-i, true
+	return true
 }
 
 // mayBeOffset reports whether a number counts the entries of the pages so far: those of a

@@ -3,6 +3,7 @@ package listing
 import (
 	"cmp"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -52,6 +53,18 @@ func cursorOf(link *url.URL, likely ...string) (name, cursor string) {
 		}
 	}
 	return "last", q.Get("last")
+}
+
+// cursorAmong is like cursorOf, for one that names any of some tags. A number is only taken
+// for one if it is last: it may as well be that of the page.
+func cursorAmong(link *url.URL, tags []string) (name, cursor string) {
+	for key, values := range link.Query() {
+		number := strings.Trim(values[0], "0123456789") == "" && key != "last"
+		if key != "n" && !number && slices.Contains(tags, values[0]) && (name == "" || key < name) {
+			name, cursor = key, values[0]
+		}
+	}
+	return name, cursor
 }
 
 // hasMore reports whether a link says more than its n and its cursor.

@@ -37,6 +37,12 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		ans.Next = s.relist(s.whole)
 		return ans, nil
 	}
+	if cur.own && t.news > 0 && !slices.ContainsFunc(s.overlap(cur), func(tag string) bool { return slices.Contains(t.top, tag) }) {
+		// It does not overlap, and the tag that its Link named is no cursor.
+		s.tokens, s.opaque, s.link = true, true, nil
+		t.seen.Rejected(s.seen)
+		cur = linkedPage(cur.announced)
+	}
 	switch question := cur.kind == asked && !s.answered; {
 	case cur.kind == compare:
 		return s.compare(ctx, cur, ans, link, t)
@@ -330,7 +336,7 @@ func (s *tagsList) displaced(cur *Cursor, rep *wire.Response, t *PageTags) bool 
 		return false
 	case cur.place > 0: // a deletion shifts offsets, but a page that begins with a known tag leaves no gap
 		return !slices.Contains(s.recent, t.first)
-	case cur.must != "" && t.first == cur.must:
+	case cur.must != "" && t.first == cur.must, cur.own && slices.Contains(s.overlap(cur), t.first):
 		return false
 	case cur.beginsWithLast(t.top):
 		// So does the start of the list, perhaps, which some registries send whatever last is.

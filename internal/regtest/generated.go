@@ -36,6 +36,7 @@ type Generated struct {
 	LinkN   string // the n of a Link; "": the page's own
 	Beside  string // what else a Link has; "": nothing
 	Within  string // the order of tags within a page; "": that of the list
+	Overlap int    // how many tags of a page come after the cursor of its Link
 	uneven
 
 	Host string
@@ -85,6 +86,7 @@ type Shape struct {
 	Uneven  bool // pages that lack tags, or have more entries
 	Strange bool // the list, its cursor or both have an order that no registry is known to use
 	Pages   bool // the list is sorted, and the tags of a page are not
+	Overlap bool // and may name a tag before the last one
 	Links   bool // a Link may have its cursor in another parameter than last, something beside it, or another n
 }
 
@@ -120,9 +122,7 @@ func Generate(rnd *rand.Rand, shape Shape) *Generated {
 	if g.Form == "n=0" && g.Last == "without n" {
 		g.Last = "any" // the Link's own n=0 counts as one
 	}
-	if shape.Links {
-		g.drawLinks(rnd)
-	}
+	g.drawLinks(rnd, shape)
 	if shape.Pages {
 		g.drawPages(rnd)
 	}
@@ -150,7 +150,10 @@ func Generate(rnd *rand.Rand, shape Shape) *Generated {
 }
 
 // drawLinks draws what else than last and n a Link has.
-func (g *Generated) drawLinks(rnd *rand.Rand) {
+func (g *Generated) drawLinks(rnd *rand.Rand, shape Shape) {
+	if !shape.Links {
+		return
+	}
 	g.Param = pick(rnd, []string{"", "page", "next_page", "continuationToken"})
 	g.LinkN = pick(rnd, []string{"", "left out", "as asked"})
 	g.Beside = pick(rnd, []string{"", "constant", "changing", "last"})
@@ -159,6 +162,9 @@ func (g *Generated) drawLinks(rnd *rand.Rand) {
 	}
 	if g.Param != "" && rnd.IntN(2) == 0 {
 		g.Last = "never"
+	}
+	if shape.Overlap && g.compare(g.Order) != nil && g.Cursor != "offset" && g.Links != "always" { // or it would not end
+		g.Overlap = 1 + rnd.IntN(20)
 	}
 }
 
@@ -455,6 +461,9 @@ func (g *Generated) String() string {
 		form += fmt.Sprintf(", cursor as %s, n %s, besides %s", cmp.Or(g.Param, "last"), cmp.Or(g.LinkN, "of the page"), cmp.Or(g.Beside, "nothing"))
 	}
 	text := fmt.Sprintf("default %d, max %d (%s), Link %s (%s), order %s, cursor %s, last %s, %d tags", g.Default, g.Max, g.Over, g.Links, form, g.Order, g.Cursor, g.Last, len(g.list))
+	if g.Overlap > 0 {
+		text += fmt.Sprintf(", pages overlap by %d", g.Overlap)
+	}
 	if g.Within != "" {
 		text += ", within pages " + g.Within
 	}
@@ -728,10 +737,7 @@ func (g *Generated) answer(list []string, query url.Values) (page []string, link
 		has = len(page) > 0
 	}
 	if has && len(page) > 0 {
-		from := page
-		if seen := g.visible(page); g.seenLast && len(seen) > 0 {
-			from = seen
-		}
+		from := g.named(page)
 		link = g.link(g.cursor(list, len(list)-len(rest)+len(page), from), from[len(from)-1], asked, size)
 	}
 	return g.within(g.visible(page)), link, 200
@@ -750,6 +756,17 @@ func (g *Generated) within(page []string) []string {
 		slices.SortFunc(page, func(a, b string) int { return g.serial[a] - g.serial[b] })
 	default:
 		g.rnd.Shuffle(len(page), func(i, j int) { page[i], page[j] = page[j], page[i] })
+	}
+	return page
+}
+
+// named returns a page up to the tag that its Link names.
+func (g *Generated) named(page []string) []string {
+	if seen := g.visible(page); g.seenLast && len(seen) > 0 {
+		page = seen
+	}
+	if g.Overlap > 0 && len(page) > 2*g.Overlap {
+		page = page[:len(page)-g.Overlap]
 	}
 	return page
 }
