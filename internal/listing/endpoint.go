@@ -37,34 +37,37 @@ func (e endpoint) withCursor(u *url.URL, cursor string) *url.URL {
 }
 
 // cursorOf returns the cursor of a link, and the parameter that has it: the one that has
-// one of the likely values, such as the last tag of the page, or else last. A name that
-// would have to be escaped is no name for it.
+// one of the likely values, such as the last tag of the page, or else last.
 func cursorOf(link *url.URL, likely ...string) (name, cursor string) {
-	q := link.Query()
 	for _, value := range likely {
-		for key, values := range q {
-			has := len(values) == 1 && values[0] == value && key != "n" && key == url.QueryEscape(key)
-			if has && value != "" && (name == "" || key == "last" || name != "last" && key < name) {
-				name = key
-			}
-		}
-		if name != "" {
-			return name, value
+		if name, cursor = paramOf(link, func(_, has string) bool { return has == value }); cursor != "" {
+			return name, cursor
 		}
 	}
-	return "last", q.Get("last")
+	return "last", link.Query().Get("last")
 }
 
-// cursorAmong is like cursorOf, for one that names any of some tags. A number is only taken
-// for one if it is last: it may as well be that of the page.
+// cursorAmong is like cursorOf, for a cursor that may name any of some tags. A number in
+// another parameter than last is passed over: it may be the number of a page.
 func cursorAmong(link *url.URL, tags []string) (name, cursor string) {
+	return paramOf(link, func(name, value string) bool {
+		return (name == "last" || strings.Trim(value, "0123456789") != "") && slices.Contains(tags, value)
+	})
+}
+
+// paramOf returns the parameter of a link for which is holds, apart from n, and its value. last
+// comes before others. Names that need escaping are passed over, as the server might have chosen
+// them to add to our queries.
+func paramOf(link *url.URL, is func(name, value string) bool) (name, value string) {
 	for key, values := range link.Query() {
-		number := strings.Trim(values[0], "0123456789") == "" && key != "last"
-		if key != "n" && !number && slices.Contains(tags, values[0]) && (name == "" || key < name) {
-			name, cursor = key, values[0]
+		if key == "n" || key != url.QueryEscape(key) || len(values) != 1 || !is(key, values[0]) {
+			continue
+		}
+		if name == "" || key == "last" || name != "last" && key < name {
+			name, value = key, values[0]
 		}
 	}
-	return name, cursor
+	return name, value
 }
 
 // hasMore reports whether a link says more than its n and its cursor.

@@ -31,6 +31,24 @@ func TestCursorOf(t *testing.T) {
 	assert.Equal(t, "last=", name+"="+cursor, "an empty page has no last tag")
 }
 
+// A Link may also name a tag before the last one.
+func TestCursorAmong(t *testing.T) {
+	for query, want := range map[string]string{
+		"n=2&last=b":        "last=b",
+		"key=b&last=a":      "last=a",
+		"marker=b&ns=x":     "marker=b",
+		"last=2":            "last=2",
+		"page=2":            "=",
+		"n=2":               "=",
+		"a%26c=b":           "=",
+		"marker=a&marker=b": "=",
+		"last=x":            "=",
+	} {
+		name, cursor := cursorAmong(&url.URL{RawQuery: query}, []string{"2", "a", "b"})
+		assert.Equal(t, want, name+"="+cursor, query)
+	}
+}
+
 func TestEndpoint(t *testing.T) {
 	list, _ := url.Parse("https://registry.example/v2/a/b/tags/list")
 	e := endpoint{url: list}

@@ -99,7 +99,7 @@ func (t *PageTags) unrepeated(batch []string) (others []string, repeats bool) {
 	return others, false
 }
 
-// sort takes the page as if its tags had come in order. It must have all of them.
+// sort judges the page as if its tags had come in the order o. All of them must be in latest.
 func (t *PageTags) sort(o order.Order) {
 	slices.SortFunc(t.latest, func(a, b string) int { return cmp.Or(o.Compare(a, b), strings.Compare(a, b)) })
 	t.seen, t.first = t.before, t.latest[0]
@@ -119,7 +119,8 @@ func (t *PageTags) last() string {
 
 // arrange sorts the tags by which a page is judged, where a Link has shown that a registry sorts
 // its list, and not the tags of a page: it names the greatest of them, and that is not the last.
-// It reports whether pages before this one were judged by another order.
+// It reports whether earlier pages were judged by another order, so that the list has to be read
+// again.
 func (s *tagsList) arrange(link *url.URL, t *PageTags) (anew bool) {
 	if t.number < 2 || t.number > len(t.latest) {
 		return false
@@ -136,7 +137,7 @@ func (s *tagsList) arrange(link *url.URL, t *PageTags) (anew bool) {
 			}
 		}
 		if len(left) > 0 && (s.pageOrders == nil || left[0].Name != s.pageOrders[0].Name) {
-			// What the pages have shown until now, they have not.
+			// Until now the tags within a page were taken for the order of the list.
 			anew = s.pages > 0
 			s.seen, t.before = order.New(), order.New()
 			s.disagreed, s.strays, s.astray, s.misplaced = false, false, false, false

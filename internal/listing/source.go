@@ -56,7 +56,7 @@ type Cursor struct {
 	after string // the tag after which the page begins; "": none, or unknown
 	must  string // the tag that the page must begin with; "": unknown
 	step  int    // how many tags of the list so far follow after
-	own   bool   // that the page overlaps the one before is the registry's doing, if it does
+	own   bool   // its Link named a tag before the last one, so that the page should begin with the tags after that
 	stood int    // how many of the last tags are known to be where they were
 	ended bool   // the list has ended, and the page only verifies its last tags
 	place int    // of an offset, the number of tags before the page; 0: not an offset

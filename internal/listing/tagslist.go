@@ -43,7 +43,7 @@ type tagsList struct {
 	asIs        bool          // such a Link was followed unchanged
 	tokens      bool          // a Link has its cursor beside the tag that it names
 	pageOrders  []order.Order // those by which pages may be sorted whose tags are not; nil: tags stand as they are listed
-	unheeded    string        // the first tag of the answer to a Link in which another tag was put, in vain; "": none
+	unheeded    string        // the first tag of a page that was requested with another tag in its Link; "": none
 	aside       *aside        // the list without n, read concurrently; nil: it is not
 	inARow      bool          // the latest Link is followed unchanged, and its cursor is not a tag
 	cover       cover         // a page that had all known tags

@@ -146,7 +146,7 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *P
 	}
 	s.silent = s.silent || cur.kind == asked && !s.answered && ans.Entries == 0
 	if cur.kind == announced && cur.named != nil && cur.place == 0 && t.first != "" && s.hasMore(cur.named) {
-		if s.tokens = cur.step >= 4 && t.first == s.unheeded; s.tokens { // whatever tag the Link names
+		if s.tokens = cur.step >= 4 && t.first == s.unheeded; s.tokens { // the same page came, whatever tag was in the Link
 			return &Answer{Response: ans.Response, Next: linkedPage(cur.named)}, nil
 		}
 		s.unheeded = t.first
