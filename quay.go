@@ -234,7 +234,7 @@ func (q *quay) Page(ctx context.Context, cur *listing.Cursor, to listing.Sink) (
 	if cur != q.asked {
 		heard := &hearer{Sink: to}
 		ans, err := q.Source.Page(ctx, cur, heard)
-		if err == nil && ans.More && !q.refused {
+		if err == nil && ans.HasMore() && !q.refused {
 			q.TellDialect(ctx, jsonDialect, "the answer has_additional")
 			q.back, ans.Next = ans.Next, q.start()
 			q.owed = make(map[string]bool, len(heard.heard))

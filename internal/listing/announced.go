@@ -168,7 +168,7 @@ func (s *tagsList) speaks(ctx context.Context, link *url.URL, ans *Answer, full 
 		is, because = "Link, whose cursor is a tag", "it names the last tag of the page"
 	case link != nil:
 		is, because = "Link, whose cursor is the registry's own", "it does not name the last tag of the page"
-	case ans.More:
+	case ans.HasMore():
 		because = "has_additional announces more, and there is no Link"
 	case s.linked != [2]bool{}:
 		return

@@ -133,7 +133,7 @@ func (s *tagsList) leaveAside() {
 	select {
 	case <-a.done:
 		s.longestOf[0] = max(s.longestOf[0], a.rep.Entries) // perhaps more than come with n
-		links := s.leadsOn(a.rep) || a.rep.More != nil && *a.rep.More
+		links := s.leadsOn(a.rep) || a.rep.HasMore()
 		s.compared = links && a.n <= s.longest // it is the same page as the first one
 		switch {
 		case s.compared:

@@ -50,7 +50,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 		ans.Next = s.relist(false)
 	default:
 		ans.doubt = &doubt{s.inDoubt, func(is bool) (*Answer, error) {
-			if ans.doubt = nil; is {
+			if is {
 				return s.doubtful(ctx, cur, ans, why)
 			}
 			ans.Next = s.standsStill(cur, ans)
@@ -86,7 +86,9 @@ type doubt struct {
 // without n, and lets no list end in trouble before endOfTrouble has asked.
 func (s *tagsList) settle(ctx context.Context, cur *Cursor, ans *Answer, err error) (*Answer, error) {
 	for err == nil && ans.doubt != nil {
-		ans, err = ans.doubt.then(ans.doubt.is(ctx))
+		open := ans.doubt
+		ans.doubt = nil
+		ans, err = open.then(open.is(ctx))
 	}
 	if err == nil && ans.Next == nil && s.inTrouble() {
 		return s.endOfTrouble(ctx, cur, ans)
@@ -169,9 +171,9 @@ func (s *tagsList) comparison(end *Cursor, why string) *Cursor {
 // is the end of the list.
 func (s *tagsList) standsStill(cur *Cursor, ans *Answer) *Cursor {
 	switch {
-	case s.seen.Sorted(), len(s.recent) < 2, ans.More, cur.kind == begin, s.whole && s.pages == 1:
+	case s.seen.Sorted(), len(s.recent) < 2, s.whole && s.pages == 1:
 		return nil
-	case s.opaque, s.offsets != nil, s.refusedLast, s.repeats > 0 && !s.answered: // it does not look at tags
+	case s.opaque, s.refusedLast, s.repeats > 0 && !s.answered: // it does not look at tags
 		return nil
 	}
 	next := s.stand(cmp.Or(cur.why, ans.Why))
@@ -206,7 +208,7 @@ func (s *tagsList) stands(cur *Cursor, t *PageTags) (shown int, ok bool) {
 	if cur.beginsWithLast(top) {
 		top = top[1:]
 	}
-	if shown = min(len(top), cur.step-cur.stood); shown == 0 || cur.must == "" || cur.step > len(s.recent) {
+	if shown = min(len(top), cur.step-cur.stood); shown == 0 || cur.step > len(s.recent) {
 		return 0, false
 	}
 	from := len(s.recent) - cur.step
@@ -367,7 +369,7 @@ func (s *tagsList) isLonger(cur *Cursor, rep *wire.Response) bool {
 
 // compare takes the list without n that was requested for comparison.
 func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, t *PageTags) (*Answer, error) {
-	isList := link == nil && !ans.More && !(cur.back == nil && s.mayBePage(ans.Response)) && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries))
+	isList := link == nil && !ans.HasMore() && !(cur.back == nil && s.mayBePage(ans.Response)) && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries))
 	hasAll := ans.Entries >= s.total || !s.inTrouble() && ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.lastTags(), t.latest)
 	if isList && hasAll {
 		return s.comparedWhole(cur, ans, t), nil
@@ -375,15 +377,15 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *
 	s.longestOf[0] = max(s.longestOf[0], ans.Entries) // as it may be a page
 	s.sameWithout = t.news == 0 && t.number == s.total
 	switch {
-	case (link != nil || ans.More) && t.news == 0 && ans.Entries <= defaultPageSize: // and not where each answer has a Link
+	case (link != nil || ans.HasMore()) && t.news == 0 && ans.Entries <= defaultPageSize: // and not where each answer has a Link
 		s.learnPagesOnly()
 	case t.news == 0 && ans.Entries <= defaultPageSize && ans.Entries < s.total:
 		s.learn(func(h *habits) { h.without = pagesOnly }) // or some were deleted
 	}
 	// A page that is no longer than the first one shows nothing that the first did not: its
 	// new tags were pushed since. One of more than 1000 entries has shown all that it can.
-	seen := (link != nil || ans.More) && (ans.Entries <= s.lengths[len(s.lengths)-1] || ans.Entries > defaultPageSize)
-	ans.Why, ans.Next, ans.More = cur.why, cur.back, false
+	seen := (link != nil || ans.HasMore()) && (ans.Entries <= s.lengths[len(s.lengths)-1] || ans.Entries > defaultPageSize)
+	ans.Why, ans.Next = cur.why, cur.back
 	switch {
 	case cur.back == nil && t.news > 0 && !seen:
 		ans.Next, s.lacked = s.relist(true), true
@@ -401,7 +403,7 @@ func (s *tagsList) comparedWhole(cur *Cursor, ans *Answer, t *PageTags) *Answer 
 	ans.Why = "the list without n came in one answer"
 	if cur.back == nil && round(ans.Entries) && s.further && (s.wasForeseen() || s.seen.Unproven()) {
 		ans.doubt = &doubt{s.inDoubt, func(is bool) (*Answer, error) {
-			ans.doubt, s.disagreed = nil, s.disagreed || is
+			s.disagreed = s.disagreed || is
 			return ans, nil
 		}}
 	}

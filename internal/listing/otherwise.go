@@ -30,7 +30,7 @@ func (s *tagsList) orOtherwise(ans *Answer, err error) (*Answer, error) {
 		return next != nil || why != ""
 	}
 	then := func(found bool) (*Answer, error) {
-		if ans.doubt = nil; found {
+		if found {
 			return ans, nil
 		}
 		return ans, err
@@ -57,7 +57,7 @@ func (s *tagsList) instead(err error) (next *Cursor, why string) {
 	case !s.begun:
 	case s.mayFitOnePage():
 		return s.inOnePage(), ""
-	case s.lastResort == 0 && s.total >= defaultPageSize && s.total < largePageSize && !slices.Contains(s.tried, largePageSize):
+	case s.total >= defaultPageSize && s.total < largePageSize && !slices.Contains(s.tried, largePageSize):
 		s.lastResort, s.misfit = largePageSize, err
 		return s.relistWith(largePageSize), ""
 	}
@@ -67,7 +67,7 @@ func (s *tagsList) instead(err error) (next *Cursor, why string) {
 // mayFitOnePage reports whether one page may have room for the list, and that was
 // not tried.
 func (s *tagsList) mayFitOnePage() bool {
-	return s.lastResort == 0 && s.total < defaultPageSize && !slices.Contains(s.tried, defaultPageSize)
+	return s.total < defaultPageSize && !slices.Contains(s.tried, defaultPageSize)
 }
 
 // inOnePage begins the list anew with an n that has room for all known tags.
@@ -134,8 +134,7 @@ func (s *tagsList) isCovered(ctx context.Context) bool {
 		last = tag
 		return nil
 	}))
-	more := rep.More != nil && *rep.More
-	return err == nil && !more && last == c.last() && rep.Entries <= c.entries-before
+	return err == nil && !rep.HasMore() && last == c.last() && rep.Entries <= c.entries-before
 }
 
 // mayBeExceeded reports whether the cover still has all known tags, and may be a page all the
@@ -179,13 +178,13 @@ func (s *tagsList) exceeds(ctx context.Context, first, last string) bool {
 // one, which ends the reading.
 func (s *tagsList) countKnown(ctx context.Context, q question) (known int, more bool) {
 	tags := s.cover.tags
-	err := s.startOf(ctx, q, func(tag string) bool {
+	_ = s.startOf(ctx, q, func(tag string) bool {
 		if more = !slices.Contains(tags, tag); !more {
 			known++
 		}
 		return !more && known <= len(tags)
 	})
-	return known, more && err == nil
+	return known, more
 }
 
 // endOfTrouble takes the end of a list whose pages did not fit together.

@@ -21,7 +21,7 @@ import (
 type pace struct {
 	most    int // requests; 0: their number is the user's
 	pages   int
-	first   []time.Duration
+	first   []time.Duration // ascending, as latest
 	latest  []time.Duration
 	refused bool
 }
@@ -39,13 +39,13 @@ func (p *pace) page(now int, took time.Duration) int {
 		return now
 	}
 	if len(p.first) < paceFirst {
-		p.first = append(p.first, took)
+		p.first = inOrder(p.first, took)
 		return now
 	}
-	if p.latest = append(p.latest, took); len(p.latest) < now || p.pages < paceShort {
+	if p.latest = inOrder(p.latest, took); len(p.latest) < now || p.pages < paceShort {
 		return now
 	}
-	before, at := median(p.first), median(p.latest)
+	before, at := p.first[len(p.first)/2], p.latest[len(p.latest)/2]
 	p.latest = p.latest[:0]
 	switch {
 	case at > before+before/2:
@@ -65,7 +65,8 @@ func (p *pace) refuse(now int) int {
 	return max(1, now-1)
 }
 
-func median(times []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(times))
-	return sorted[len(sorted)/2]
+// inOrder adds a time to ascending times.
+func inOrder(times []time.Duration, took time.Duration) []time.Duration {
+	at, _ := slices.BinarySearch(times, took)
+	return slices.Insert(times, at, took)
 }

@@ -28,7 +28,6 @@ type sizes struct {
 	overKnown  bool        // and the list without n was not
 	honoured   int         // an n that a page has had exactly
 	accepted   int         // the largest n that was answered with tags
-	most       int         // the largest n to ask for with last; 0: any
 	longest    int         // the most entries in one page of this reading
 	widest     int         // the most tags in one page of this reading
 	longestOf  map[int]int // the most entries in one page, by n, of all readings
@@ -142,10 +141,10 @@ func (s *tagsList) sizeToTry() int {
 	tried := func(n int) bool { return slices.Contains(s.tried, n) }
 	most := max(s.longest, s.was)
 	switch {
-	case s.recalled && s.longest > 0 && s.n < defaultPageSize && !tried(defaultPageSize):
-		return defaultPageSize
 	case s.longest == 0:
 		return 0
+	case s.recalled && s.n < defaultPageSize && !tried(defaultPageSize):
+		return defaultPageSize
 	case s.linked == [2]bool{} && most < smallestPageSize && s.mayAsk(smallestPageSize) && !tried(smallestPageSize):
 		return smallestPageSize
 	case s.linked == [2]bool{} && most >= smallestPageSize && most < smallPageSize && s.mayAsk(smallPageSize) && !tried(smallPageSize):

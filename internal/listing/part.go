@@ -257,7 +257,7 @@ func (s *partSource) Take(ctx context.Context, cur *Cursor, rep *wire.Response, 
 	}
 	s.short = s.linked && len(rep.Links) == 0 && rep.Entries < nOf(rep.Asked)
 	switch {
-	case !s.seen.MayAgree(), t.number == 0 && rep.Entries > 0, cur.must != "" && t.first != cur.must, rep.More != nil && *rep.More:
+	case !s.seen.MayAgree(), t.number == 0 && rep.Entries > 0, cur.must != "" && t.first != cur.must, rep.HasMore():
 		return ans, errContradicted
 	case t.number > 0 && s.isPast(t.last()):
 		ans.Why = "what comes after its last tag is past the range"

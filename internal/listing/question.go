@@ -37,7 +37,7 @@ const (
 // the tag before that one: an answer that begins with the last tag shows that the
 // registry understood the question, and an empty answer shows nothing.
 func (s *tagsList) after(k kind) *Cursor {
-	if s.offsets != nil && s.form == asBefore && s.entries > 1 {
+	if s.offsets != nil && s.form == asBefore {
 		s.entries-- // it comes twice
 		return &Cursor{URL: s.withCursor(s.offsets, strconv.Itoa(s.entries)), kind: k, must: s.latest(0), step: 1, place: s.entries + 1}
 	}
@@ -85,24 +85,12 @@ func (s *tagsList) formSize() int {
 		if s.longest > 0 && s.linked == [2]bool{} {
 			n = min(n, s.longest) // some send a Link where a page has the n that was asked for
 		}
-		if s.most > 0 {
-			n = min(n, s.most)
-		}
 		return n
 	}
 	if s.n > 0 && !s.withoutN {
 		return 0
 	}
 	return max(1, min(s.longest, smallestPageSize)) // which none is known to refuse
-}
-
-// withSmallest returns a question with the smallest n, because the n that it had was
-// never answered with a tag: the refusal, or the empty answer, may be about n.
-func (s *tagsList) withSmallest(cur *Cursor) *Cursor {
-	s.most = smallestPageSize
-	smaller := *cur
-	smaller.URL = WithParam(cur.URL, "n", strconv.Itoa(s.most))
-	return &smaller
 }
 
 // maxGone is how many 404s in a row are taken to mean that the tag in last was
@@ -113,24 +101,26 @@ const maxGone = 2
 // with the tag that has to come there. To a last that does not exist, zot answers
 // 404 with an empty body, and others answer with the start of the list or nothing. hollow
 // says that an empty page came, so that the last tag may be the last of the list.
-func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep *wire.Response, hollow bool) (*Answer, error) {
+func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, ans *Answer, hollow bool) (*Answer, error) {
+	ans.held = false
 	step := max(1, cur.step*2)
-	if step >= len(s.recent) {
-		if cur.place > 0 && cur.named != nil {
-			return &Answer{Response: rep, Next: s.noOffset(cur)}, nil
-		}
-		if s.pages == 1 && len(s.recent) == 1 && hollow && cur.kind == announced { // up to the start of the list
-			next := s.relist(s.whole)
-			next.hollow = true
-			return &Answer{Response: rep, Next: next}, nil
-		}
-		return s.lost(ctx, cur, rep, 0)
+	switch {
+	case step < len(s.recent):
+	case cur.place > 0 && cur.named != nil:
+		ans.Next = s.noOffset(cur)
+		return ans, nil
+	case s.pages == 1 && len(s.recent) == 1 && hollow && cur.kind == announced: // up to the start of the list
+		ans.Next = s.relist(s.whole)
+		ans.Next.hollow = true
+		return ans, nil
+	default:
+		return s.lost(ctx, cur, ans, 0)
 	}
 	next := s.back(step)
 	if cur.place > 0 {
 		next.URL = s.withCursor(cur.URL, strconv.Itoa(max(0, cur.place-step)))
 		next.after, next.place = "", cur.place
-	} else if cur.kind == announced && cur.announced != nil && cur.after != "" {
+	} else if cur.kind == announced {
 		next.URL = s.withCursor(cur.announced, next.after)
 	}
 	next.kind, next.announced = cur.kind, next.URL
@@ -139,19 +129,22 @@ func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, rep *wire.Resp
 	}
 	next.hollow = cur.hollow || hollow
 	s.Log.DebugContext(ctx, "going back in the list", "tags", step)
-	return &Answer{Response: rep, Next: next}, nil
+	ans.Next = next
+	return ans, nil
 }
 
 // lost says what follows where none of the last tags stands where it stood.
-func (s *tagsList) lost(ctx context.Context, cur *Cursor, rep *wire.Response, news int) (*Answer, error) {
-	if s.whole && s.pages == 1 && news == 0 && s.entries >= s.total {
-		if s.sizeLeft() {
-			return &Answer{Response: rep, Next: s.otherSize()}, nil
-		}
-		return s.ended(ctx, cur, &Answer{Response: rep}, "the list without n has all tags that are known, and its Link leads to no other")
+func (s *tagsList) lost(ctx context.Context, cur *Cursor, ans *Answer, news int) (*Answer, error) {
+	switch all := s.whole && s.pages == 1 && news == 0 && s.entries >= s.total; {
+	case all && s.sizeLeft():
+		ans.Next = s.otherSize()
+	case all:
+		return s.ended(ctx, cur, ans, "the list without n has all tags that are known, and its Link leads to no other")
+	default:
+		s.Log.DebugContext(ctx, "listing again", "because", "no tag stands where it stood when it was listed")
+		ans.Next = s.relist(!s.wholeTried)
 	}
-	s.Log.DebugContext(ctx, "listing again", "because", "no tag stands where it stood when it was listed")
-	return &Answer{Response: rep, Next: s.relist(!s.wholeTried)}, nil
+	return ans, nil
 }
 
 // relist begins the list anew; whole: without n.
@@ -167,8 +160,7 @@ func (s *tagsList) relist(whole bool) *Cursor {
 // misunderstood says what follows where the registry did not answer what comes after
 // a tag. It is asked in the other form, and after that only another reading of the
 // list tells.
-func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, rep *wire.Response, why string) (*Answer, error) {
-	ans := &Answer{Response: rep}
+func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, ans *Answer, why string) (*Answer, error) {
 	if s.form++; s.refusedLast {
 		s.form = exhausted // the list without n tells more than another refusal
 	}
@@ -178,13 +170,11 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, rep *wire.Res
 		ans.Next = s.back(max(1, min(cur.step+1, len(s.recent)-1))) // after another tag, as that one may be gone
 	case s.whole && s.entries < s.total && s.hadRoom():
 		return s.orOtherwise(ans, s.short(ans, s.entries))
-	case s.whole && s.entries < s.total && s.ignoresLast():
-		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
 	case (s.whole || s.n == 0) && s.entries < s.total && s.sizeToTry() != largePageSize:
 		return s.orOtherwise(ans, s.short(ans, s.entries))
 	case s.sizeLeft() && (s.whole || s.n == 0) && (s.PageSize >= 0 || s.silent):
 		ans.Next = s.otherSize()
-	case (s.whole || s.n == 0) && s.strays && !s.refusedLast && round(s.entries) && s.mayFitOnePage():
+	case (s.whole || s.n == 0) && !s.refusedLast && round(s.entries) && s.mayFitOnePage():
 		ans.Next = s.inOnePage()
 	case s.untried != nil:
 		ans.Next = s.asNamed()
@@ -282,39 +272,38 @@ func (s *tagsList) hasOwnCursor(rep *wire.Response, t *PageTags) bool {
 // refused says what follows a question that is answered with a 4xx. Once may be
 // chance. 404 and 405 are known from registries that do not know last, or only their
 // own cursors (zot, ECR). Any other status leaves open whether there is more.
-func (s *tagsList) refused(ctx context.Context, cur *Cursor, rep *wire.Response, code int) (*Answer, error) {
+func (s *tagsList) refused(ctx context.Context, cur *Cursor, ans *Answer, code int) (*Answer, error) {
 	why := fmt.Sprintf("last was refused with %d", code)
 	known := code == 404 || code == 405
-	if n := nOf(cur.URL); n > max(s.accepted, smallestPageSize) && refusesSize(code) && !s.answered {
-		return &Answer{Response: rep, Next: s.withSmallest(cur)}, nil // it may be n that is refused
-	}
 	s.refusals++
 	if code == 404 && s.refusals <= maxGone && cur.step > 0 && len(s.recent) > 2*cur.step {
-		return s.resumeBefore(ctx, cur, rep, false) // it may be the tag that is gone
+		return s.resumeBefore(ctx, cur, ans, false) // it may be the tag that is gone
 	}
 	s.refusedLast, s.strays = true, true
 	switch {
-	case s.refusals == 1 && s.sizeLeft():
-		return &Answer{Response: rep, Next: s.otherSize()}, nil
+	case (s.refusals == 1 || known) && s.sizeLeft():
+		ans.Next = s.otherSize()
+		return ans, nil
 	case s.refusals == 1:
 		again := *cur
 		again.again = true
-		return &Answer{Response: rep, Next: &again}, nil
-	case known && s.sizeLeft():
-		return &Answer{Response: rep, Next: s.otherSize()}, nil
+		ans.Next = &again
+		return ans, nil
 	case known && s.linked == [2]bool{} && !s.whole && !s.recalled && (s.resized || !s.full):
 		why = "there was no Link, and " + why
 		switch shorter := func(n int) bool { return n > 0 && n+few(n) < s.entries }; {
 		case s.full && slices.ContainsFunc(s.lengths, shorter) && !slices.Contains(s.tried, s.entries+1):
-			return &Answer{Response: rep, Next: s.relistWith(s.entries + 1)}, nil // n is looked at: is there more?
+			ans.Next = s.relistWith(s.entries + 1) // n is looked at: is there more?
 		case s.full && slices.ContainsFunc(s.lengths, shorter):
-			return s.orOtherwise(&Answer{Response: rep}, invalid(cur.URL, "the page has the n tags that were asked for, and %s", why))
+			return s.orOtherwise(ans, invalid(cur.URL, "the page has the n tags that were asked for, and %s", why))
 		case !s.mayCompare() && (s.compared || !s.full):
-			return s.ended(ctx, cur, &Answer{Response: rep}, why)
+			return s.ended(ctx, cur, ans, why)
+		default:
+			ans.Next = s.comparison(cur, why)
 		}
-		return &Answer{Response: rep, Next: s.comparison(cur, why)}, nil
+		return ans, nil
 	}
-	return s.misunderstood(ctx, cur, rep, why)
+	return s.misunderstood(ctx, cur, ans, why)
 }
 
 // Unfinished implements Source: other parts of the list had tags that did not come.

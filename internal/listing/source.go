@@ -86,7 +86,7 @@ func (c *Cursor) beginsWithLast(page []string) bool {
 // hiddenTag returns what a Link named that is not the last tag of its page, but may be one
 // that comes after it, and that this user may not see; "": nothing.
 func (c *Cursor) hiddenTag(param string) string {
-	if c.kind != announced || c.after != "" || c.place > 0 || c.announced == nil {
+	if c.kind != announced || c.after != "" || c.place > 0 {
 		return ""
 	}
 	if last := c.announced.Query().Get(param); taglist.Valid(last) {
@@ -112,7 +112,6 @@ type Answer struct {
 	*wire.Response
 	Next *Cursor // nil: the list is complete
 	Why  string  // how that is known
-	More bool    // has_additional says that there is more
 	held bool    // the page continues the one before; otherwise Next leads back
 
 	// spare asks a question that the end of the list will depend on, unless other pages

@@ -182,7 +182,7 @@ func (s *tagsList) NewPage(cur *Cursor, to Sink) *PageTags {
 
 // newPass begins the list anew.
 func (s *tagsList) newPass() {
-	if s.entries > 0 || len(s.start) > 0 { // an overlap of pages is not counted as entries
+	if s.entries > 0 {
 		s.began++
 	}
 	s.tail = slices.Clone(s.lastTags())
@@ -246,62 +246,76 @@ func Status(err error) int {
 
 // failed says what follows a page that did not come.
 func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep *wire.Response, err error) (*Answer, error) {
-	if err == errRepeat && !s.leadsOn(rep) {
-		s.tried = append(s.tried, nOf(rep.Asked)) // the answer is the first page of that n
-	}
+	ans := &Answer{Response: rep}
 	switch code := Status(err); {
+	case err == errRepeat:
+		return s.repeated(ctx, cur, ans)
+	case isFinal(ctx, err):
 	case s.misfit != nil && refusesSize(code):
-		return &Answer{Response: rep}, s.misfit
+		return ans, s.misfit
 	case code == 404 && !s.begun:
 		refusal, _ := errors.AsType[wire.Refused](err)
 		refusal.IsNotFound()
 	case cur.kind == compare:
-		if isFinal(ctx, err) {
-			break
-		}
 		switch why := cur.why + "; the list without n, asked for to compare, did not come"; {
 		case cur.back != nil:
-			return &Answer{Response: rep, Next: cur.back, Why: why}, nil
+			ans.Next, ans.Why = cur.back, why
+			return ans, nil
 		case !s.refusedLast || refusesSize(code) || code == 404:
-			return s.ended(ctx, cur.end, &Answer{Response: rep}, why)
+			return s.ended(ctx, cur.end, ans, why)
 		}
-	case cur.isPlain() && !isFinal(ctx, err):
-		return s.ended(ctx, cur.end, &Answer{Response: rep}, cur.why)
-	case cur.kind == begin && cur.aside != nil && !isFinal(ctx, err): // perhaps it is too long for one answer
+	case cur.isPlain():
+		return s.ended(ctx, cur.end, ans, cur.why)
+	case cur.kind == begin && cur.aside != nil: // perhaps it is too long for one answer
 		s.Log.DebugContext(ctx, "listing again by pages", "because", err.Error())
-		return &Answer{Response: rep, Next: s.relist(false)}, nil
+		ans.Next = s.relist(false)
+		return ans, nil
 	case cur.kind == begin && s.resized && refusesSize(code):
 		s.longest = s.was
-		if smaller := lower(nOf(cur.URL)); smaller > 0 && !slices.Contains(s.tried, smaller) {
-			s.n = smaller
-			return &Answer{Response: rep, Next: s.relist(false)}, nil
-		}
-		if s.sizeLeft() {
-			return &Answer{Response: rep, Next: s.otherSize()}, nil
-		}
-		return &Answer{Response: rep, Next: s.relist(true)}, nil
-	case cur.kind == begin && s.whole && cur.Restart && tooSlow(err):
-		return &Answer{Response: rep}, fmt.Errorf("the pages may lack tags, and the list without n does not come: %w", err)
-	case err == errRepeat && s.leadsOn(rep) && s.linked == [2]bool{}:
-		s.n = nOf(rep.Asked)
-		return &Answer{Response: rep, Next: s.relist(false)}, nil
-	case err == errRepeat && s.ignored && (s.longest > defaultPageSize && !round(s.longest) || s.form == otherwise):
-		s.repeats++
-		return s.ended(ctx, cur, &Answer{Response: rep}, "neither n nor last is looked at")
-	case err == errRepeat:
-		s.repeats++
-		return s.misunderstood(ctx, cur, rep, "asking after its last tag gave the start of the list again")
+		ans.Next = s.afterSize(nOf(cur.URL))
+		return ans, nil
+	case cur.kind == begin && s.whole && tooSlow(err):
+		err = fmt.Errorf("the pages may lack tags, and the list without n does not come: %w", err)
 	case code/100 == 4 && code != 429 && cur.place > 0 && cur.named != nil:
-		return &Answer{Response: rep, Next: s.noOffset(cur)}, nil
+		ans.Next = s.noOffset(cur)
+		return ans, nil
 	case code == 404 && (cur.kind == announced || cur.step > 0 && s.answered) && cur.after != "":
 		s.warn(ctx, "the tag used as a cursor is gone: going on from one before it")
-		return s.resumeBefore(ctx, cur, rep, false)
-	case cur.kind == asked && refusesLast(code) && s.answered && code == 404:
-		return s.resumeBefore(ctx, cur, rep, false)
+		return s.resumeBefore(ctx, cur, ans, false)
+	case cur.kind == asked && code == 404 && s.answered:
+		return s.resumeBefore(ctx, cur, ans, false)
 	case cur.kind == asked && refusesLast(code):
-		return s.refused(ctx, cur, rep, code)
+		return s.refused(ctx, cur, ans, code)
 	}
-	return &Answer{Response: rep}, err
+	return ans, err
+}
+
+// afterSize begins the list anew after an n that was tried, and refused.
+func (s *tagsList) afterSize(refused int) *Cursor {
+	switch n := lower(refused); {
+	case n > 0 && !slices.Contains(s.tried, n):
+		return s.relistWith(n)
+	case s.sizeLeft():
+		return s.otherSize()
+	}
+	return s.relist(true)
+}
+
+// repeated says what follows an answer that was the start of the list again.
+func (s *tagsList) repeated(ctx context.Context, cur *Cursor, ans *Answer) (*Answer, error) {
+	switch leads := s.leadsOn(ans.Response); {
+	case leads && s.linked == [2]bool{}:
+		s.n = nOf(ans.Asked)
+		ans.Next = s.relist(false)
+		return ans, nil
+	case !leads:
+		s.tried = append(s.tried, nOf(ans.Asked)) // the answer is the first page of that n
+	}
+	s.repeats++
+	if s.ignored && s.form == otherwise {
+		return s.ended(ctx, cur, ans, "neither n nor last is looked at")
+	}
+	return s.misunderstood(ctx, cur, ans, "asking after its last tag gave the start of the list again")
 }
 
 // nOf returns the n of a request, or 0 if it has none, or u is nil.

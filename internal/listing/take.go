@@ -24,9 +24,9 @@ func (s *tagsList) Take(ctx context.Context, cur *Cursor, rep *wire.Response, t 
 // end of the list, or a doubt. It requests nothing, and ctx is for the log: the decision
 // depends on the pages so far, and on what the Client remembers.
 func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (*Answer, error) {
-	ans := &Answer{Response: rep, More: rep.More != nil && *rep.More}
+	ans := &Answer{Response: rep}
 	if cur.kind != compare { // where has_additional only shows that the answer is a page
-		s.more = ans.More || s.more && rep.More == nil && cur.kind == asked
+		s.more = rep.HasMore() || s.more && rep.More == nil && cur.kind == asked
 	}
 	s.moved(ctx, rep)
 	link, endless, err := s.nextOf(ctx, rep)
@@ -52,9 +52,6 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		return s.fromStart(ctx, cur, ans, t)
 	case question && rep.Entries == 0 && s.ignored:
 		return s.ended(ctx, cur, ans, "n is not looked at, and nothing comes after its last tag")
-	case question && rep.Entries == 0 && nOf(rep.Asked) > max(s.accepted, smallestPageSize):
-		// An n over its limit may be answered with nothing, whatever last is.
-		return &Answer{Response: rep, Next: s.withSmallest(cur)}, nil
 	case s.displaced(cur, rep, t):
 		return s.elsewhere(ctx, cur, ans, t)
 	}
@@ -85,17 +82,19 @@ func (s *tagsList) inPlace(ctx context.Context, cur *Cursor, ans *Answer, link *
 		return ans, nil
 	case s.misfit != nil: // the one large page for all was the last resort, and has not all
 		return ans, s.misfit
-	case cur.step > 0 && cur.must != "" && t.first == cur.must && t.number == 1 && rep.Skipped == 0 && s.longest > 1:
+	case cur.step > 0 && t.first == cur.must && t.number == 1 && rep.Skipped == 0 && s.longest > 1:
 		return s.overlapOnly(ctx, cur, ans, link, t)
 	case cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total:
 		// The same list has come with another n.
-		if s.sizeLeft() {
-			return &Answer{Response: rep, Next: s.otherSize()}, nil
-		}
-		if s.wholeSeen {
+		switch {
+		case s.sizeLeft():
+			ans.Next = s.otherSize()
+		case s.wholeSeen:
 			return s.ended(ctx, cur, ans, "no n and no last make a difference")
+		default:
+			ans.Next = s.relist(true)
 		}
-		return &Answer{Response: rep, Next: s.relist(true)}, nil
+		return ans, nil
 	case cur.hollow && t.news == 0 && (reached || cur.kind == begin): // after the last tag came an empty page
 		return s.ended(ctx, cur, ans, nothingMore)
 	case (cur.ended || cur.kind == asked && cur.why != "" && reached) && t.news == 0 && stands && shown == cur.step-cur.stood:
@@ -104,7 +103,8 @@ func (s *tagsList) inPlace(ctx context.Context, cur *Cursor, ans *Answer, link *
 	case cur.ended && t.news == 0 && stands: // a smaller page than was asked for
 		next := s.back(cur.step - shown)
 		next.why, next.stood, next.ended = cur.why, cur.stood, true
-		return &Answer{Response: rep, Next: next}, nil
+		ans.Next = next
+		return ans, nil
 	}
 	return s.follow(ctx, cur, ans, link, endless, reached, t)
 }
@@ -147,7 +147,8 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *P
 	s.silent = s.silent || cur.kind == asked && !s.answered && ans.Entries == 0
 	if cur.kind == announced && cur.named != nil && cur.place == 0 && t.first != "" && s.hasMore(cur.named) {
 		if s.tokens = cur.step >= 4 && t.first == s.unheeded; s.tokens { // the same page came, whatever tag was in the Link
-			return &Answer{Response: ans.Response, Next: linkedPage(cur.named)}, nil
+			ans.Next = linkedPage(cur.named)
+			return ans, nil
 		}
 		s.unheeded = t.first
 	}
@@ -159,26 +160,27 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *P
 			// In a sorted list, one that looked for the place of last would have answered with
 			// what comes after it.
 			if disagrees || cur.step >= 4 && s.seen.Sorted() && s.seen.LooksUp() {
-				return &Answer{Response: ans.Response, Next: s.relist(true)}, nil
+				ans.Next = s.relist(true)
+				return ans, nil
 			}
-			return s.sameOrder(ctx, cur, ans.Response, t)
+			return s.sameOrder(ctx, cur, ans, t)
 		}}
 		return ans, nil
 	}
-	return s.sameOrder(ctx, cur, ans.Response, t)
+	return s.sameOrder(ctx, cur, ans, t)
 }
 
 // sameOrder says what follows a page from elsewhere in the list, where the registry
 // continues its pages in the order in which it sorts them.
-func (s *tagsList) sameOrder(ctx context.Context, cur *Cursor, rep *wire.Response, t *PageTags) (*Answer, error) {
+func (s *tagsList) sameOrder(ctx context.Context, cur *Cursor, ans *Answer, t *PageTags) (*Answer, error) {
 	switch {
-	case cur.step > 0 && s.isRepeat(t, nOf(rep.Asked)):
-		return s.lost(ctx, cur, rep, t.news) // it begins the list anew, whatever it is asked
+	case cur.step > 0 && s.isRepeat(t, nOf(ans.Asked)):
+		return s.lost(ctx, cur, ans, t.news) // it begins the list anew, whatever it is asked
 	case cur.kind == asked && !s.answered && cur.step >= 4:
 		s.strays = true
-		return s.misunderstood(ctx, cur, rep, "asking after its last tags gave something else")
+		return s.misunderstood(ctx, cur, ans, "asking after its last tags gave something else")
 	}
-	return s.resumeBefore(ctx, cur, rep, rep.Entries == 0)
+	return s.resumeBefore(ctx, cur, ans, ans.Entries == 0)
 }
 
 // observe records what a page in its right place shows of the registry and of the list.
@@ -189,7 +191,7 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep *wire.Response,
 			s.roomy = 0
 		}
 	}
-	if cur.kind == asked && (t.first != "" || cur.must == "") {
+	if cur.kind == asked {
 		s.answered = s.answered || cur.must != "" && t.first == cur.must || t.news > 0
 	}
 	if cur.fallback != nil && cur.kind == announced {
@@ -348,7 +350,7 @@ func (s *tagsList) displaced(cur *Cursor, rep *wire.Response, t *PageTags) bool 
 		before := t.first != cur.after && slices.Contains(s.recent, t.first) && !s.leadsOn(rep)
 		return before || len(s.recent) >= someTags && s.seen.Sorted() && !s.seen.Follows(cur.after, t.first)
 	case cur.kind == announced && cur.after != "":
-		return rep.Entries == 0 && !s.leadsOn(rep) && !s.wasLast(rep)
+		return rep.Entries == 0 && !s.wasLast(rep)
 	}
 	return false
 }
@@ -379,7 +381,7 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans *Answer, link *u
 		return ans, nil
 	case link != nil && s.whole && s.seen.ByKeys() && namesLast(link, t) && !s.isLonger(cur, rep) && !s.hadRoom():
 		ans.doubt = &doubt{s.disagrees, func(disagrees bool) (*Answer, error) {
-			if ans.doubt = nil; disagrees {
+			if disagrees {
 				return s.orOtherwise(ans, s.disagreement(ans))
 			}
 			return s.announce(ctx, cur, ans, link, t), nil
@@ -387,15 +389,15 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans *Answer, link *u
 		return ans, nil
 	case link != nil:
 		return s.announce(ctx, cur, ans, link, t), nil
-	case ans.More && t.number > 0:
+	case rep.HasMore() && t.number > 0:
 		return s.ask(ctx, cur, ans, s.after(asked)), nil
-	case ans.More:
+	case rep.HasMore():
 		return ans, invalid(rep.Asked, "has_additional is true, but nothing leads to the next page")
 	case cur.entry != "" && t.number > 0 && t.news == 0: // nor after the last tag, which was the question before
 		return s.ended(ctx, cur, ans, nothingMore)
 	case cur.why == "" && (cur.kind != announced || !s.opaque) && s.endsInNoTag(cur, rep, t):
 		return s.afterEntry(ctx, cur, ans)
-	case cur.kind == begin && t.number == 0 && (nOf(rep.Asked) > 0 || rep.Entries == 0 && s.overKnown && lower(s.n) > 0):
+	case cur.kind == begin && t.number == 0 && nOf(rep.Asked) > 0:
 		return s.afterNoTag(ans), nil
 	case cur.kind == asked && (t.number == 0 || reached):
 		if cur.must == "" && t.number == 0 && len(s.recent) > 1 && !cur.again {
@@ -404,13 +406,11 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans *Answer, link *u
 			return s.ask(ctx, cur, ans, next), nil
 		}
 		return s.ended(ctx, cur, ans, nothingMore)
-	case cur.kind == announced && rep.Entries == 0 && cur.after != "" && !endless && !s.wasLast(rep):
-		return s.resumeBefore(ctx, cur, rep, true)
 	case endless && rep.Entries == 0 && len(s.recent) > 0:
 		return s.ask(ctx, cur, ans, s.after(asked)), nil
 	case endless:
 		return s.ended(ctx, cur, ans, "the next link leads to the start of the list")
-	case (s.whole || s.withoutN && s.seen.ByKeys()) && cur.kind == begin && s.isWhole(rep, t), s.whole && s.form == exhausted:
+	case (s.whole || s.withoutN && s.seen.ByKeys()) && cur.kind == begin && s.isWhole(rep), s.whole && s.form == exhausted:
 		return s.wholeList(ctx, cur, ans, t)
 	}
 	return s.unannounced(ctx, cur, ans, t)
@@ -427,11 +427,8 @@ func (s *tagsList) endsInNoTag(cur *Cursor, rep *wire.Response, t *PageTags) boo
 }
 
 // isWhole reports whether a first page without n is known to be the list.
-func (s *tagsList) isWhole(rep *wire.Response, t *PageTags) bool {
-	if s.refusedLast {
-		return true
-	}
-	return !s.wholeMayBeCut(rep) && (s.seen.ByKeys() || rep.Entries > defaultPageSize || !s.open || t.news > 0)
+func (s *tagsList) isWhole(rep *wire.Response) bool {
+	return s.refusedLast || rep.Entries > 0 && !s.wholeMayBeCut(rep)
 }
 
 // unannounced says what follows a page without a Link where nothing else shows whether the
@@ -451,7 +448,7 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans *Answer, t 
 		s.compared, s.aside = true, nil
 	case s.full, s.isAsLongAsOthers(rep), cur.kind == asked, cur.kind == sought, s.altered(cur, rep):
 		return s.ask(ctx, cur, ans, s.after(asked)), nil
-	case rep.Entries == 0 && cur.kind == announced && cur.after == "" && cur.place == 0 && !s.opaque && len(s.recent) > 0:
+	case rep.Entries == 0 && cur.kind == announced && cur.after == "" && !s.opaque && len(s.recent) > 0:
 		return s.ask(ctx, cur, ans, s.after(asked)), nil // the page before was empty, too, as its cursor may be gone
 	case s.links(rep) && rep.Entries == 0:
 		return s.ended(ctx, cur, ans, "the last page is empty and has no Link")

@@ -90,6 +90,9 @@ type Summary struct {
 	Tail    string // the last element, if it is not a tag but a string that could be a cursor; "": it is not
 }
 
+// HasMore reports whether the body said that there is more.
+func (s *Summary) HasMore() bool { return s.More != nil && *s.More }
+
 // Decode reads one tag list from r, to the end of r. The tags that it hands
 // out before an error are good, but then they are not all.
 //
