@@ -437,34 +437,30 @@ type ErrorCode struct {
 
 // Error gives the status, the reasons and a hint, on one line of printable text.
 func (e *Error) Error() string {
-	var b strings.Builder
+	text := fmt.Sprintf("%s %s: %d %s", cmp.Or(e.method, "GET"), e.URL, e.StatusCode, http.StatusText(e.StatusCode))
 	if e.token {
-		b.WriteString("token server: ")
+		text = "token server: " + text
 	}
-	fmt.Fprintf(&b, "%s %s: %d %s", cmp.Or(e.method, "GET"), e.URL, e.StatusCode, http.StatusText(e.StatusCode))
 	for _, c := range e.Codes {
-		b.WriteString(":")
-		if c.Code == "" {
-			b.WriteString(" " + taglist.Quote(c.Message))
-			continue
+		code, message := c.Code, taglist.Quote(c.Message)
+		if len(code) >= 64 || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" {
+			code = taglist.Quote(code)
 		}
-		b.WriteString(" ")
-		if len(c.Code) < 64 && strings.Trim(c.Code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == "" {
-			b.WriteString(c.Code)
-		} else {
-			b.WriteString(taglist.Quote(c.Code))
+		switch {
+		case code == "":
+			code = message
+		case c.Message != "":
+			code += " " + message
 		}
-		if c.Message != "" {
-			b.WriteString(" " + taglist.Quote(c.Message))
-		}
+		text += ": " + code
 	}
 	if e.RetryAfter > 0 {
-		fmt.Fprintf(&b, "; the server asks to wait %v", e.RetryAfter)
+		text += fmt.Sprintf("; the server asks to wait %v", e.RetryAfter)
 	}
 	if e.hint != "" {
-		b.WriteString("; " + e.hint)
+		text += "; " + e.hint
 	}
-	return b.String()
+	return text
 }
 
 // Unwrap returns the Err variable that fits, or nil.

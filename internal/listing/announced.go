@@ -87,13 +87,13 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans *Answer, link 
 		link = next.URL
 	}
 	switch place, err := strconv.Atoi(cursor); {
-	case byTag && !s.seen.Sorted() && s.latest(1) != "" && t.number > 2:
+	case byTag && !s.seen.Sorted() && t.number > 2:
 		// ghcr.io lists by age: a tag that is pushed again moves to the end, and
 		// a list that goes on after it does, too. So the pages overlap.
 		next.after, next.must, next.step, next.named = s.latest(1), last, 1, named
 		next.URL = s.withCursor(link, next.after)
 		next.announced = next.URL
-	case !byTag && last != "" && err == nil && (s.offsets != nil || s.mayBeOffset(place, t, max(nOf(ans.Asked), nOf(link)), name)) && place > 1 && t.number > 1:
+	case !byTag && err == nil && (s.offsets != nil || s.mayBeOffset(place, t, max(nOf(ans.Asked), nOf(link)), name)) && place > 1 && t.number > 1:
 		if s.offsets == nil {
 			next.named = named // for it may be something else
 		}

@@ -42,7 +42,7 @@ func (s *tagsList) roomAfter(tag, because string) question {
 
 // startOf reads an answer until add has seen enough.
 func (l *Listing) startOf(ctx context.Context, q question, add func(tag string) (more bool)) error {
-	l.Log.DebugContext(ctx, "asking what comes after a tag", "because", q.because)
+	l.tell(ctx, "asking what comes after a tag", q.because)
 	_, err := l.Read(ctx, wire.Request{URL: q.at}, each(func(tag string) error {
 		if !add(tag) {
 			return ErrStopped

@@ -112,7 +112,7 @@ func (s *tagsList) orWhole(ctx context.Context, cur, next *Cursor, page *wire.Re
 	case may && cur.kind == begin && (small || silent) && s.Slots > 1:
 		s.aside = s.readAside(ctx) // beside the next page
 		return next
-	case may && cur.kind != begin && s.pages == 2 && (small || silent || cur.fallback != nil):
+	case may && s.pages == 2 && (small || silent || cur.fallback != nil):
 		s.aside = s.readAside(ctx)
 	}
 	switch {

@@ -18,7 +18,7 @@ import (
 // the list, its order or the list without n have tags that did not come.
 func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why string) (*Answer, error) {
 	ans.Why = why
-	if cur.kind == asked && cur.why != "" {
+	if cur.why != "" {
 		ans.Why = cur.why + ", and what comes before it stands where it stood"
 	}
 	s.finished = true
@@ -44,7 +44,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.refusedLast && !s.seen.ByKeys()):
 		return ans, nil
 	case s.pagesMayHide() && s.seen.Compared() && s.mayCompare():
-		s.Log.DebugContext(ctx, "asking for the list without n", "because", "its tags may be sorted in one order and continued in another")
+		s.tell(ctx, "asking for the list without n", "its tags may be sorted in one order and continued in another")
 		ans.Next = s.comparison(cur, why)
 	case s.seen.MayDisagree() && s.chooseLonger():
 		ans.Next = s.relist(false)
@@ -121,7 +121,7 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why s
 	case !s.disagreed && (s.further || s.mayComeWhole(s.Home.Host)) && s.mayCompare():
 		// Of a single page it is in doubt only because its length is one at which
 		// lists are cut, so that one answer of the registry is enough.
-		s.Log.DebugContext(ctx, "asking for the list without n", "because", "the pages do not show whether they are continued in the order in which they are sorted")
+		s.tell(ctx, "asking for the list without n", "the pages do not show whether they are continued in the order in which they are sorted")
 		ans.Next = s.comparison(cur, why)
 	case !s.disagreed && s.recalled && s.sizeLeft():
 		ans.Next = s.otherSize()
@@ -133,7 +133,7 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why s
 		// The list may be sorted by bytes all the same, which larger pages may show.
 		ans.Next = s.relistWith(s.largest())
 	case !s.disagreed: // docs/design.md, "What no client can see"
-	case !s.whole && !s.wholeTried:
+	case !s.wholeTried:
 		s.warn(ctx, "the registry sorts and resumes in different orders: listing again without n")
 		ans.Next = s.relist(true)
 	case s.sizeLeft():
@@ -232,7 +232,7 @@ func (l *Listing) maySendAll(place string) bool {
 // list has a and then b although a is greater than b: only a registry that looks up answers
 // with b, or with another tag that is less than a.
 func (s *tagsList) disagrees(ctx context.Context) bool {
-	if s.seen.LooksUp() || !s.seen.Disagrees() {
+	if !s.seen.Disagrees() {
 		return false
 	}
 	a := s.seen.Inversion[0]

@@ -259,7 +259,7 @@ func (l *Listing) missing(ctx context.Context) error {
 			continue
 		}
 		asked = append(asked, at)
-		l.Log.DebugContext(ctx, "reading a page again", "because", "a tag that it had did not come since")
+		l.tell(ctx, "reading a page again", "a tag that it had did not come since")
 		_, err := l.Read(ctx, wire.Request{URL: at}, each(func(tag string) error {
 			if lacking[tag] == nil {
 				return nil
@@ -432,6 +432,11 @@ func (l *Listing) TellDialect(ctx context.Context, dialect, because string) {
 		l.dialect = dialect
 		l.Log.DebugContext(ctx, "dialect", "dialect", dialect, "because", because)
 	}
+}
+
+// tell logs what the listing does, and why.
+func (l *Listing) tell(ctx context.Context, what, because string) {
+	l.Log.DebugContext(ctx, what, "because", because)
 }
 
 // warn logs a repair, each kind once in a listing.

@@ -158,9 +158,9 @@ func (f *foreground) orOtherwise(ctx context.Context, err error) (*Cursor, error
 	next, why := f.src.Otherwise(ctx, err)
 	switch {
 	case next != nil:
-		f.Log.DebugContext(ctx, "listing again", "because", err.Error())
+		f.tell(ctx, "listing again", err.Error())
 	case why != "":
-		f.Log.DebugContext(ctx, "not going on", "because", err.Error())
+		f.tell(ctx, "not going on", err.Error())
 		f.why = why
 	default:
 		return nil, err

@@ -123,7 +123,7 @@ func (c *cover) last() string { return c.tags[len(c.tags)-1] }
 // isCovered asks that question, and reports whether the cover is the whole list. It leaves out
 // some tags, not one, as tags that this user may not see take up room, too.
 func (s *tagsList) isCovered(ctx context.Context) bool {
-	s.Log.DebugContext(ctx, "asking what comes after a tag", "because", "an answer with room for more may show that all tags are known")
+	s.tell(ctx, "asking what comes after a tag", "an answer with room for more may show that all tags are known")
 	c, before := &s.cover, few(s.total)
 	c.tried = true
 	last, number := "", 0

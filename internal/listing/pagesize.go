@@ -79,9 +79,9 @@ func (s *tagsList) remember() {
 // with a million tags, and answers n=100. Once may be chance, and many small pages are
 // slow, too.
 func (s *tagsList) lighter(ctx context.Context, u *url.URL, slow int) *url.URL {
-	n, err := strconv.Atoi(u.Query().Get("n"))
+	n := nOf(u)
 	switch {
-	case err != nil || n <= smallPageSize || slow == 0:
+	case n <= smallPageSize || slow == 0:
 		return u
 	case n > defaultPageSize:
 		s.n = defaultPageSize

@@ -132,7 +132,7 @@ func (f *foreground) readPartFrom(ctx context.Context, s *partSource, next *Curs
 	if isFinal(ctx, err) || errors.Is(err, ocierr.ErrRateLimited) || errors.Is(err, ocierr.ErrUnauthorized) {
 		return "", err
 	}
-	f.Log.DebugContext(ctx, "reading the whole list", "because", err.Error())
+	f.tell(ctx, "reading the whole list", err.Error())
 	f.learnHere(func(h *habits) { h.proof = nil })
 	f.part.whole = true
 	return "", nil
@@ -168,7 +168,7 @@ func (s *partSource) readAll(ctx context.Context, next *Cursor) (why string, err
 
 // prove asks what shows how the registry compares, and takes note of it.
 func (s *partSource) prove(ctx context.Context) error {
-	s.Log.DebugContext(ctx, "asking what comes after a string that is not a tag", "because", "a part of the list can be read where the registry compares with it")
+	s.tell(ctx, "asking what comes after a string that is not a tag", "a part of the list can be read where the registry compares with it")
 	first := ""
 	_, err := s.Read(ctx, wire.Request{URL: WithParam(s.question(s.proof.After), "n", "1")}, each(func(tag string) error {
 		first = tag
@@ -311,7 +311,7 @@ func (s *partSource) sendsPages(ctx context.Context) bool {
 	if !s.maySendAll(s.Repository.String()) {
 		return true
 	}
-	s.Log.DebugContext(ctx, "asking for the list without n", "because", "it may be in the order of object keys")
+	s.tell(ctx, "asking for the list without n", "it may be in the order of object keys")
 	n := 0
 	rep, err := s.Read(ctx, wire.Request{URL: s.query(0, ""), Once: true}, each(func(string) error {
 		if n++; n > defaultPageSize {

@@ -154,7 +154,7 @@ func newPrefetcher(ctx context.Context, f *foreground, ans *Answer) *prefetcher 
 	}
 	if plan == nil {
 		f.Slots = 1 // no later page mends it
-		f.Log.DebugContext(ctx, "reading one page after the other", "because", "its tags are in no known order")
+		f.tell(ctx, "reading one page after the other", "its tags are in no known order")
 		return nil
 	}
 	f.Log.DebugContext(ctx, "reading several parts of the list at once", "because", "its tags are sorted, and the cursor is one of them", "order", plan.Order())
@@ -292,7 +292,7 @@ func (s *prefetcher) settle(ctx context.Context) {
 		s.over = true
 	} else if why != split.None && !s.over {
 		s.over = true
-		s.l.Log.DebugContext(ctx, "reading one page after the other", "because", string(why))
+		s.l.tell(ctx, "reading one page after the other", string(why))
 		if why != split.Disorder {
 			s.l.learn(func(h *habits) { h.linear = true })
 		}

@@ -87,7 +87,7 @@ func (s *tagsList) formSize() int {
 		}
 		return n
 	}
-	if s.n > 0 && !s.withoutN {
+	if !s.withoutN {
 		return 0
 	}
 	return max(1, min(s.longest, smallestPageSize)) // which none is known to refuse
@@ -141,7 +141,7 @@ func (s *tagsList) lost(ctx context.Context, cur *Cursor, ans *Answer, news int)
 	case all:
 		return s.ended(ctx, cur, ans, "the list without n has all tags that are known, and its Link leads to no other")
 	default:
-		s.Log.DebugContext(ctx, "listing again", "because", "no tag stands where it stood when it was listed")
+		s.tell(ctx, "listing again", "no tag stands where it stood when it was listed")
 		ans.Next = s.relist(!s.wholeTried)
 	}
 	return ans, nil
@@ -166,7 +166,7 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, ans *Answer, 
 	}
 	switch {
 	case s.form == otherwise:
-		s.Log.DebugContext(ctx, "asking in another form", "because", why)
+		s.tell(ctx, "asking in another form", why)
 		ans.Next = s.back(max(1, min(cur.step+1, len(s.recent)-1))) // after another tag, as that one may be gone
 	case s.whole && s.entries < s.total && s.hadRoom():
 		return s.orOtherwise(ans, s.short(ans, s.entries))
@@ -183,7 +183,7 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, ans *Answer, 
 	case s.sizeLeft():
 		ans.Next = s.otherSize()
 	default:
-		s.Log.DebugContext(ctx, "listing again without n", "because", why)
+		s.tell(ctx, "listing again without n", why)
 		ans.Next = s.relist(true)
 	}
 	return ans, nil
@@ -281,7 +281,7 @@ func (s *tagsList) refused(ctx context.Context, cur *Cursor, ans *Answer, code i
 	}
 	s.refusedLast, s.strays = true, true
 	switch {
-	case (s.refusals == 1 || known) && s.sizeLeft():
+	case s.sizeLeft():
 		ans.Next = s.otherSize()
 		return ans, nil
 	case s.refusals == 1:

@@ -80,7 +80,7 @@ func linkedPage(link *url.URL) *Cursor { return &Cursor{URL: link, announced: li
 // beginsWithLast reports whether a page begins with the tag that was its last, as some
 // registries send it, and then with the one that has to come there.
 func (c *Cursor) beginsWithLast(page []string) bool {
-	return c.must != "" && len(page) > 1 && page[0] == c.after && page[1] == c.must
+	return len(page) > 1 && page[0] == c.after && page[1] == c.must
 }
 
 // hiddenTag returns what a Link named that is not the last tag of its page, but may be one
@@ -101,7 +101,7 @@ func (c *Cursor) isPlain() bool { return c.kind == asked && c.end != nil }
 
 // beyond returns the tags of a page without those that overlap the page before.
 func (c *Cursor) beyond(tags []string) []string {
-	if c.must != "" && len(tags) > 0 && tags[0] == c.must {
+	if len(tags) > 0 && tags[0] == c.must {
 		return tags[min(c.step, len(tags)):]
 	}
 	return tags

@@ -208,13 +208,13 @@ func (s *tagsList) fetch(ctx context.Context, cur *Cursor, t *PageTags, tries in
 			}
 			return s.lighter(ctx, u, slow)
 		}
-		return s.Read(ctx, wire.Request{URL: u, Tries: tries, Again: again, Header: s.askEarly(ctx, 1), Once: cur.kind == compare && cur.back != nil}, t)
+		return s.Read(ctx, wire.Request{URL: u, Tries: tries, Again: again, Header: s.askEarly(ctx, 1), Once: cur.back != nil}, t)
 	}
 	rep, err := read(cur.URL)
 	for !s.begun && s.stepDown(ctx, err) {
 		rep, err = read(s.query(s.n, ""))
 	}
-	if cur.fallback != nil && rep.Asked == cur.URL && err != nil && (refusesSize(Status(err)) || errors.Is(err, ocierr.ErrInvalidResponse) || isBound(err)) {
+	if cur.fallback != nil && rep.Asked == cur.URL && (refusesSize(Status(err)) || errors.Is(err, ocierr.ErrInvalidResponse) || isBound(err)) {
 		rep, err = read(cur.fallback)
 	}
 	return rep, err
@@ -266,8 +266,8 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		}
 	case cur.isPlain():
 		return s.ended(ctx, cur.end, ans, cur.why)
-	case cur.kind == begin && cur.aside != nil: // perhaps it is too long for one answer
-		s.Log.DebugContext(ctx, "listing again by pages", "because", err.Error())
+	case cur.aside != nil: // perhaps it is too long for one answer
+		s.tell(ctx, "listing again by pages", err.Error())
 		ans.Next = s.relist(false)
 		return ans, nil
 	case cur.kind == begin && s.resized && refusesSize(code):

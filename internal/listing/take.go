@@ -64,7 +64,7 @@ func (s *tagsList) inPlace(ctx context.Context, cur *Cursor, ans *Answer, link *
 	s.observe(ctx, cur, rep, t, link)
 	if s.omits(cur, rep, t, link) > few(cur.step) {
 		if s.omissions++; s.omissions == 1 { // they may have been deleted
-			s.Log.DebugContext(ctx, "listing again", "because", "a page passes over tags that are known to come there")
+			s.tell(ctx, "listing again", "a page passes over tags that are known to come there")
 			ans.Next = s.relist(!s.wholeTried)
 			return ans, nil
 		}
@@ -82,7 +82,7 @@ func (s *tagsList) inPlace(ctx context.Context, cur *Cursor, ans *Answer, link *
 		return ans, nil
 	case s.misfit != nil: // the one large page for all was the last resort, and has not all
 		return ans, s.misfit
-	case cur.step > 0 && t.first == cur.must && t.number == 1 && rep.Skipped == 0 && s.longest > 1:
+	case t.first == cur.must && t.number == 1 && rep.Skipped == 0 && s.longest > 1:
 		return s.overlapOnly(ctx, cur, ans, link, t)
 	case cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total:
 		// The same list has come with another n.
@@ -97,7 +97,7 @@ func (s *tagsList) inPlace(ctx context.Context, cur *Cursor, ans *Answer, link *
 		return ans, nil
 	case cur.hollow && t.news == 0 && (reached || cur.kind == begin): // after the last tag came an empty page
 		return s.ended(ctx, cur, ans, nothingMore)
-	case (cur.ended || cur.kind == asked && cur.why != "" && reached) && t.news == 0 && stands && shown == cur.step-cur.stood:
+	case (cur.ended || cur.why != "" && reached) && t.news == 0 && stands && shown == cur.step-cur.stood:
 		// All of the last tags stand where they stood.
 		return s.ended(ctx, cur, ans, nothingMore)
 	case cur.ended && t.news == 0 && stands: // a smaller page than was asked for
@@ -145,14 +145,14 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *P
 		s.rest = max(s.rest, t.number)
 	}
 	s.silent = s.silent || cur.kind == asked && !s.answered && ans.Entries == 0
-	if cur.kind == announced && cur.named != nil && cur.place == 0 && t.first != "" && s.hasMore(cur.named) {
+	if cur.named != nil && cur.place == 0 && t.first != "" && s.hasMore(cur.named) {
 		if s.tokens = cur.step >= 4 && t.first == s.unheeded; s.tokens { // the same page came, whatever tag was in the Link
 			ans.Next = linkedPage(cur.named)
 			return ans, nil
 		}
 		s.unheeded = t.first
 	}
-	if cur.kind == announced && cur.named != nil && !s.asIs {
+	if cur.named != nil && !s.asIs {
 		s.untried = cur.named
 	}
 	if t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.Repository.String())) && !s.wholeTried {
@@ -237,7 +237,7 @@ func (s *tagsList) observe(ctx context.Context, cur *Cursor, rep *wire.Response,
 // omits returns how many tags a page passes over that are known to come after the one that it
 // was asked for after: they were deleted, or the registry compares in an order of its own.
 func (s *tagsList) omits(cur *Cursor, rep *wire.Response, t *PageTags, link *url.URL) (omitted int) {
-	if cur.must == "" || t.first != cur.must || cur.step < 2 || cur.step > min(len(s.recent), keepTop) {
+	if t.first != cur.must || cur.step < 2 || cur.step > min(len(s.recent), keepTop) {
 		return 0
 	}
 	passed := link == nil && rep.Entries < s.longest // it had room for more
@@ -308,7 +308,7 @@ func (s *tagsList) carry(cur *Cursor, t *PageTags, rep *wire.Response, stands bo
 	if cur.beginsWithLast(t.top) {
 		own--
 	}
-	if cur.kind == asked && cur.why != "" && stands && own <= cur.step {
+	if cur.why != "" && stands && own <= cur.step {
 		return // it shows what is known
 	}
 	s.settled = 0
@@ -400,7 +400,7 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans *Answer, link *u
 	case cur.kind == begin && t.number == 0 && nOf(rep.Asked) > 0:
 		return s.afterNoTag(ans), nil
 	case cur.kind == asked && (t.number == 0 || reached):
-		if cur.must == "" && t.number == 0 && len(s.recent) > 1 && !cur.again {
+		if t.number == 0 && len(s.recent) > 1 && !cur.again {
 			next := s.back(1) // the cursor may be gone
 			next.again = true
 			return s.ask(ctx, cur, ans, next), nil
@@ -423,7 +423,7 @@ func (s *tagsList) endsInNoTag(cur *Cursor, rep *wire.Response, t *PageTags) boo
 	if rep.Tail != "" {
 		return t.news == 0 && (s.full || cur.kind == asked)
 	}
-	return s.full && rep.Entries > 0 && t.number == 0
+	return s.full && t.number == 0
 }
 
 // isWhole reports whether a first page without n is known to be the list.
