@@ -93,6 +93,8 @@ type trial struct {
 	inTurn      bool   // its tags are taken as they arrive
 	slow        bool   // the server takes its time
 	strange     bool   // its orders are strange
+	replaced    bool   // another server had its name before
+	bursts      bool   // many tags are deleted and pushed at a time
 	unsorted    bool   // its pages are
 	takes       string // how much
 }
@@ -115,7 +117,9 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 	if tr.concurrency = []int{1, 4, 16, 0}[rnd.IntN(4)]; tr.inARow {
 		tr.concurrency = 1
 	}
-	tr.trouble = []string{"", "", "", "a fault", "movement", "another repository"}[rnd.IntN(6)]
+	if tr.trouble = []string{"", "", "", "a fault", "movement", "another repository"}[rnd.IntN(6)]; tr.bursts {
+		tr.trouble = "bursts"
+	}
 
 	sizes := []int{0, tr.pageSize}
 	if tr.pageSize == 0 {
@@ -150,18 +154,31 @@ func (tr *trial) run(t *testing.T) (possible bool, missing int, err error) {
 		k, how := 1+rnd.IntN(max(1, min(6, requests))), regtest.GeneratedFaults[rnd.IntN(len(regtest.GeneratedFaults))]
 		tr.trouble = fmt.Sprintf("%s at request %d", how, k)
 		g.Fail(k, how)
-	case "movement":
-		if g.Order == "random" || g.Cursor == "offset" && g.Order != "bytes" || g.Order == "age" && g.Tiny() {
+	case "movement", "bursts":
+		if g.Order == "random" || g.Cursor == "offset" && (g.Order != "bytes" || tr.bursts) || g.Order == "age" && g.Tiny() {
 			tr.trouble = ""
 			break
 		}
-		g.Move()
+		if tr.bursts {
+			g.Burst()
+		} else {
+			g.Move()
+		}
 	case "another repository":
 		before := regtest.Generate(rnd, tr.shape)
 		before.Name = "other/one"
 		tr.trouble = fmt.Sprintf("after another one (%v)", before)
 		c.Transport = &twoServers{g, before}
 		_, _ = c.ListTags(t.Context(), "registry.example/other/one")
+		c.Transport = through
+	}
+	if tr.replaced {
+		before := regtest.Generate(rand.New(rand.NewPCG(tr.seed, 8)), tr.shape)
+		tr.trouble = fmt.Sprintf("%s, after another server (%v)", tr.trouble, before)
+		c.Transport = before
+		for range 1 + tr.seed%2 {
+			_, _ = c.ListTags(t.Context(), "registry.example/a/b")
+		}
 		c.Transport = through
 	}
 	want := g.Stable()
@@ -477,6 +494,18 @@ func TestGeneratedServersThatAreSlow(t *testing.T) {
 	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), slow: true} })
 }
 
+// The same where the registry was replaced: what the Client remembers of it is wrong.
+func TestGeneratedServersThatWereReplaced(t *testing.T) {
+	t.Parallel()
+	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), replaced: true} })
+}
+
+// The same where many tags are deleted and pushed at a time.
+func TestGeneratedServersInBursts(t *testing.T) {
+	t.Parallel()
+	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), bursts: true} })
+}
+
 // The same where a Link has its cursor in another parameter than last, or something beside
 // it, or leaves n out, or names a tag before the last one.
 func TestGeneratedServersOfOtherLinks(t *testing.T) {
@@ -582,7 +611,7 @@ func generatedServers(t *testing.T, servers int, newTrial func(seed uint64) *tri
 		t.Logf("%d: %s", n, reason)
 	}
 	least, share, tr := 1.0, 0.01, newTrial(first)
-	if tr.redirected || tr.tokens || tr.inTurn || tr.slow { // they are few, for a share of them
+	if tr.redirected || tr.tokens || tr.inTurn || tr.slow || tr.bursts { // they are few, for a share of them
 		least = 5
 	}
 	if tr.slow { // only one n may lead to the end then
@@ -609,6 +638,19 @@ func TestServersWhoseListsCameShort(t *testing.T) {
 			tr := &trial{seed: seed, shape: shapeOf(seed)}
 			could, missing, err := tr.run(t)
 			assert.True(t, could)
+			require.NoError(t, err, "%v", tr)
+			assert.Zero(t, missing, "%v", tr)
+		})
+	}
+}
+
+// Servers that took the place of others, of which a Client had seen that the list without n is
+// a page: that is no reason not to look at it where the pages come in another way.
+func TestReplacedServersThatLostTags(t *testing.T) {
+	for _, seed := range []uint64{43000011111} {
+		synctest.Test(t, func(t *testing.T) {
+			tr := &trial{seed: seed, shape: shapeOf(seed), replaced: true}
+			_, missing, err := tr.run(t)
 			require.NoError(t, err, "%v", tr)
 			assert.Zero(t, missing, "%v", tr)
 		})

@@ -28,7 +28,7 @@ const maxAside = 1024
 // mayReadAside reports whether the list without n may spare pages, and was not requested
 // yet.
 func (s *tagsList) mayReadAside() bool {
-	return s.PageSize == 0 && !s.part.isOpen() && !s.compared && s.mayComeWhole(s.Home.Host)
+	return s.PageSize == 0 && !s.part.isOpen() && !s.compared && s.mayComeWhole()
 }
 
 func (s *tagsList) readAside(ctx context.Context) *aside {
@@ -137,7 +137,7 @@ func (s *tagsList) leaveAside() {
 		s.compared = links && a.n <= s.longest // it is the same page as the first one
 		switch {
 		case s.compared:
-			s.learnPagesOnly()
+			s.learnPagesOnly(s.manner())
 		case links:
 			s.learn(func(h *habits) { h.without = pagesOnly })
 		case a.err == nil:

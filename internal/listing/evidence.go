@@ -64,7 +64,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 // pages hide: they are small, or have the size that the user wants, or came in two forms.
 // Large pages hide less, and with them the request would be one for each list.
 func (s *tagsList) pagesMayHide() bool {
-	several := s.widest < s.total || s.link != nil && s.honoured == s.longest // the only page is full, and has a Link
+	several := s.widest < s.total || s.link != nil && (s.honoured == s.longest || nOf(s.link) == s.longest) // the only page is full, and has a Link
 	switch {
 	case s.PageSize < 0:
 		return false
@@ -118,7 +118,7 @@ func (s *tagsList) mixed() bool { return s.tellingPages > 1 && s.seen.InNoOrder(
 func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why string) (*Answer, error) {
 	s.disagreed = s.disagreed || s.isMisplaced() || s.seen.Disagrees() || s.mixed()
 	switch {
-	case !s.disagreed && (s.further || s.mayComeWhole(s.Home.Host)) && s.mayCompare():
+	case !s.disagreed && (s.further || s.mayComeWhole()) && s.mayCompare():
 		// Of a single page it is in doubt only because its length is one at which
 		// lists are cut, so that one answer of the registry is enough.
 		s.tell(ctx, "asking for the list without n", "the pages do not show whether they are continued in the order in which they are sorted")
@@ -154,8 +154,16 @@ func (s *tagsList) inTrouble() bool {
 // mayCompare reports whether the list without n may have what the pages have not, and was not
 // compared with them yet.
 func (s *tagsList) mayCompare() bool {
-	return !s.compared && s.mayComeWhole(s.Repository.String())
+	return !s.compared && s.mayBeMore()
 }
+
+// mayBeMore reports whether the list without n may be more than a page.
+func (s *tagsList) mayBeMore() bool {
+	return s.n > 0 && !s.Registry.PagesOnly && !s.slow && !s.ofRepository().isPage(s.manner())
+}
+
+// manner returns how the pages of this reading come.
+func (s *tagsList) manner() pageManner { return pageManner{s.linked[1], s.widest} }
 
 // comparison returns the place of the list without n, to compare with the pages so far. end is
 // the last of these, and why is the evidence that they are complete.
@@ -215,15 +223,12 @@ func (s *tagsList) stands(cur *Cursor, t *PageTags) (shown int, ok bool) {
 	return shown, slices.Equal(top[:shown], s.recent[from:from+shown])
 }
 
-// mayComeWhole reports whether the list without n may be more than a page, which
-// it is not at some registries. place says whose answers count: those of the whole
-// registry where the list without n would only save requests, and those of this
-// repository where it is a check.
-func (s *tagsList) mayComeWhole(place string) bool { return s.n > 0 && s.maySendAll(place) }
-
-// maySendAll is like mayComeWhole, for a list that is requested with n.
-func (l *Listing) maySendAll(place string) bool {
-	return !l.Registry.PagesOnly && !l.ofRegistry().slow && l.Habits.at(place).without != pagesOnly
+// mayComeWhole reports whether the list without n may spare pages: it may be more than a
+// page, and was not at another repository of the registry. As a check, it is asked for where
+// mayBeMore.
+func (s *tagsList) mayComeWhole() bool {
+	h := s.ofRegistry()
+	return s.n > 0 && !s.Registry.PagesOnly && !h.slow && h.without != pagesOnly
 }
 
 // disagrees reports whether the registry sorts its pages in one order and continues
@@ -354,11 +359,11 @@ func (s *tagsList) learnWhole(ans *Answer) {
 	}
 }
 
-// learnPagesOnly remembers that the list without n is a page, here and at the registry.
-func (l *Listing) learnPagesOnly() {
-	for _, place := range []string{l.Home.Host, l.Repository.String()} {
-		l.Habits.learn(place, func(h *habits) { h.without = pagesOnly })
-	}
+// learnPagesOnly remembers that the list without n is a page, here and at the registry, and
+// how pages came meanwhile.
+func (l *Listing) learnPagesOnly(now pageManner) {
+	l.learn(func(h *habits) { h.without = pagesOnly })
+	l.learnHere(func(h *habits) { h.without, h.beside = pagesOnly, now })
 }
 
 // isLonger reports whether the list without n is longer than a page, and so no
@@ -378,7 +383,7 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *
 	s.sameWithout = t.news == 0 && t.number == s.total
 	switch {
 	case (link != nil || ans.HasMore()) && t.news == 0 && ans.Entries <= defaultPageSize: // and not where each answer has a Link
-		s.learnPagesOnly()
+		s.learnPagesOnly(s.manner())
 	case t.news == 0 && ans.Entries <= defaultPageSize && ans.Entries < s.total:
 		s.learn(func(h *habits) { h.without = pagesOnly }) // or some were deleted
 	}

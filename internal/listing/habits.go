@@ -21,6 +21,19 @@ type habits struct {
 	linear   bool       // its list can be read in one way only, from the start
 	crowded  bool       // it refused pages when more than the usual number were asked for at once
 	proof    *partProof // of a repository: what shows how it compares; nil: nothing known
+	beside   pageManner // of a repository whose list without n is a page: how its pages came then
+}
+
+// A pageManner is what tells pages from those of a registry that was changed meanwhile.
+type pageManner struct {
+	links bool // they have Links
+	most  int  // tags in one page
+}
+
+// isPage reports whether the list without n is known to be a page of a repository, whose pages
+// still come as they did then.
+func (h habits) isPage(now pageManner) bool {
+	return h.without == pagesOnly && h.beside.links == now.links && h.beside.most <= now.most
 }
 
 // A wholeness is what a registry sends where n is absent.

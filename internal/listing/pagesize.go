@@ -15,6 +15,7 @@ type sizes struct {
 	n          int         // to ask for; 0: none
 	recalled   bool        // n was learned from another list
 	stepped    bool        // a larger n was refused
+	slow       bool        // a larger n took too long
 	tried      []int       // the n with which the list was begun, in any reading; 0: none
 	lengths    []int       // entries of the first pages
 	roomy      int         // the most tags of a first page that had fewer entries than its n, or no n
@@ -90,7 +91,7 @@ func (s *tagsList) lighter(ctx context.Context, u *url.URL, slow int) *url.URL {
 	default:
 		s.n = smallPageSize
 	}
-	s.stepped = true
+	s.stepped, s.slow = true, true
 	s.warn(ctx, "the registry takes too long for this page size", "n", n)
 	s.remember()
 	s.learn(func(h *habits) { h.slow = true })
@@ -199,7 +200,7 @@ func (s *tagsList) largerToTry() int {
 func (s *tagsList) chooseLonger() bool {
 	n, linked, tiny := s.n, nOf(s.link), s.longest < smallestPageSize
 	switch {
-	case s.PageSize == 0 && !s.ofRegistry().slow && (tiny || s.withoutN || s.recalled) && !slices.Contains(s.tried, defaultPageSize):
+	case s.PageSize == 0 && !s.slow && (tiny || s.withoutN || s.recalled) && !slices.Contains(s.tried, defaultPageSize):
 		n = defaultPageSize // what was asked for first was learned from another list
 	case tiny && s.mayAsk(s.largerToTry()):
 		n = s.largerToTry()

@@ -308,7 +308,8 @@ func (s *partSource) settle(ctx context.Context) error {
 // sendsPages reports whether the list without n is a page, which it is not where
 // lists are in the order of object keys.
 func (s *partSource) sendsPages(ctx context.Context) bool {
-	if !s.maySendAll(s.Repository.String()) {
+	pages := pageManner{s.linked, s.n}
+	if s.Registry.PagesOnly || s.ofRepository().isPage(pages) {
 		return true
 	}
 	s.tell(ctx, "asking for the list without n", "it may be in the order of object keys")
@@ -322,7 +323,7 @@ func (s *partSource) sendsPages(ctx context.Context) bool {
 	if n > defaultPageSize || err != nil || !s.leadsOn(rep) {
 		return false
 	}
-	s.learnPagesOnly()
+	s.learnPagesOnly(pages)
 	return true
 }
 

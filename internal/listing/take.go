@@ -155,7 +155,7 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *P
 	if cur.named != nil && !s.asIs {
 		s.untried = cur.named
 	}
-	if t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayComeWhole(s.Repository.String())) && !s.wholeTried {
+	if t.first != "" && cur.kind == announced && (cur.step >= 4 || s.mayBeMore()) && !s.wholeTried {
 		ans.doubt = &doubt{s.disagrees, func(disagrees bool) (*Answer, error) {
 			// In a sorted list, one that looked for the place of last would have answered with
 			// what comes after it.
@@ -373,7 +373,7 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans *Answer, link *u
 		s.cursor, _ = cursorOf(link, t.last())
 	}
 	switch {
-	case s.seen.ByKeys() && !s.whole && !(cur.kind == begin && s.withoutN) && (link == nil || namesLast(link, t)) && s.ofRegistry().without != pagesOnly:
+	case s.seen.ByKeys() && !s.whole && !(cur.kind == begin && s.withoutN) && (link == nil || namesLast(link, t)) && !s.ofRepository().isPage(s.manner()):
 		// distribution 3.1 on S3 lists by object keys, and goes on with the tags
 		// that are greater than last (distribution #4891).
 		s.warn(ctx, "the registry sorts and resumes in different orders: listing again without n")

@@ -51,6 +51,7 @@ type Generated struct {
 	rnd    *rand.Rand      // of movement and faults
 	moving map[string]bool // tags that are deleted and pushed again
 	away   []string        // those that are deleted now
+	bursts bool            // many of them at a time
 	last   string          // the latest page's last tag: the next cursor
 	serial map[string]int  // of each tag, in the order of pushing
 }
@@ -543,7 +544,51 @@ func (g *Generated) Move() {
 	}
 }
 
-// Settle ends what Move began, and brings back what is away.
+// Burst is like Move, for many tags at a time, as jobs push and delete them.
+func (g *Generated) Burst() {
+	g.moving, g.bursts = map[string]bool{}, true
+	for i := 0; i < len(g.list); {
+		to := min(len(g.list), i+1+g.rnd.IntN(len(g.list)/4+1))
+		for _, tag := range g.list[i:to] {
+			g.moving[tag] = to%2 == 0
+		}
+		i = to
+	}
+	g.leave(func(_ int, tag string) bool { return g.moving[tag] && g.rnd.IntN(3) == 0 })
+}
+
+// leave deletes some tags for a while.
+func (g *Generated) leave(which func(at int, tag string) bool) {
+	stay := make([]string, 0, len(g.list))
+	for i, tag := range g.list {
+		if which(i, tag) {
+			g.away = append(g.away, tag)
+		} else {
+			stay = append(stay, tag)
+		}
+	}
+	g.list = stay
+}
+
+func (g *Generated) burst() {
+	switch g.rnd.IntN(4) {
+	case 0:
+		g.rnd.Shuffle(len(g.away), func(i, j int) { g.away[i], g.away[j] = g.away[j], g.away[i] })
+		for range g.rnd.IntN(len(g.away) + 1) {
+			g.push(g.away[0])
+			g.away = g.away[1:]
+		}
+	case 1:
+		from := g.rnd.IntN(len(g.list) + 1)
+		if at := slices.Index(g.list, g.last); at >= 0 && g.rnd.IntN(3) > 0 {
+			from = at - g.rnd.IntN(20) // the next cursor, and those around it
+		}
+		to := from + 1 + g.rnd.IntN(300)
+		g.leave(func(at int, tag string) bool { return from <= at && at < to && g.moving[tag] })
+	}
+}
+
+// Settle ends what Move or Burst began, and brings back what is away.
 func (g *Generated) Settle() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -569,6 +614,10 @@ func (g *Generated) push(tag string) {
 
 func (g *Generated) move() {
 	if g.moving == nil {
+		return
+	}
+	if g.bursts {
+		g.burst()
 		return
 	}
 	for range g.rnd.IntN(4) {
