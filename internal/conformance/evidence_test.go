@@ -507,7 +507,7 @@ func TestFault105ShortWithoutN(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, _, err := s.listed(t, c)
 			require.ErrorIs(t, err, ocitags.ErrInvalidResponse)
-			assert.Contains(t, err.Error(), "the list without n has 100 entries, and 1000 tags are known")
+			assert.Contains(t, err.Error(), "the list without n has 100 tags, and 1000 are known")
 		})
 	}
 }

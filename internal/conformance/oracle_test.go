@@ -500,6 +500,16 @@ func TestGeneratedServersThatWereReplaced(t *testing.T) {
 	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial { return &trial{shape: shapeOf(seed), replaced: true} })
 }
 
+// The same where tags stand in the list more than once.
+func TestGeneratedServersOfTagsThatComeTwice(t *testing.T) {
+	t.Parallel()
+	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial {
+		shape := shapeOf(seed)
+		shape.Twice = true
+		return &trial{shape: shape}
+	})
+}
+
 // The same where many tags are deleted and pushed at a time.
 func TestGeneratedServersInBursts(t *testing.T) {
 	t.Parallel()

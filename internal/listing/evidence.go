@@ -26,13 +26,13 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 	switch {
 	case s.more:
 		return ans, fmt.Errorf("%w: GET %s: has_additional is true, but no question brings more", ocierr.ErrLoop, origin.WithoutSecrets(ans.Asked))
-	case s.whole && s.entries < s.total && (s.pages > 1 || s.hadRoom()):
-		return s.orOtherwise(ans, s.short(ans, s.entries))
-	case s.lacked && !s.whole && s.total-max(s.entries, s.longestOf[0]) > few(s.total):
+	case s.whole && s.tags < s.total && (s.pages > 1 || s.hadRoom()):
+		return s.orOtherwise(ans, s.short(ans, s.tags))
+	case s.lacked && !s.whole && s.total-max(s.tags, s.longestOf[0]) > few(s.total):
 		// Neither this reading nor the list without n has all that came in both.
-		return s.orOtherwise(ans, invalid(ans.Asked, "the list has %d entries now, and %d tags are known: some are missing", s.entries, s.total))
-	case cur.kind == begin && nOf(ans.Asked) > s.total && s.total-s.entries > few(s.total):
-		return s.orOtherwise(ans, invalid(ans.Asked, "a page with room for all tags has %d entries, and %d tags are known: some are missing", s.entries, s.total))
+		return s.orOtherwise(ans, invalid(ans.Asked, "the list has %d tags now, and %d are known: some are missing", s.tags, s.total))
+	case cur.kind == begin && nOf(ans.Asked) > s.total && s.total-s.tags > few(s.total):
+		return s.orOtherwise(ans, invalid(ans.Asked, "a page with room for all tags has %d, and %d are known: some are missing", s.tags, s.total))
 	case s.aside != nil: // it costs no request
 		ans.Next = s.comparison(cur, why)
 		ans.Next.aside, s.aside = s.aside, nil
@@ -334,8 +334,8 @@ const (
 )
 
 // short returns the error for a list without n that lacks known tags.
-func (s *tagsList) short(ans *Answer, entries int) error {
-	return invalid(ans.Asked, "the list without n has %d entries, and %d tags are known: some are missing", entries, s.total)
+func (s *tagsList) short(ans *Answer, tags int) error {
+	return invalid(ans.Asked, "the list without n has %d tags, and %d are known: some are missing", tags, s.total)
 }
 
 // wholeList takes the list without n, in one page.
@@ -344,8 +344,8 @@ func (s *tagsList) wholeList(ctx context.Context, cur *Cursor, ans *Answer, t *P
 		ans.Next = s.otherSize()
 		return ans, nil
 	}
-	if ans.Entries < s.total && !s.isLonger(cur, ans.Response) && (s.open || !meet(s.tail, t.latest) || s.total-ans.Entries > few(s.total)) {
-		return s.orOtherwise(ans, s.short(ans, ans.Entries))
+	if t.number < s.total && !s.isLonger(cur, ans.Response) && (s.open || !meet(s.tail, t.latest) || s.total-t.number > few(s.total)) {
+		return s.orOtherwise(ans, s.short(ans, t.number))
 	}
 	s.learnWhole(ans)
 	return s.ended(ctx, cur, ans, "the list without n came in one answer")
@@ -375,7 +375,7 @@ func (s *tagsList) isLonger(cur *Cursor, rep *wire.Response) bool {
 // compare takes the list without n that was requested for comparison.
 func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, t *PageTags) (*Answer, error) {
 	isList := link == nil && !ans.HasMore() && !(cur.back == nil && s.mayBePage(ans.Response)) && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries))
-	hasAll := ans.Entries >= s.total || !s.inTrouble() && ans.Entries > s.longest && s.total-ans.Entries <= few(s.total) && meet(s.lastTags(), t.latest)
+	hasAll := t.number >= s.total || !s.inTrouble() && t.number > s.widest && s.total-t.number <= few(s.total) && meet(s.lastTags(), t.latest)
 	if isList && hasAll {
 		return s.comparedWhole(cur, ans, t), nil
 	}
@@ -384,7 +384,7 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *
 	switch {
 	case (link != nil || ans.HasMore()) && t.news == 0 && ans.Entries <= defaultPageSize: // and not where each answer has a Link
 		s.learnPagesOnly(s.manner())
-	case t.news == 0 && ans.Entries <= defaultPageSize && ans.Entries < s.total:
+	case t.news == 0 && ans.Entries <= defaultPageSize && t.number < s.total:
 		s.learn(func(h *habits) { h.without = pagesOnly }) // or some were deleted
 	}
 	// A page that is no longer than the first one shows nothing that the first did not: its

@@ -16,6 +16,7 @@ type foreground struct {
 	progress
 	src    Source
 	try    int      // tags of this try that were news
+	came   int      // tags of this try, each once where the same stand next to each other
 	news   int      // of this page
 	before int      // tags before it
 	page   []string // its tags, where others may be read ahead
@@ -37,7 +38,7 @@ func (f *foreground) Begin(try int) {
 		// then that the list has come to its end.
 		f.redelivered += f.try
 	}
-	f.try, f.page, f.long = 0, f.page[:0], false
+	f.try, f.came, f.page, f.long = 0, 0, f.page[:0], false
 }
 
 func (f *foreground) Tags(ctx context.Context, batch []string) (int, error) {
@@ -46,6 +47,7 @@ func (f *foreground) Tags(ctx context.Context, batch []string) (int, error) {
 	} else if f.Slots > 1 || f.part.isOpen() {
 		f.page = append(f.page, batch...)
 	}
+	f.came += len(batch)
 	news, err := f.deliver(ctx, batch)
 	f.try += news
 	f.news += news
@@ -135,7 +137,7 @@ func (f *foreground) turnPage(ctx context.Context, cur *Cursor, ans *Answer, too
 	if ans.Next == nil || met {
 		return ans.Next, met, nil
 	}
-	if err := f.made(cur, f.news, ans.Summary, f.total); err != nil {
+	if err := f.made(cur, f.news, f.came, ans.Skipped, f.total); err != nil {
 		next, err := f.orOtherwise(ctx, err)
 		return next, false, err
 	}

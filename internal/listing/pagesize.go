@@ -154,7 +154,7 @@ func (s *tagsList) sizeToTry() int {
 	if n := s.lengthLeft(); n > 0 {
 		return n
 	}
-	ignored := s.repeats > 0 && s.entries < s.total && s.was == defaultPageSize
+	ignored := s.repeats > 0 && s.tags < s.total && s.was == defaultPageSize
 	unanswered := s.silent && s.entries == defaultPageSize
 	if s.whole && (ignored || unanswered) && !tried(largePageSize) {
 		return largePageSize // as last is ignored, only a larger n tells whether there is more

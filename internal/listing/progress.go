@@ -5,7 +5,6 @@ import (
 	"hash/maphash"
 
 	"github.com/ocitags/ocitags/internal/ocierr"
-	"github.com/ocitags/ocitags/internal/taglist"
 )
 
 // progress returns ErrLoop if pages keep arriving without new tags.
@@ -56,22 +55,22 @@ func (p *progress) enter(cur *Cursor) error {
 	return nil
 }
 
-// made records what a page brought that is followed by another. A list that is read
-// once more brings little that is new, but not many more entries than there
-// are tags.
-func (p *progress) made(cur *Cursor, news int, page taglist.Summary, total int) error {
+// made records what a page brought that is followed by another: tags, some of them new, and
+// entries that are none. A list that is read once more brings little that is new, but not many
+// more entries than there are tags.
+func (p *progress) made(cur *Cursor, news, tags, skipped, total int) error {
 	if cur.step <= 1 {
-		p.entries += page.Entries
+		p.entries += tags + skipped
 	}
 	if p.pass > 0 {
 		if p.entries > 2*total+smallPageSize {
 			return fmt.Errorf("%w: %d entries so far in a list of %d tags, and another page is announced", ocierr.ErrLoop, p.entries, total)
 		}
-		if cur.step <= 1 && page.Entries > 1 {
+		if cur.step <= 1 && tags+skipped > 1 {
 			return nil
 		}
 	}
-	if news > 0 || cur.entry != "" && page.Skipped > 0 {
+	if news > 0 || cur.entry != "" && skipped > 0 {
 		p.idle, p.questions = 0, 0
 		return nil
 	}
@@ -81,7 +80,7 @@ func (p *progress) made(cur *Cursor, news int, page taglist.Summary, total int) 
 		}
 		return nil
 	}
-	if page.Skipped > 0 { // a page of digests, say, is followed by others
+	if skipped > 0 { // a page of digests, say, is followed by others
 		p.idle = 0
 		return nil
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ocitags/ocitags/internal/ocierr"
-	"github.com/ocitags/ocitags/internal/taglist"
 )
 
 // A list that is begun anew may bring little that is new, but not for ever.
@@ -16,7 +15,7 @@ func TestSecondPassComesToAnEnd(t *testing.T) {
 	p := progress{pass: 1}
 	var err error
 	for pages := 0; err == nil && pages < 1000; pages++ {
-		err = p.made(new(Cursor), 0, taglist.Summary{Entries: 100}, 1000)
+		err = p.made(new(Cursor), 0, 100, 0, 1000)
 	}
 	require.ErrorIs(t, err, ocierr.ErrLoop)
 	assert.Equal(t, 2200, p.entries)
@@ -28,7 +27,7 @@ func TestQuestionsComeToAnEnd(t *testing.T) {
 	var err error
 	questions := 0
 	for ; err == nil && questions < 1000; questions++ {
-		err = p.made(&Cursor{kind: asked}, 0, taglist.Summary{Entries: 33, Skipped: 1}, 1000)
+		err = p.made(&Cursor{kind: asked}, 0, 32, 1, 1000)
 	}
 	require.ErrorIs(t, err, ocierr.ErrLoop)
 	assert.Equal(t, maxQuestions+1, questions)

@@ -36,14 +36,13 @@ const (
 // after returns the question that leads to what comes after the last tag. It names
 // the tag before that one: an answer that begins with the last tag shows that the
 // registry understood the question, and an empty answer shows nothing.
-func (s *tagsList) after(k kind) *Cursor {
+func (s *tagsList) after() *Cursor {
 	if s.offsets != nil && s.form == asBefore {
 		s.entries-- // it comes twice
-		return &Cursor{URL: s.withCursor(s.offsets, strconv.Itoa(s.entries)), kind: k, must: s.latest(0), step: 1, place: s.entries + 1}
+		return &Cursor{URL: s.withCursor(s.offsets, strconv.Itoa(s.entries)), kind: asked, must: s.latest(0), step: 1, place: s.entries + 1}
 	}
 	if s.latest(1) == "" || s.longest == 1 || s.formSize() == 1 {
-		last := s.latest(0)
-		return &Cursor{URL: s.question(last), kind: k, after: last}
+		return s.behind(0)
 	}
 	if s.seen.MayFold() {
 		return s.back(max(1, min(order.Apart(s.recent), s.longest-1))) // so that a page reaches beyond
@@ -56,7 +55,7 @@ func (s *tagsList) afterOnly() *Cursor {
 	if !s.seen.Sorted() && !s.seen.ByKeys() && len(s.recent) > 2 && s.offsets == nil {
 		return s.stand(nothingMore) // which one question tells, too
 	}
-	return s.after(asked)
+	return s.after()
 }
 
 // back returns the question what comes after the tag that stands step places before
@@ -64,6 +63,15 @@ func (s *tagsList) afterOnly() *Cursor {
 func (s *tagsList) back(step int) *Cursor {
 	after := s.latest(step)
 	return &Cursor{URL: s.question(after), kind: asked, after: after, must: s.latest(step - 1), step: step}
+}
+
+// behind is like back, also for the last tag itself.
+func (s *tagsList) behind(step int) *Cursor {
+	if step > 0 {
+		return s.back(step)
+	}
+	last := s.latest(0)
+	return &Cursor{URL: s.question(last), kind: asked, after: last}
 }
 
 // question returns the URL that asks what comes after a tag: as the registry's own
@@ -135,7 +143,7 @@ func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, ans *Answer, h
 
 // lost says what follows where none of the last tags stands where it stood.
 func (s *tagsList) lost(ctx context.Context, cur *Cursor, ans *Answer, news int) (*Answer, error) {
-	switch all := s.whole && s.pages == 1 && news == 0 && s.entries >= s.total; {
+	switch all := s.whole && s.pages == 1 && news == 0 && s.tags >= s.total; {
 	case all && s.sizeLeft():
 		ans.Next = s.otherSize()
 	case all:
@@ -168,10 +176,10 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, ans *Answer, 
 	case s.form == otherwise:
 		s.tell(ctx, "asking in another form", why)
 		ans.Next = s.back(max(1, min(cur.step+1, len(s.recent)-1))) // after another tag, as that one may be gone
-	case s.whole && s.entries < s.total && s.hadRoom():
-		return s.orOtherwise(ans, s.short(ans, s.entries))
-	case (s.whole || s.n == 0) && s.entries < s.total && s.sizeToTry() != largePageSize:
-		return s.orOtherwise(ans, s.short(ans, s.entries))
+	case s.whole && s.tags < s.total && s.hadRoom():
+		return s.orOtherwise(ans, s.short(ans, s.tags))
+	case (s.whole || s.n == 0) && s.tags < s.total && s.sizeToTry() != largePageSize:
+		return s.orOtherwise(ans, s.short(ans, s.tags))
 	case s.sizeLeft() && (s.whole || s.n == 0) && (s.PageSize >= 0 || s.silent):
 		ans.Next = s.otherSize()
 	case (s.whole || s.n == 0) && !s.refusedLast && round(s.entries) && s.mayFitOnePage():
@@ -202,14 +210,14 @@ func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans *Answer, t *P
 			s.n, s.resized = defaultPageSize, true
 		}
 		ans.Next = s.relist(false)
-	case without && s.ignored && ans.Entries < s.total:
+	case without && s.ignored && t.number < s.total:
 		return s.ended(ctx, cur, ans, "neither n nor last is looked at")
-	case without && !s.whole && (ans.Entries < s.total || s.leadsOn(ans.Response)):
+	case without && !s.whole && (t.number < s.total || s.leadsOn(ans.Response)):
 		ans.Next = s.relist(true)
-	case (ans.Entries < s.total || !without && isFull(ans.Response)) && s.entries < s.total && s.ignoresLast():
+	case (t.number < s.total || !without && isFull(ans.Response)) && s.tags < s.total && s.ignoresLast():
 		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
-	case (ans.Entries < s.total || !without && isFull(ans.Response)) && s.entries < s.total:
-		return s.orOtherwise(ans, s.short(ans, s.entries))
+	case (t.number < s.total || !without && isFull(ans.Response)) && s.tags < s.total:
+		return s.orOtherwise(ans, s.short(ans, s.tags))
 	case !without && s.n == 0 && isFull(ans.Response) && !slices.Contains(s.tried, defaultPageSize):
 		// So many came without n, and with that n: more may come with a larger one.
 		s.wholeSeen = true
@@ -310,7 +318,7 @@ func (s *tagsList) refused(ctx context.Context, cur *Cursor, ans *Answer, code i
 func (s *tagsList) Unfinished(ctx context.Context) (*Cursor, error) {
 	if !s.owing && len(s.recent) > 0 {
 		s.owing = true
-		return s.after(asked), nil
+		return s.after(), nil
 	}
 	err := s.missing(ctx)
 	switch {

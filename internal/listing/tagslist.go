@@ -87,6 +87,7 @@ type pass struct {
 	recent    []string   // the last tags
 	seen      order.Seen // what the pages show of the order
 	entries   int        // so far
+	tags      int        // so far, those that came twice as pages overlap included
 	pages     int
 	link      *url.URL // the latest next link whose cursor is a tag
 	covers    bool     // the first page had all tags that were known then

@@ -82,9 +82,9 @@ func (s *tagsList) inPlace(ctx context.Context, cur *Cursor, ans *Answer, link *
 		return ans, nil
 	case s.misfit != nil: // the one large page for all was the last resort, and has not all
 		return ans, s.misfit
-	case t.first == cur.must && t.number == 1 && rep.Skipped == 0 && s.longest > 1:
+	case t.first == cur.must && t.number == 1 && rep.Entries == 1 && s.longest > 1:
 		return s.overlapOnly(ctx, cur, ans, link, t)
-	case cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && rep.Entries == s.total:
+	case cur.kind == begin && s.resized && !s.whole && !s.refusedLast && link == nil && t.news == 0 && t.number == s.total:
 		// The same list has come with another n.
 		switch {
 		case s.sizeLeft():
@@ -95,7 +95,7 @@ func (s *tagsList) inPlace(ctx context.Context, cur *Cursor, ans *Answer, link *
 			ans.Next = s.relist(true)
 		}
 		return ans, nil
-	case cur.hollow && t.news == 0 && (reached || cur.kind == begin): // after the last tag came an empty page
+	case cur.hollow && t.news == 0 && (reached || cur.kind == begin || cur.step == 1 && t.number == 1): // after the last tag came an empty page
 		return s.ended(ctx, cur, ans, nothingMore)
 	case (cur.ended || cur.why != "" && reached) && t.news == 0 && stands && shown == cur.step-cur.stood:
 		// All of the last tags stand where they stood.
@@ -303,6 +303,7 @@ func (s *tagsList) carry(cur *Cursor, t *PageTags, rep *wire.Response, stands bo
 	s.ignored = nOf(rep.Asked) > 0 && rep.Entries > nOf(rep.Asked)+1
 	s.others = s.others || rep.Skipped > 0
 	s.entries += rep.Entries
+	s.tags += t.number
 	s.seen = t.seen
 	own := t.number
 	if cur.beginsWithLast(t.top) {
@@ -390,7 +391,7 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans *Answer, link *u
 	case link != nil:
 		return s.announce(ctx, cur, ans, link, t), nil
 	case rep.HasMore() && t.number > 0:
-		return s.ask(ctx, cur, ans, s.after(asked)), nil
+		return s.ask(ctx, cur, ans, s.after()), nil
 	case rep.HasMore():
 		return ans, invalid(rep.Asked, "has_additional is true, but nothing leads to the next page")
 	case cur.entry != "" && t.number > 0 && t.news == 0: // nor after the last tag, which was the question before
@@ -402,12 +403,12 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans *Answer, link *u
 	case cur.kind == asked && (t.number == 0 || reached):
 		if t.number == 0 && len(s.recent) > 1 && !cur.again {
 			next := s.back(1) // the cursor may be gone
-			next.again = true
+			next.again, next.hollow = true, true
 			return s.ask(ctx, cur, ans, next), nil
 		}
 		return s.ended(ctx, cur, ans, nothingMore)
 	case endless && rep.Entries == 0 && len(s.recent) > 0:
-		return s.ask(ctx, cur, ans, s.after(asked)), nil
+		return s.ask(ctx, cur, ans, s.after()), nil
 	case endless:
 		return s.ended(ctx, cur, ans, "the next link leads to the start of the list")
 	case (s.whole || s.withoutN && s.seen.ByKeys()) && cur.kind == begin && s.isWhole(rep), s.whole && s.form == exhausted:
@@ -444,17 +445,20 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans *Answer, t 
 		return s.ended(ctx, cur, ans, "the last page has no Link, and the registry's cursors are not tags")
 	case s.altered(cur, rep) && s.seen.Unproven() && (s.aside != nil || s.mayCompare()):
 		// The list without n may tell both that nothing is lost and where it ends.
-		ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, back: s.after(asked), aside: s.aside}
+		ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, back: s.after(), aside: s.aside}
 		s.compared, s.aside = true, nil
+	case cur.kind == asked && t.news == 0 && 0 < t.number && t.number <= cur.step && rep.Entries > cur.step:
+		// Tags that are there more than once left no room for what comes after them.
+		return s.ask(ctx, cur, ans, s.behind(cur.step-t.number)), nil
 	case s.full, s.isAsLongAsOthers(rep), cur.kind == asked, cur.kind == sought, s.altered(cur, rep):
-		return s.ask(ctx, cur, ans, s.after(asked)), nil
+		return s.ask(ctx, cur, ans, s.after()), nil
 	case rep.Entries == 0 && cur.kind == announced && cur.after == "" && !s.opaque && len(s.recent) > 0:
-		return s.ask(ctx, cur, ans, s.after(asked)), nil // the page before was empty, too, as its cursor may be gone
+		return s.ask(ctx, cur, ans, s.after()), nil // the page before was empty, too, as its cursor may be gone
 	case s.links(rep) && rep.Entries == 0:
 		return s.ended(ctx, cur, ans, "the last page is empty and has no Link")
 	case s.links(rep) && cur.kind == announced:
 		return s.ended(ctx, cur, ans, "the last page has no Link")
-	case t.number == 1 && !s.compared && s.mayBeCut(rep):
+	case t.number == 1 && rep.Entries == rep.Skipped+1 && !s.compared && s.mayBeCut(rep):
 		// Whatever comes after the only tag, the answer would not show that the question was understood.
 		ans.Next = s.comparison(cur, "the only page has one tag, and there is no Link")
 	case t.number > 0 && (s.stepped || s.mayBeCut(rep)):

@@ -88,6 +88,7 @@ type Shape struct {
 	Strange bool // the list, its cursor or both have an order that no registry is known to use
 	Pages   bool // the list is sorted, and the tags of a page are not
 	Overlap bool // and may name a tag before the last one
+	Twice   bool // tags stand in the list more than once, and a page has fewer of them than entries
 	Links   bool // a Link may have its cursor in another parameter than last, something beside it, or another n
 }
 
@@ -147,7 +148,23 @@ func Generate(rnd *rand.Rand, shape Shape) *Generated {
 			g.again = g.again && !g.seenLast // or it would never come past a page that is hidden
 		}
 	}
+	if shape.Twice {
+		g.double(rnd)
+	}
 	return g
+}
+
+// double lets tags stand in the list more than once.
+func (g *Generated) double(rnd *rand.Rand) {
+	share := 0.7 * rnd.Float64()
+	var list []string
+	for _, tag := range g.list {
+		list = append(list, tag)
+		for rnd.Float64() < share {
+			list = append(list, tag)
+		}
+	}
+	g.list = list
 }
 
 // drawLinks draws what else than last and n a Link has.
@@ -486,7 +503,7 @@ func (g *Generated) Stable() []string {
 	defer g.mu.Unlock()
 	tags := slices.DeleteFunc(slices.Clone(g.list), func(tag string) bool { return g.moving[tag] || g.hidden[tag] })
 	slices.Sort(tags)
-	return tags
+	return slices.Compact(tags)
 }
 
 // Tiny reports whether a page may have so few tags that all of them may have moved
@@ -634,7 +651,7 @@ func (g *Generated) move() {
 			i = max(0, at-g.rnd.IntN(2)*g.rnd.IntN(3)) // the next cursor, or one before it
 		}
 		if tag := g.list[i]; g.moving[tag] {
-			g.list = slices.Delete(g.list, i, i+1)
+			g.list = slices.DeleteFunc(g.list, func(other string) bool { return other == tag })
 			if g.rnd.IntN(2) == 0 {
 				g.push(tag) // again, at once
 			} else {
@@ -879,6 +896,15 @@ func (g *Generated) cursor(list []string, place int, page []string) string {
 	return page[len(page)-1]
 }
 
+// lastIndex returns where a tag stands for the last time; -1: it does not.
+func lastIndex(list []string, tag string) int {
+	i := slices.Index(list, tag)
+	for i >= 0 && i+1 < len(list) && list[i+1] == tag {
+		i++
+	}
+	return i
+}
+
 // rest returns what comes after a cursor.
 func (g *Generated) rest(list []string, last string) ([]string, int) {
 	kind := g.Cursor
@@ -890,7 +916,7 @@ func (g *Generated) rest(list []string, last string) ([]string, int) {
 		}
 		raw, _ := base64.RawURLEncoding.DecodeString(text)
 		last, age, _ := strings.Cut(string(raw), "/")
-		if i := slices.Index(list, last); i >= 0 && g.Order == "random" {
+		if i := lastIndex(list, last); i >= 0 && g.Order == "random" {
 			return list[i+1:], 200
 		}
 		serial, _ := strconv.Atoi(age)
@@ -905,7 +931,7 @@ func (g *Generated) rest(list []string, last string) ([]string, int) {
 		i, _ := strconv.Atoi(last) // what is not a number is 0
 		return list[min(max(0, i), len(list)):], 200
 	}
-	if i := slices.Index(list, last); i >= 0 && (kind == "404" || kind == "start" || kind == "end" || kind == "value") {
+	if i := lastIndex(list, last); i >= 0 && (kind == "404" || kind == "start" || kind == "end" || kind == "value") {
 		if g.again {
 			return list[i:], 200
 		}
