@@ -249,6 +249,8 @@ func Status(err error) int {
 func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep *wire.Response, err error) (*Answer, error) {
 	ans := &Answer{Response: rep}
 	switch code := Status(err); {
+	case cur.isPlain() && (err == errRepeat || !isFinal(ctx, err)):
+		return s.ended(ctx, cur.end, ans, cur.why)
 	case err == errRepeat:
 		return s.repeated(ctx, cur, ans)
 	case isFinal(ctx, err):
@@ -265,8 +267,6 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		case !s.refusedLast || refusesSize(code) || code == 404:
 			return s.ended(ctx, cur.end, ans, why)
 		}
-	case cur.isPlain():
-		return s.ended(ctx, cur.end, ans, cur.why)
 	case cur.aside != nil: // perhaps it is too long for one answer
 		s.tell(ctx, "listing again by pages", err.Error())
 		ans.Next = s.relist(false)
