@@ -87,9 +87,9 @@ type Shape struct {
 	Uneven  bool // pages that lack tags, or have more entries
 	Strange bool // the list, its cursor or both have an order that no registry is known to use
 	Pages   bool // the list is sorted, and the tags of a page are not
-	Overlap bool // and may name a tag before the last one
 	Twice   bool // tags stand in the list more than once, and a page has fewer of them than entries
 	Links   bool // a Link may have its cursor in another parameter than last, something beside it, or another n
+	Overlap bool // and may name a tag before the last one
 }
 
 // Generate draws a server.
