@@ -54,6 +54,8 @@ type Generated struct {
 	bursts bool            // many of them at a time
 	last   string          // the latest page's last tag: the next cursor
 	serial map[string]int  // of each tag, in the order of pushing
+
+	keys map[[2]string]string // by which tags are sorted in strange orders, by order and tag
 }
 
 // uneven is how pages are not what was asked for.
@@ -100,7 +102,7 @@ func Generate(rnd *rand.Rand, shape Shape) *Generated {
 		Default: pick(rnd, generatedDefaults), Max: pick(rnd, generatedMost), Over: pick(rnd, generatedOver),
 		Links: pick(rnd, generatedLinks), Form: pick(rnd, generatedForms),
 		Order: pick(rnd, generatedOrders), Cursor: pick(rnd, generatedCursors), Last: pick(rnd, generatedLast),
-		Null: rnd.IntN(2) == 0, Host: "registry.example", Name: "a/b",
+		Null: rnd.IntN(2) == 0, Host: "registry.example", Name: "a/b", keys: map[[2]string]string{},
 		rnd: rand.New(rand.NewPCG(rnd.Uint64(), 1)),
 	}
 	if anySize {
@@ -467,10 +469,19 @@ func (g *Generated) compare(order string) func(a, b string) int {
 	case "keys":
 		return s3Keys
 	}
-	if key := strangeKeys[order]; key != nil {
-		return func(a, b string) int { return strings.Compare(key(a), key(b)) }
+	newKey := strangeKeys[order]
+	if newKey == nil {
+		return nil
 	}
-	return nil
+	key := func(tag string) string {
+		known, ok := g.keys[[2]string{order, tag}]
+		if !ok {
+			known = newKey(tag)
+			g.keys[[2]string{order, tag}] = known
+		}
+		return known
+	}
+	return func(a, b string) int { return strings.Compare(key(a), key(b)) }
 }
 
 func (g *Generated) String() string {
@@ -948,11 +959,14 @@ func (g *Generated) rest(list []string, last string) ([]string, int) {
 		kind = g.Order
 	}
 	compare := g.compare(kind)
-	var rest []string
-	for _, tag := range list {
-		if compare(tag, last) > 0 {
-			rest = append(rest, tag)
-		}
+	isBefore := func(tag string) bool { return compare(tag, last) <= 0 }
+	from := 0
+	for from < len(list) && isBefore(list[from]) {
+		from++
+	}
+	rest := list[from:]
+	if slices.ContainsFunc(rest, isBefore) {
+		rest = slices.DeleteFunc(slices.Clone(rest), isBefore)
 	}
 	return rest, 200
 }
