@@ -157,7 +157,8 @@ func (s *tagsList) mayCompare() bool {
 	return !s.compared && s.mayBeMore()
 }
 
-// mayBeMore reports whether the list without n may be more than a page.
+// mayBeMore reports whether the list without n may be more than a page, so that it is worth
+// comparing with the pages.
 func (s *tagsList) mayBeMore() bool {
 	return s.n > 0 && !s.Registry.PagesOnly && !s.slow && !s.ofRepository().isPage(s.manner())
 }
@@ -223,9 +224,9 @@ func (s *tagsList) stands(cur *Cursor, t *PageTags) (shown int, ok bool) {
 	return shown, slices.Equal(top[:shown], s.recent[from:from+shown])
 }
 
-// mayComeWhole reports whether the list without n may spare pages: it may be more than a
-// page, and was not at another repository of the registry. As a check, it is asked for where
-// mayBeMore.
+// mayComeWhole reports whether asking for the list without n may spare pages. It does not
+// where another repository of the registry has shown that it is a page. That is no reason to
+// leave out a check: see mayBeMore.
 func (s *tagsList) mayComeWhole() bool {
 	h := s.ofRegistry()
 	return s.n > 0 && !s.Registry.PagesOnly && !h.slow && h.without != pagesOnly

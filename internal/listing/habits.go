@@ -24,7 +24,8 @@ type habits struct {
 	beside   pageManner // of a repository whose list without n is a page: how its pages came then
 }
 
-// A pageManner is what tells pages from those of a registry that was changed meanwhile.
+// A pageManner is how pages come. If they come in another way, the registry may have been
+// replaced, and what was seen of it is out of date.
 type pageManner struct {
 	links bool // they have Links
 	most  int  // tags in one page

@@ -16,7 +16,7 @@ type foreground struct {
 	progress
 	src    Source
 	try    int      // tags of this try that were news
-	came   int      // tags of this try, each once where the same stand next to each other
+	came   int      // tags of this try; copies next to each other count once
 	news   int      // of this page
 	before int      // tags before it
 	page   []string // its tags, where others may be read ahead

@@ -56,7 +56,7 @@ func (p *progress) enter(cur *Cursor) error {
 }
 
 // made records what a page brought that is followed by another: tags, some of them new, and
-// entries that are none. A list that is read once more brings little that is new, but not many
+// entries that are not tags. A list that is read once more brings little that is new, but not many
 // more entries than there are tags.
 func (p *progress) made(cur *Cursor, news, tags, skipped, total int) error {
 	if cur.step <= 1 {

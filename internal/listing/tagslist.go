@@ -87,7 +87,7 @@ type pass struct {
 	recent    []string   // the last tags
 	seen      order.Seen // what the pages show of the order
 	entries   int        // so far
-	tags      int        // so far, those that came twice as pages overlap included
+	tags      int        // of the pages so far; those in which pages overlap count twice
 	pages     int
 	link      *url.URL // the latest next link whose cursor is a tag
 	covers    bool     // the first page had all tags that were known then
@@ -302,7 +302,7 @@ func (s *tagsList) afterSize(refused int) *Cursor {
 	return s.relist(true)
 }
 
-// repeated says what follows an answer that was the start of the list again.
+// repeated says what follows a question that was answered with the start of the list.
 func (s *tagsList) repeated(ctx context.Context, cur *Cursor, ans *Answer) (*Answer, error) {
 	switch leads := s.leadsOn(ans.Response); {
 	case leads && s.linked == [2]bool{}:

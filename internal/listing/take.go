@@ -448,7 +448,7 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans *Answer, t 
 		ans.Next = &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, back: s.after(), aside: s.aside}
 		s.compared, s.aside = true, nil
 	case cur.kind == asked && t.news == 0 && 0 < t.number && t.number <= cur.step && rep.Entries > cur.step:
-		// Tags that are there more than once left no room for what comes after them.
+		// Copies of known tags left no room for what comes after them.
 		return s.ask(ctx, cur, ans, s.behind(cur.step-t.number)), nil
 	case s.full, s.isAsLongAsOthers(rep), cur.kind == asked, cur.kind == sought, s.altered(cur, rep):
 		return s.ask(ctx, cur, ans, s.after()), nil
