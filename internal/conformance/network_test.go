@@ -25,18 +25,26 @@ import (
 	"github.com/ocitags/ocitags/internal/wire"
 )
 
+// publicAddresses are those of loopback that a test takes for public ones.
+var publicAddresses sync.Map
+
+// The function is replaced once and not by each test, because net/http goes on to dial for a
+// request that was canceled, also when the test has ended.
+func init() {
+	isPublic := wire.PublicAddress
+	wire.PublicAddress = func(a netip.Addr) bool {
+		_, ok := publicAddresses.Load(a.Unmap())
+		return ok || isPublic(a)
+	}
+}
+
 // public takes some addresses of loopback for public ones.
 func public(t *testing.T, addresses ...string) {
-	before := wire.PublicAddress
-	wire.PublicAddress = func(a netip.Addr) bool {
-		for _, text := range addresses {
-			if a.Unmap() == netip.MustParseAddr(text) {
-				return true
-			}
-		}
-		return before(a)
+	for _, text := range addresses {
+		a := netip.MustParseAddr(text)
+		publicAddresses.Store(a, true)
+		t.Cleanup(func() { publicAddresses.Delete(a) })
 	}
-	t.Cleanup(func() { wire.PublicAddress = before })
 }
 
 // local serves at all addresses of loopback, and returns the port.
