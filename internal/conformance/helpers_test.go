@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -278,14 +279,26 @@ func names(t *testing.T, answer func(name string) string) {
 			}
 		}
 	}()
-	before := net.DefaultResolver
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}
+	address := conn.LocalAddr().String()
+	nameServer.Store(&address)
 	t.Cleanup(func() {
-		net.DefaultResolver = before
+		nameServer.Store(nil)
 		_ = conn.Close()
 	})
+}
+
+// nameServer is the address of the test's own DNS server; nil: the system's are asked.
+var nameServer atomic.Pointer[string]
+
+// The resolver is replaced once and not by each test, because net/http goes on to dial for a
+// request that was canceled, also when the test has ended.
+func init() {
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if own := nameServer.Load(); own != nil {
+			network, address = "udp", *own
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}}
 }
 
 func sortedKeys(set map[string]bool) []string {

@@ -28,7 +28,7 @@ import (
 	"github.com/ocitags/ocitags/internal/taglist"
 )
 
-var servers = flag.Int("servers", 2000, "how many generated servers TestGeneratedServers lists from")
+var servers = flag.Int("servers", 1500, "how many generated servers TestGeneratedServers lists from")
 
 // A careful client asks one request after the other: it follows each Link, asks
 // what comes after the last tag where there is none, and ends when that brings

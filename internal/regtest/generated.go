@@ -742,7 +742,7 @@ func (g *Generated) body(page []string) []byte {
 	if len(page) == 0 && g.Null {
 		return []byte(`{"name":"` + g.Name + `","tags":null}`)
 	}
-	b := []byte(`{"name":"` + g.Name + `","tags":[`)
+	b := append(make([]byte, 0, 64+32*len(page)), `{"name":"`+g.Name+`","tags":[`...)
 	for i, tag := range page {
 		if i > 0 {
 			b = append(b, ',')

@@ -106,7 +106,7 @@ func (s *simulation) scan(k int) (tags []string, off Reason) {
 		}
 		return tags, Disorder
 	}
-	held := map[*Range][]string{front: first.tags}
+	held := map[*Range][][]string{front: {first.tags}}
 	stuck := map[*Range]string{} // ranges that failed, and their cursors
 	turn, busy := front, 0
 	start := func(c *Range, cursor string) {
@@ -146,7 +146,7 @@ func (s *simulation) scan(k int) (tags []string, off Reason) {
 			if e.c.Gone() {
 				break
 			}
-			held[e.c] = append(held[e.c], e.page.tags[:keep]...)
+			held[e.c] = append(held[e.c], e.page.tags[:keep])
 			if on {
 				start(e.c, e.page.next)
 			}
@@ -158,8 +158,11 @@ func (s *simulation) scan(k int) (tags []string, off Reason) {
 			}
 		}
 	}
+	tags = make([]string, 0, len(s.list))
 	for c := front; c != nil; c = plan.Next(c) {
-		tags = append(tags, held[c]...)
+		for _, page := range held[c] {
+			tags = append(tags, page...)
+		}
 	}
 	return tags, plan.Off()
 }
