@@ -1504,6 +1504,35 @@ func TestCursorIsGoneAmongOtherEntries(t *testing.T) {
 	assert.Equal(t, len(list), len(tags))
 }
 
+// The last entry of a list may be no tag. As last, the registry may refuse it, or compare it
+// with its tags and send them all. The page with it has shown that no tag comes.
+func TestLastEntryIsNoTag(t *testing.T) {
+	const startAgain = 200
+	list := append(builds(50), "../x")
+	for _, status := range []int{400, 404, 405, startAgain} {
+		for _, most := range []int{20, 51, 1000} {
+			s := script(func(_, n int, last string) (a scripted) {
+				from := slices.Index(list, last) + 1
+				switch no := last == "../x" || last != "" && from == 0; {
+				case no && status != startAgain:
+					a.status = status
+					return a
+				case no:
+					from = 0
+				}
+				if a.page = upTo(list[from:], min(cmp.Or(n, most), most)); from+len(a.page) < len(list) {
+					a.link = linkAfter(a.page, len(a.page))
+				}
+				return a
+			})
+			tags, requests, err := s.listed(t, &ocitags.Client{Concurrency: 1})
+			require.NoError(t, err, "%d, %d a page", status, most)
+			assert.Equal(t, list[:50], tags)
+			assert.LessOrEqual(t, requests, 10, "%d, %d a page", status, most)
+		}
+	}
+}
+
 // A registry may answer a larger n with fewer tags than the usual n. Such a page is not the
 // last one, and an empty page after it may mean that the cursor is gone.
 func TestCursorIsGoneAfterALargerPage(t *testing.T) {
