@@ -1533,6 +1533,27 @@ func TestLastEntryIsNoTag(t *testing.T) {
 	}
 }
 
+// A registry that looks at its own cursors and not at tags, and whose pages have fewer entries
+// than their n, as this user may not see all: a question is answered with a shorter start of
+// the list, which has a Link. That is no sign of another order.
+func TestStartOfTheListIsAShorterPage(t *testing.T) {
+	list := makeTags(40)
+	slices.SortFunc(list, func(a, b string) int { return cmp.Compare(strings.ToLower(a), strings.ToLower(b)) })
+	s := script(func(_, n int, last string) (a scripted) {
+		from := 0
+		_, _ = fmt.Sscanf(last, "token=%d", &from)
+		if a.page = list[from:]; n > 0 && n <= 48 && n*3/4 < len(a.page) {
+			a.page = a.page[:n*3/4]
+			a.link = fmt.Sprintf(`</v2/a/b/tags/list?n=%d&last=token%%3D%d>; rel="next"`, n, from+len(a.page))
+		}
+		return a
+	})
+	tags, requests, err := s.listed(t, &ocitags.Client{Concurrency: 1})
+	require.NoError(t, err)
+	assert.ElementsMatch(t, list, tags)
+	assert.LessOrEqual(t, requests, 10)
+}
+
 // A registry may answer a larger n with fewer tags than the usual n. Such a page is not the
 // last one, and an empty page after it may mean that the cursor is gone.
 func TestCursorIsGoneAfterALargerPage(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/ocitags/ocitags/internal/order"
+	"github.com/ocitags/ocitags/internal/wire"
 )
 
 // A PageTags receives the tags of one page. It keeps what is needed to judge the
@@ -202,6 +203,16 @@ func (s *tagsList) isRepeat(t *PageTags, n int) bool {
 		r.odd += len(r.start) - r.at
 	}
 	return len(r.start) > 0 && r.at > 0 && !r.isOther()
+}
+
+// beginsAnew reports whether an answer is the start of the list once more. If it has a Link, it
+// may be a shorter page than its n.
+func (s *tagsList) beginsAnew(rep *wire.Response, t *PageTags) bool {
+	n := nOf(rep.Asked)
+	if s.leadsOn(rep) {
+		n = min(n, t.number)
+	}
+	return s.isRepeat(t, n)
 }
 
 // keep appends to the last tags, of which it keeps keepRecent or some more.

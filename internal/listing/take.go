@@ -48,9 +48,9 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		return s.compare(ctx, cur, ans, link, t)
 	case cur.isPlain() && t.news == 0: // nor does a new tag come after the last one itself
 		return s.ended(ctx, cur.end, ans, cur.why)
-	case question && s.form > asBefore && t.first != cur.must && s.isRepeat(t, nOf(rep.Asked)):
+	case question && s.form > asBefore && t.first != cur.must && s.beginsAnew(rep, t):
 		return s.fromStart(ctx, cur, ans, t)
-	case cur.entry != "" && t.news == 0 && s.isRepeat(t, nOf(rep.Asked)):
+	case cur.entry != "" && t.news == 0 && s.beginsAnew(rep, t):
 		return s.noCursor(ctx, cur, ans, "asking after an entry that is not a tag gave the start of the list")
 	case question && rep.Entries == 0 && s.ignored:
 		return s.ended(ctx, cur, ans, "n is not looked at, and nothing comes after its last tag")
@@ -140,7 +140,7 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *P
 	s.seen.Rejected(t.seen)
 	s.further = s.further || t.news > 0
 	s.astray = s.astray || cur.kind == asked
-	if cur.after != "" && t.first != "" && s.seen.Sorted() && !s.seen.Follows(cur.after, t.first) && !s.isRepeat(t, nOf(ans.Asked)) {
+	if cur.after != "" && t.first != "" && s.seen.Sorted() && !s.seen.Follows(cur.after, t.first) && !s.beginsAnew(ans.Response, t) {
 		s.misplaced = true // the registry compares in another order, by which tags may be lost
 	}
 	if t.news == 0 && !isFull(ans.Response) && !round(ans.Entries) && !s.leadsOn(ans.Response) {
@@ -176,7 +176,7 @@ func (s *tagsList) elsewhere(ctx context.Context, cur *Cursor, ans *Answer, t *P
 // continues its pages in the order in which it sorts them.
 func (s *tagsList) sameOrder(ctx context.Context, cur *Cursor, ans *Answer, t *PageTags) (*Answer, error) {
 	switch {
-	case cur.step > 0 && s.isRepeat(t, nOf(ans.Asked)):
+	case cur.step > 0 && s.beginsAnew(ans.Response, t):
 		return s.lost(ctx, cur, ans, t.news) // it begins the list anew, whatever it is asked
 	case cur.kind == asked && !s.answered && cur.step >= 4:
 		s.strays = true
