@@ -809,3 +809,20 @@ func TestServersThatLostTags(t *testing.T) {
 		}
 	}
 }
+
+// Servers of earlier soaks that a careful client reads, and that were given up with an error.
+func TestServersThatWereGivenUp(t *testing.T) {
+	for _, seed := range []uint64{
+		314,       // the last entry is no tag, and is refused as last
+		500003680, // or is compared with tags
+		500020310, // the start of the list, in a shorter page
+		500023188, // ever shorter pages, as some of their tags are hidden
+	} {
+		tr := &trial{seed: seed, shape: regtest.Shape{Uneven: true}}
+		synctest.Test(t, func(t *testing.T) {
+			_, missing, err := tr.run(t)
+			assert.NoError(t, err, "%v", tr)
+			assert.Zero(t, missing, "%v", tr)
+		})
+	}
+}

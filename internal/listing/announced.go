@@ -24,6 +24,7 @@ func (s *tagsList) nextOf(ctx context.Context, rep *wire.Response) (link *url.UR
 	}
 	if link != nil {
 		s.linked[hasN(rep.Asked)] = true
+		s.linksShort = s.linksShort || rep.Entries < nOf(rep.Asked) && !round(rep.Entries)
 		mended, wrong := s.Registry.Repair(link, nOf(rep.Asked))
 		if wrong != "" {
 			s.warn(ctx, wrong)

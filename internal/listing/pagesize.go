@@ -20,6 +20,7 @@ type sizes struct {
 	lengths    []int       // entries of the first pages
 	roomy      int         // the most tags of a first page that had fewer entries than its n, or no n
 	roomyRound bool        // the entries of that page have a number at which lists are cut
+	linksShort bool        // a page with fewer entries than its n had a Link: the registry does not look at lengths
 	uneven     bool        // a page was shorter than its n, though a smaller n has brought more
 	resized    bool        // the list was restarted with another n
 	keepsN     bool        // Links are followed with the n of their page, not with their own
@@ -151,7 +152,7 @@ func (s *tagsList) sizeToTry() int {
 	case s.linked == [2]bool{} && most >= smallestPageSize && most < smallPageSize && s.mayAsk(smallPageSize) && !tried(smallPageSize):
 		return smallPageSize
 	}
-	if n := s.lengthLeft(); n > 0 {
+	if n := s.lengthLeft(); n > 0 && !s.linksShort { // or each would bring a shorter page, and so another n
 		return n
 	}
 	ignored := s.repeats > 0 && s.tags < s.total && s.was == defaultPageSize

@@ -144,6 +144,8 @@ func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, ans *Answer, h
 // lost says what follows where none of the last tags stands where it stood.
 func (s *tagsList) lost(ctx context.Context, cur *Cursor, ans *Answer, news int) (*Answer, error) {
 	switch all := s.whole && s.pages == 1 && news == 0 && s.tags >= s.total; {
+	case all && s.lengthLeft() > 0:
+		ans.Next = s.relistWith(s.lengthLeft())
 	case all && s.sizeLeft():
 		ans.Next = s.otherSize()
 	case all:
