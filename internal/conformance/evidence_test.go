@@ -1095,6 +1095,7 @@ func TestPagesThatEndInNoTag(t *testing.T) {
 // A registry that lets this user not see some tags after it has made its pages. What is
 // left may be nothing, or the tag with which pages overlap. Its Link is followed.
 func TestPagesOfHiddenTags(t *testing.T) {
+	t.Parallel()
 	for _, sorted := range []bool{true, false} {
 		for _, size := range []int{100, 1000} {
 			for _, hidden := range [][2]int{{0, size}, {size, 2 * size}, {size + 1, 2*size - 1}, {2*size - 5, 2*size + 5}, {1, 3*size - 1}} {
@@ -1130,6 +1131,7 @@ func TestPagesOfHiddenTags(t *testing.T) {
 // Where a cursor is a number of tags, as at Artifactory up to 7.46, it may count tags that are
 // hidden from this user. A deletion shifts the places after it all the same.
 func TestOffsetsCountHiddenTags(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		size    int
 		visible int // one of so many
@@ -1610,6 +1612,7 @@ func TestTagsThatComeTwice(t *testing.T) {
 // them, unless it comes before that one, too: then each answer that has it is cut before it.
 // Nothing is suspected of a page that is sorted by chance.
 func TestListsByAgeThatAreCompared(t *testing.T) {
+	t.Parallel()
 	complete := 0
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 0))

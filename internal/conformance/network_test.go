@@ -523,6 +523,7 @@ func TestErrorBodies(t *testing.T) {
 
 // 499 and 522 may pass; a refused connection is tried twice.
 func TestRetriesOfProxies(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{499, 522} {
 		synctest.Test(t, func(t *testing.T) {
 			n := 0

@@ -540,6 +540,7 @@ func TestGeneratedServersOfUnsortedPages(t *testing.T) {
 // A registry that sorts its list, and sends the tags of a page in no order, is read as any
 // other: its Links name the greatest tag of each page.
 func TestUnsortedPages(t *testing.T) {
+	t.Parallel()
 	for _, order := range []string{"bytes", "punctuation first"} {
 		for seed := range uint64(50) {
 			rnd := rand.New(rand.NewPCG(seed, 9))

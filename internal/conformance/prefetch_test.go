@@ -310,6 +310,7 @@ func TestWholeListsWhereThereIsNoLink(t *testing.T) {
 // The same where larger pages are honoured, and the list has more than two of them. A list
 // without n that is cut short on the way is requested again, as any page is.
 func TestWholeListsAreTriedAgain(t *testing.T) {
+	t.Parallel()
 	for _, profile := range []string{"dist312", "dist300", "harbor"} {
 		for _, concurrency := range []int{1, 4} {
 			for _, fault := range []regtest.Fault{{}, {CutEnd: 50_000}, {Drop: true}, {Status: 503}} {

@@ -117,6 +117,7 @@ func TestProfiles(t *testing.T) {
 
 // The same over TLS and HTTP/2, as a client out there meets it.
 func TestProfilesOverTheWire(t *testing.T) {
+	t.Parallel()
 	for _, profile := range regtest.Profiles() {
 		t.Run(profile.Name, func(t *testing.T) {
 			ref, r, _ := newRegistry(t, profile.Name, "proxy/app", 2345)
