@@ -144,10 +144,10 @@ func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, ans *Answer, h
 // lost says what follows where none of the last tags stands where it stood.
 func (s *tagsList) lost(ctx context.Context, cur *Cursor, ans *Answer, news int) (*Answer, error) {
 	switch all := s.whole && s.pages == 1 && news == 0 && s.tags >= s.total; {
-	case all && s.lengthLeft() > 0:
-		ans.Next = s.relistWith(s.lengthLeft())
 	case all && s.sizeLeft():
 		ans.Next = s.otherSize()
+	case all && s.lengthLeft() > 0:
+		ans.Next = s.relistWith(s.lengthLeft())
 	case all:
 		return s.ended(ctx, cur, ans, "the list without n has all tags that are known, and its Link leads to no other")
 	default:
