@@ -50,7 +50,7 @@ func (s *tagsList) instead(err error) (next *Cursor, why string) {
 	switch enough := s.isEnough(); {
 	case enough && s.untried != nil:
 		return s.asNamed(), ""
-	case enough && s.PageSize == 0 && s.lengthLeft() > 0 && !s.linksShort:
+	case enough && s.PageSize == 0 && s.lengthLeft() > 0:
 		return s.relistWith(s.lengthLeft()), ""
 	case enough:
 		return nil, roomyPage
