@@ -127,8 +127,6 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why s
 		ans.Next = s.otherSize()
 	case !s.disagreed && s.largerToTry() > 0:
 		ans.Next = s.relistWith(s.largerToTry())
-	case !s.disagreed && s.PageSize == 0 && s.mayFitOnePage():
-		ans.Next = s.inOnePage()
 	case !s.disagreed && s.seen.Folds() && s.largest() > nOf(ans.Asked):
 		// The list may be sorted by bytes all the same, which larger pages may show.
 		ans.Next = s.relistWith(s.largest())

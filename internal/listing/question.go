@@ -184,8 +184,6 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, ans *Answer, 
 		return s.orOtherwise(ans, s.short(ans, s.tags))
 	case s.sizeLeft() && (s.whole || s.n == 0) && (s.PageSize >= 0 || s.silent):
 		ans.Next = s.otherSize()
-	case (s.whole || s.n == 0) && !s.refusedLast && round(s.entries) && s.mayFitOnePage():
-		ans.Next = s.inOnePage()
 	case s.untried != nil:
 		ans.Next = s.asNamed()
 	case s.whole, s.n == 0:

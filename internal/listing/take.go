@@ -52,8 +52,6 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		return s.fromStart(ctx, cur, ans, t)
 	case cur.entry != "" && t.news == 0 && s.beginsAnew(rep, t):
 		return s.noCursor(ctx, cur, ans, "asking after an entry that is not a tag gave the start of the list")
-	case question && rep.Entries == 0 && s.ignored:
-		return s.ended(ctx, cur, ans, "n is not looked at, and nothing comes after its last tag")
 	case s.displaced(cur, rep, t):
 		return s.elsewhere(ctx, cur, ans, t)
 	}
