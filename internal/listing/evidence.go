@@ -31,8 +31,6 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 	case s.lacked && !s.whole && s.total-max(s.tags, s.longestOf[0]) > few(s.total):
 		// Neither this reading nor the list without n has all that came in both.
 		return s.orOtherwise(ans, invalid(ans.Asked, "the list has %d tags now, and %d are known: some are missing", s.tags, s.total))
-	case cur.kind == begin && nOf(ans.Asked) > s.total && s.total-s.tags > few(s.total):
-		return s.orOtherwise(ans, invalid(ans.Asked, "a page with room for all tags has %d, and %d are known: some are missing", s.tags, s.total))
 	case s.aside != nil: // it costs no request
 		ans.Next = s.comparison(cur, why)
 		ans.Next.aside, s.aside = s.aside, nil

@@ -55,25 +55,14 @@ func (s *tagsList) instead(err error) (next *Cursor, why string) {
 	case enough:
 		return nil, roomyPage
 	case !s.begun:
-	case s.mayFitOnePage():
-		return s.inOnePage(), ""
+	case s.total < defaultPageSize && !slices.Contains(s.tried, defaultPageSize):
+		s.lastResort = defaultPageSize
+		return s.relistWith(defaultPageSize), ""
 	case s.total >= defaultPageSize && s.total < largePageSize && !slices.Contains(s.tried, largePageSize):
 		s.lastResort, s.misfit = largePageSize, err
 		return s.relistWith(largePageSize), ""
 	}
 	return nil, ""
-}
-
-// mayFitOnePage reports whether one page may have room for the list, and that was
-// not tried.
-func (s *tagsList) mayFitOnePage() bool {
-	return s.total < defaultPageSize && !slices.Contains(s.tried, defaultPageSize)
-}
-
-// inOnePage begins the list anew with an n that has room for all known tags.
-func (s *tagsList) inOnePage() *Cursor {
-	s.lastResort = defaultPageSize
-	return s.relistWith(defaultPageSize)
 }
 
 // isEnough reports whether a page that had room for more is all there is.

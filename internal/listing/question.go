@@ -347,11 +347,11 @@ func (s *tagsList) afterEntry(ctx context.Context, cur *Cursor, ans *Answer) (*A
 // noCursor says what follows where that entry is no last that the registry takes, or is
 // compared with its tags. If the page with it had room for more, nothing comes after its last
 // tag.
-func (s *tagsList) noCursor(ctx context.Context, cur *Cursor, ans *Answer, why string) (*Answer, error) {
+func (s *tagsList) noCursor(ctx context.Context, cur *Cursor, ans *Answer) (*Answer, error) {
 	if !s.full && s.before < s.longest {
 		return s.ended(ctx, cur, ans, nothingMore)
 	}
-	return s.misunderstood(ctx, cur, ans, why)
+	return s.misunderstood(ctx, cur, ans, "its last entry is not a tag")
 }
 
 // refusesLast reports whether a status says that a registry which announced

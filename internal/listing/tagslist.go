@@ -281,7 +281,7 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		ans.Next = s.noOffset(cur)
 		return ans, nil
 	case cur.entry != "" && refusesLast(code):
-		return s.noCursor(ctx, cur, ans, fmt.Sprintf("an entry that is not a tag was refused with %d as last", code))
+		return s.noCursor(ctx, cur, ans)
 	case code == 404 && (cur.kind == announced || cur.step > 0 && s.answered) && cur.after != "":
 		s.warn(ctx, "the tag used as a cursor is gone: going on from one before it")
 		return s.resumeBefore(ctx, cur, ans, false)

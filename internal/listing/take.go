@@ -51,7 +51,7 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 	case question && s.form > asBefore && t.first != cur.must && s.beginsAnew(rep, t):
 		return s.fromStart(ctx, cur, ans, t)
 	case cur.entry != "" && t.news == 0 && s.beginsAnew(rep, t):
-		return s.noCursor(ctx, cur, ans, "asking after an entry that is not a tag gave the start of the list")
+		return s.noCursor(ctx, cur, ans)
 	case s.displaced(cur, rep, t):
 		return s.elsewhere(ctx, cur, ans, t)
 	}
