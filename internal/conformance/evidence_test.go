@@ -1535,6 +1535,48 @@ func TestLastEntryIsNoTag(t *testing.T) {
 	}
 }
 
+// Entries that are no tags may stand anywhere, fill an answer, and be the cursor of a Link which
+// the registry then refuses, takes for unknown, or compares. No list comes short.
+func TestEntriesThatAreNoTags(t *testing.T) {
+	const startAgain, end = 200, 0
+	complete := 0
+	for seed := range uint64(1000) {
+		rnd := rand.New(rand.NewPCG(seed, 77))
+		tags := pickOne(rnd, sortedTags, builds)(1 + rnd.IntN(120))
+		junk, share := pickOne(rnd, "../x", "sha256:abc", "-x"), rnd.Float64()/2
+		var list []string
+		for i, tag := range tags {
+			if list = append(list, tag); rnd.Float64() < share {
+				list = append(list, fmt.Sprint(junk, i))
+			}
+		}
+		list = append(list, junk)
+		most := pickOne(rnd, 3, 7, 20, 50, 100, max(1, len(list)-1), len(list), 1000)
+		links := pickOne(rnd, "more", "full", "never")
+		found, status := rnd.IntN(2) == 0, pickOne(rnd, 400, 404, 405, startAgain, end)
+		s := script(func(_, n int, last string) (a scripted) {
+			from := slices.Index(list, last) + 1
+			if last != "" && from == 0 || strings.HasPrefix(last, junk) && !found {
+				if from = 0; status != startAgain {
+					a.status = status
+					return a
+				}
+			}
+			a.page = upTo(list[from:], min(cmp.Or(n, most), most))
+			if len(a.page) > 0 && (links == "more" && from+len(a.page) < len(list) || links == "full" && len(a.page) == n) {
+				a.link = linkAfter(a.page, len(a.page))
+			}
+			return a
+		})
+		c := &ocitags.Client{Concurrency: 1, PageSize: pickOne(rnd, 0, 0, -1, 50, 100, 1000)}
+		if listed, _, err := s.listed(t, c); err == nil {
+			complete++
+			assert.ElementsMatch(t, tags, listed, "seed %d: %d a page, Link %s, entries are found: %v, or answered with %d; PageSize %d", seed, most, links, found, status, c.PageSize)
+		}
+	}
+	assert.Greater(t, complete, 900)
+}
+
 // A registry that looks at its own cursors and not at tags, and whose pages have fewer entries
 // than their n, as this user may not see all: a question is answered with a shorter start of
 // the list, which has a Link. That is no sign of another order.

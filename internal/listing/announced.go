@@ -24,6 +24,7 @@ func (s *tagsList) nextOf(ctx context.Context, rep *wire.Response) (link *url.UR
 	}
 	if link != nil {
 		s.linked[hasN(rep.Asked)] = true
+		// A round number may be the most that the registry sends.
 		s.linksShort = s.linksShort || rep.Entries < nOf(rep.Asked) && !round(rep.Entries)
 		mended, wrong := s.Registry.Repair(link, nOf(rep.Asked))
 		if wrong != "" {
@@ -73,7 +74,8 @@ func (s *tagsList) announce(ctx context.Context, cur *Cursor, ans *Answer, link 
 		return ans
 	}
 	if t.number > 0 || s.link == nil { // a page without a tag does not show what its cursor is
-		s.opaque = !byTag
+		_, entry := cursorOf(link, ans.Tail) // the last entry, where that is not a tag
+		s.opaque = !byTag && (ans.Tail == "" || entry != ans.Tail)
 	}
 	defer func(link *url.URL) { s.speaks(ctx, link, ans, false) }(link)
 	if step := order.Apart(s.recent); byTag && step > 0 && t.number > step+1 && t.news > 0 && s.seen.MayFold() {

@@ -119,7 +119,7 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why s
 	case !s.disagreed && (s.further || s.mayComeWhole()) && s.mayCompare():
 		// Of a single page it is in doubt only because its length is one at which
 		// lists are cut, so that one answer of the registry is enough.
-		s.tell(ctx, "asking for the list without n", "the pages do not show whether they are continued in the order in which they are sorted")
+		s.tell(ctx, "asking for the list without n", "its tags may be sorted in one order and continued in another")
 		ans.Next = s.comparison(cur, why)
 	case !s.disagreed && s.recalled && s.sizeLeft():
 		ans.Next = s.otherSize()

@@ -112,7 +112,7 @@ func (c *cover) last() string { return c.tags[len(c.tags)-1] }
 // isCovered asks that question, and reports whether the cover is the whole list. It leaves out
 // some tags, not one, as tags that this user may not see take up room, too.
 func (s *tagsList) isCovered(ctx context.Context) bool {
-	s.tell(ctx, "asking what comes after a tag", "an answer with room for more may show that all tags are known")
+	s.tell(ctx, "asking what comes after a tag", "the answer may show that all tags are known")
 	c, before := &s.cover, few(s.total)
 	c.tried = true
 	last, number := "", 0
@@ -155,7 +155,7 @@ func (s *tagsList) isExceeded(ctx context.Context) bool {
 // does, and an answer as long as the cover then has room for it. If that has not shown all the
 // others, it asks what comes after the last of them.
 func (s *tagsList) exceeds(ctx context.Context, first, last string) bool {
-	const because = "the pages do not fit together: is any tag missing from the one that has all known tags?"
+	const because = "is any tag missing from the page that has all known tags?"
 	known, more := s.countKnown(ctx, question{first, s.query(nOf(s.cover.asked), first), because})
 	if !more && known != len(s.cover.tags)-1 { // or it has begun the list anew
 		_, more = s.countKnown(ctx, s.oneAfter(last, because))

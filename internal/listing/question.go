@@ -337,21 +337,29 @@ func (s *tagsList) Unfinished(ctx context.Context) (*Cursor, error) {
 func (s *tagsList) afterEntry(ctx context.Context, cur *Cursor, ans *Answer) (*Answer, error) {
 	last := ans.Tail
 	if last == "" || cur.entry == last {
-		return ans, invalid(ans.Asked, "page of %d entries has no valid tag to continue from", ans.Entries)
+		return ans, invalid(ans.Asked, noValidTag, ans.Entries)
 	}
 	s.warn(ctx, "page has no new tag: continuing after its last entry")
 	ans.Next = &Cursor{URL: s.query(s.formSize(), last), kind: asked, entry: last, again: true}
 	return ans, nil
 }
 
-// noCursor says what follows where that entry is no last that the registry takes, or is
-// compared with its tags. If the page with it had room for more, nothing comes after its last
-// tag.
+const noValidTag = "page of %d entries has no valid tag to continue from"
+
+// noCursor says what follows where the question of afterEntry was refused, or answered with
+// nothing or the start of the list. If the page that ends in the entry had room for more, nothing comes after
+// its last tag. Otherwise such entries may have filled the page, and what comes after the last
+// tag itself is asked.
 func (s *tagsList) noCursor(ctx context.Context, cur *Cursor, ans *Answer) (*Answer, error) {
-	if !s.full && s.before < s.longest {
+	switch last := s.latest(0); {
+	case !s.full && s.before < s.longest:
 		return s.ended(ctx, cur, ans, nothingMore)
+	case last != "" && s.plainly != last:
+		s.plainly = last
+		ans.Next = s.behind(0)
+		return ans, nil
 	}
-	return s.misunderstood(ctx, cur, ans, "its last entry is not a tag")
+	return s.orOtherwise(ans, invalid(cur.URL, noValidTag, s.before))
 }
 
 // refusesLast reports whether a status says that a registry which announced

@@ -50,7 +50,7 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		return s.ended(ctx, cur.end, ans, cur.why)
 	case question && s.form > asBefore && t.first != cur.must && s.beginsAnew(rep, t):
 		return s.fromStart(ctx, cur, ans, t)
-	case cur.entry != "" && t.news == 0 && s.beginsAnew(rep, t):
+	case cur.entry != "" && t.news == 0 && (rep.Entries == 0 || s.beginsAnew(rep, t)):
 		return s.noCursor(ctx, cur, ans)
 	case s.displaced(cur, rep, t):
 		return s.elsewhere(ctx, cur, ans, t)
