@@ -145,8 +145,8 @@ func (s *tagsList) overlaps(next *Cursor, t *PageTags) bool {
 }
 
 // mayBeOffset reports whether a number counts the entries of the pages so far: those of a
-// first page are at most n, or a round number, and this user may not see all of them. In
-// another parameter than last it may as well be the number of the page.
+// first page are at most n, and this user may not see all of them. In another parameter than
+// last it may as well be the number of the page.
 func (s *tagsList) mayBeOffset(place int, t *PageTags, n int, param string) bool {
 	if param != "last" {
 		return s.pages == 1 && place == t.number
@@ -154,7 +154,7 @@ func (s *tagsList) mayBeOffset(place int, t *PageTags, n int, param string) bool
 	if n == 0 {
 		n = defaultPageSize
 	}
-	return place == s.entries || place == s.total || s.pages == 1 && t.number <= place && (place <= n || round(place))
+	return place == s.entries || s.pages == 1 && t.number <= place && place <= n
 }
 
 // namesLast reports whether the cursor of a link is the last tag of its page.

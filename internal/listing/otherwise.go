@@ -183,8 +183,6 @@ func (s *tagsList) endOfTrouble(ctx context.Context, cur *Cursor, ans *Answer) (
 		ans.Next = s.comparison(cur, ans.Why) // it may have what is missing
 	case exceeded && s.sizeLeft():
 		ans.Next = s.otherSize()
-	case exceeded && s.largerToTry() > 0:
-		ans.Next = s.relistWith(s.largerToTry())
 	case exceeded:
 		return ans, s.disagreement(ans)
 	}

@@ -41,7 +41,7 @@ func (s *tagsList) after() *Cursor {
 		s.entries-- // it comes twice
 		return &Cursor{URL: s.withCursor(s.offsets, strconv.Itoa(s.entries)), kind: asked, must: s.latest(0), step: 1, place: s.entries + 1}
 	}
-	if s.latest(1) == "" || s.longest == 1 || s.formSize() == 1 {
+	if s.latest(1) == "" || s.longest == 1 {
 		return s.behind(0)
 	}
 	if s.seen.MayFold() {
@@ -146,8 +146,6 @@ func (s *tagsList) lost(ctx context.Context, cur *Cursor, ans *Answer, news int)
 	switch all := s.whole && s.pages == 1 && news == 0 && s.tags >= s.total; {
 	case all && s.sizeLeft():
 		ans.Next = s.otherSize()
-	case all && s.lengthLeft() > 0:
-		ans.Next = s.relistWith(s.lengthLeft())
 	case all:
 		return s.ended(ctx, cur, ans, "the list without n has all tags that are known, and its Link leads to no other")
 	default:
@@ -184,8 +182,6 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, ans *Answer, 
 		return s.orOtherwise(ans, s.short(ans, s.tags))
 	case s.sizeLeft() && (s.whole || s.n == 0) && (s.PageSize >= 0 || s.silent):
 		ans.Next = s.otherSize()
-	case s.untried != nil:
-		ans.Next = s.asNamed()
 	case s.whole, s.n == 0:
 		return s.ended(ctx, cur, ans, "the list without n has no tag more, and "+why)
 	case s.sizeLeft():
@@ -246,7 +242,7 @@ func (s *tagsList) needsN(ans *Answer, t *PageTags) bool {
 	switch {
 	case t.news > 0:
 		return true
-	case !s.leadsOn(ans.Response), s.linked[1-hasN(ans.Asked)]:
+	case !s.leadsOn(ans.Response):
 		return false
 	case !s.whole && !s.resized:
 		return true
@@ -316,10 +312,6 @@ func (s *tagsList) refused(ctx context.Context, cur *Cursor, ans *Answer, code i
 
 // Unfinished implements Source: other parts of the list had tags that did not come.
 func (s *tagsList) Unfinished(ctx context.Context) (*Cursor, error) {
-	if !s.owing && len(s.recent) > 0 {
-		s.owing = true
-		return s.after(), nil
-	}
 	err := s.missing(ctx)
 	switch {
 	case err == nil || isFinal(ctx, err):

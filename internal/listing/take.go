@@ -411,7 +411,7 @@ func (s *tagsList) follow(ctx context.Context, cur *Cursor, ans *Answer, link *u
 		return s.ask(ctx, cur, ans, s.after()), nil
 	case endless:
 		return s.ended(ctx, cur, ans, "the next link leads to the start of the list")
-	case (s.whole || s.withoutN && s.seen.ByKeys()) && cur.kind == begin && s.isWhole(rep), s.whole && s.form == exhausted:
+	case (s.whole || s.withoutN && s.seen.ByKeys()) && cur.kind == begin && s.isWhole(rep):
 		return s.wholeList(ctx, cur, ans, t)
 	}
 	return s.unannounced(ctx, cur, ans, t)
