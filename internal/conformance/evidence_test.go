@@ -1241,6 +1241,32 @@ func TestListWithoutNIsAsLongAsAPage(t *testing.T) {
 	}
 }
 
+// A registry sorts by bytes, compares with case folded, cuts each page at 74, and sends a Link
+// only where a page has the n that was asked for. Its first page ends with the upper case, and
+// all lower case comes before that where case is folded: such a page is a list only if a
+// question has shown how the registry compares.
+func TestOnlyPageEndsInUpperCase(t *testing.T) {
+	const most = 74 // as many tags begin with a digit or upper case
+	list := slices.DeleteFunc(upperAndLower(most/2), func(tag string) bool { return strings.HasPrefix(tag, "main") })
+	s := script(func(_, n int, last string) (a scripted) {
+		rest := bytesAndFolded(list, last)
+		if n == 0 {
+			return scripted{page: rest}
+		}
+		if a.page = upTo(rest, min(n, most)); n <= most && len(a.page) < len(rest) {
+			a.link = linkAfter(a.page, n)
+		}
+		return a
+	})
+	for _, size := range []int{0, 80, 100} {
+		synctest.Test(t, func(t *testing.T) {
+			tags, _, err := s.listed(t, &ocitags.Client{PageSize: size})
+			require.NoError(t, err)
+			assert.Len(t, tags, len(list), "PageSize %d", size)
+		})
+	}
+}
+
 // A registry that compares with case folded may sort in this way, too. If the tags that came
 // are sorted both by bytes and with case folded, only a larger page can show what is missing.
 func TestLargerPagesWhereCaseIsFolded(t *testing.T) {

@@ -39,7 +39,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 		// that is how it goes on.
 		s.plainly = s.latest(0)
 		ans.Next = &Cursor{URL: s.question(s.plainly), kind: asked, after: s.plainly, end: cur, why: why}
-	case !s.further && !s.astray && !(s.cutFirst && cur.kind == asked && !s.refusedLast && !s.seen.ByKeys()):
+	case !s.further && !s.astray && !(cur.kind == asked && s.onlyPageMayHide()):
 		return ans, nil
 	case s.pagesMayHide() && s.seen.Compared() && s.mayCompare():
 		s.tell(ctx, "asking for the list without n", "its tags may be sorted in one order and continued in another")
@@ -56,6 +56,12 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 		}}
 	}
 	return ans, nil
+}
+
+// onlyPageMayHide reports whether the only page may hide tags: it has a length at which lists
+// are cut, or ends in upper case.
+func (s *tagsList) onlyPageMayHide() bool {
+	return (s.cutFirst || s.seen.Probes()) && !s.refusedLast && !s.seen.ByKeys()
 }
 
 // pagesMayHide reports whether the list without n, the registry's own answer, may hold what the
