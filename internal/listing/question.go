@@ -339,9 +339,9 @@ func (s *tagsList) afterEntry(ctx context.Context, cur *Cursor, ans *Answer) (*A
 const noValidTag = "page of %d entries has no valid tag to continue from"
 
 // noCursor says what follows where the question of afterEntry was refused, or answered with
-// nothing or the start of the list. If the page that ends in the entry had room for more, nothing comes after
-// its last tag. Otherwise such entries may have filled the page, and what comes after the last
-// tag itself is asked.
+// nothing or the start of the list. If the page that ends in the entry had room for more,
+// nothing comes after its last tag. Otherwise such entries may have filled the page, and what
+// comes after the last tag itself is asked.
 func (s *tagsList) noCursor(ctx context.Context, cur *Cursor, ans *Answer) (*Answer, error) {
 	switch last := s.latest(0); {
 	case !s.full && s.before < s.longest:
