@@ -320,7 +320,7 @@ func (s *tagsList) Unfinished(ctx context.Context) (*Cursor, error) {
 		s.warn(ctx, "a part of the list ended early: listing again without n")
 		return s.relist(true), nil
 	}
-	ans, err := s.orOtherwise(&Answer{Response: new(wire.Response)}, err)
+	ans, err := s.orOtherwise(noAnswer(s.url), err)
 	return ans.Next, err
 }
 

@@ -140,7 +140,7 @@ func (s *tagsList) Page(ctx context.Context, cur *Cursor, to Sink) (*Answer, err
 			most++
 		}
 		if s.began >= most {
-			ans, err := s.orOtherwise(&Answer{Response: new(wire.Response)}, invalid(cur.URL, "the list was read %d times, and no reading was complete beyond doubt", s.began))
+			ans, err := s.orOtherwise(noAnswer(cur.URL), invalid(cur.URL, "the list was read %d times, and no reading was complete beyond doubt", s.began))
 			if ans, err = s.settle(ctx, cur, ans, err); err != nil || ans.Next == nil {
 				return ans, err
 			}
@@ -219,6 +219,9 @@ func (s *tagsList) fetch(ctx context.Context, cur *Cursor, t *PageTags, tries in
 	}
 	return rep, err
 }
+
+// noAnswer returns what stands for an answer where u is not requested.
+func noAnswer(u *url.URL) *Answer { return &Answer{Response: &wire.Response{Asked: u}} }
 
 func tooSlow(err error) bool {
 	return Status(err) == 504 || errors.Is(err, context.DeadlineExceeded)

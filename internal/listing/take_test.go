@@ -2,6 +2,8 @@ package listing
 
 import (
 	"cmp"
+	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -9,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ocitags/ocitags/internal/ocierr"
+	"github.com/ocitags/ocitags/internal/regtest"
 	"github.com/ocitags/ocitags/internal/taglist"
 	"github.com/ocitags/ocitags/internal/wire"
 )
@@ -185,6 +189,25 @@ func TestMayBeCovered(t *testing.T) {
 		s.cover.tried = true
 		assert.False(t, s.mayBeCovered(), "%s, and it was asked", test.name)
 	}
+}
+
+// A list that was read too often is complete after all, as a question shows, and the next
+// question shows another tag: that is an error which names the list.
+func TestListReadTooOften(t *testing.T) {
+	answers := []string{`"1-1","1","2-1","2","3","a-1","a"`, `"b"`}
+	s := newTagsList(New(options(t, new(regtest.Network).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"name":"a/b","tags":[%s]}`, answers[0])
+		answers = answers[1:]
+	})))))
+	s.Listing.yield = func(string) bool { return true }
+	sink := &foreground{Listing: s.Listing, src: s}
+	_, err := decided(t, s, sink, s.First(), sentPage{tags: "0-1 0 1-1 1 2-1 2 3 a-1 a"})
+	require.NoError(t, err)
+	s.began, s.strays, s.roomy, s.longest = maxRelists, true, 0, 0
+	_, err = s.Page(t.Context(), s.First(), sink)
+	require.ErrorIs(t, err, ocierr.ErrInvalidResponse)
+	assert.ErrorContains(t, err, "https://registry.example/v2/a/b/tags/list: the registry sorts")
+	assert.Empty(t, answers)
 }
 
 // decided is the decision about a page that was asked for.

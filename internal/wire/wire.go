@@ -80,8 +80,8 @@ type Request struct {
 // A Response is what one request brought, beside its tags.
 type Response struct {
 	taglist.Summary
-	Asked    *url.URL // what was asked at last, with the query that redirects have left of it
-	URL      *url.URL // what answered, after redirects
+	Asked    *url.URL // what was asked at last, with the query that redirects have left of it; never nil
+	URL      *url.URL // what answered, after redirects; nil: nothing did
 	Links    []string // its Link headers
 	Major    int      // version of HTTP
 	Attempts int
@@ -95,7 +95,7 @@ func (c *Client) Get(ctx context.Context, req Request, to Sink) (*Response, erro
 	attempts.made = req.Tries
 	for {
 		if err := c.Pauses.wait(ctx, c.Home.Host); err != nil {
-			return new(Response), err
+			return &Response{Asked: req.URL}, err
 		}
 		to.Begin(attempts.made + 1)
 		resp, err := c.attempt(ctx, req, to)
@@ -128,14 +128,13 @@ func (c *Client) Get(ctx context.Context, req Request, to Sink) (*Response, erro
 
 // attempt sends one request and reads its answer.
 func (c *Client) attempt(ctx context.Context, req Request, to Sink) (rep *Response, err error) {
-	rep = new(Response)
+	rep = &Response{Asked: req.URL}
 	ctx = context.WithValue(ctx, dialFor{}, dialing{ctx, net.JoinHostPort(c.Home.Hostname(), origin.Port(c.Home)), c.Carrier.connections})
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := &bound.Watch{Idle: MaxIdle, Total: MaxAnswerTime, Cancel: cancel}
 	ctx = context.WithValue(ctx, watchKey{}, watch)
 	began, status := time.Now(), 0
-	rep.Asked = req.URL
 	defer func() { c.logRequest(ctx, req.URL, status, rep, time.Since(began), err) }()
 
 	hreq, err := http.NewRequestWithContext(ctx, http.MethodGet, req.URL.String(), nil)
