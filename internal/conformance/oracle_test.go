@@ -657,8 +657,8 @@ func TestServersWhoseListsCameShort(t *testing.T) {
 
 // Servers of earlier soaks, from which a listing once lacked tags without an error.
 func TestUnusualServersThatLostTags(t *testing.T) {
-	twice := shapeOf(927)
-	twice.Twice = true
+	twice, strange := shapeOf(927), shapeOf(850001808)
+	twice.Twice, strange.Strange = true, true
 	for _, test := range []struct {
 		what string
 		trial
@@ -667,6 +667,7 @@ func TestUnusualServersThatLostTags(t *testing.T) {
 		{"more came with each larger n, and last was refused", trial{seed: 22200007592, slow: true}},
 		{"the registry before it sent pages without n, and its list was not asked for again", trial{seed: 43000011111, replaced: true}},
 		{"copies of the last tag left no room for what comes after it", trial{seed: 45000000927, shape: twice}},
+		{"the list without n led to no other tag, and its length was not tried as n", trial{seed: 850001808, shape: strange}},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

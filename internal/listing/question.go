@@ -146,6 +146,8 @@ func (s *tagsList) lost(ctx context.Context, cur *Cursor, ans *Answer, news int)
 	switch all := s.whole && s.pages == 1 && news == 0 && s.tags >= s.total; {
 	case all && s.sizeLeft():
 		ans.Next = s.otherSize()
+	case all && s.lengthLeft() > 0:
+		ans.Next = s.relistWith(s.lengthLeft())
 	case all:
 		return s.ended(ctx, cur, ans, "the list without n has all tags that are known, and its Link leads to no other")
 	default:
