@@ -68,7 +68,7 @@ func (s *tagsList) onlyPageMayHide() bool {
 // pages hide: they are small, or have the size that the user wants, or came in two forms.
 // Large pages hide less, and with them the request would be one for each list.
 func (s *tagsList) pagesMayHide() bool {
-	several := s.widest < s.total || s.link != nil && s.honoured == s.longest // the only page is full, and has a Link
+	several := s.widest < s.total || s.link != nil && (s.honoured == s.longest || nOf(s.link) == s.longest) // the only page is full, and has a Link
 	switch {
 	case s.PageSize < 0:
 		return false
@@ -127,6 +127,8 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why s
 		// lists are cut, so that one answer of the registry is enough.
 		s.tell(ctx, "asking for the list without n", "its tags may be sorted in one order and continued in another")
 		ans.Next = s.comparison(cur, why)
+	case !s.disagreed && s.recalled && s.sizeLeft():
+		ans.Next = s.otherSize()
 	case !s.disagreed && s.largerToTry() > 0:
 		ans.Next = s.relistWith(s.largerToTry())
 	case !s.disagreed && s.seen.Folds() && s.largest() > nOf(ans.Asked):

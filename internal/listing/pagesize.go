@@ -233,7 +233,7 @@ func (s *tagsList) largest() (n int) {
 // mayAsk reports whether n tags may be asked for: the user has asked for more, or has left n
 // open, and this listing has not given up sending n, unless that was because of an empty page.
 func (s *tagsList) mayAsk(n int) bool {
-	return n > 0 && (s.PageSize == 0 && (s.n > 0 || s.overLimit > 0) || s.PageSize > n)
+	return n > 0 && (s.PageSize == 0 && (s.n > 0 || s.whole || s.recalled || s.overLimit > 0) || s.PageSize > n)
 }
 
 // otherSize begins the list anew with that n.

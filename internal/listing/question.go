@@ -184,6 +184,8 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, ans *Answer, 
 		return s.orOtherwise(ans, s.short(ans, s.tags))
 	case s.sizeLeft() && (s.whole || s.n == 0) && (s.PageSize >= 0 || s.silent):
 		ans.Next = s.otherSize()
+	case s.untried != nil:
+		ans.Next = s.asNamed()
 	case s.whole, s.n == 0:
 		return s.ended(ctx, cur, ans, "the list without n has no tag more, and "+why)
 	case s.sizeLeft():
@@ -244,7 +246,7 @@ func (s *tagsList) needsN(ans *Answer, t *PageTags) bool {
 	switch {
 	case t.news > 0:
 		return true
-	case !s.leadsOn(ans.Response):
+	case !s.leadsOn(ans.Response), s.linked[1-hasN(ans.Asked)]:
 		return false
 	case !s.whole && !s.resized:
 		return true
