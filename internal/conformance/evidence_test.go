@@ -1242,11 +1242,11 @@ func TestListWithoutNIsAsLongAsAPage(t *testing.T) {
 }
 
 // A registry sorts by bytes, compares with case folded, cuts each page at 74, and sends a Link
-// only where a page has the n that was asked for. Its first page ends with the upper case, and
-// all lower case comes before that where case is folded: such a page is a list only if a
-// question has shown how the registry compares.
+// only where a page has the n that was asked for. Its first page has all tags in upper case and
+// none in lower case, which come before those where case is folded, so that no question after
+// the last tag shows them. What comes after "_" does.
 func TestOnlyPageEndsInUpperCase(t *testing.T) {
-	const most = 74 // as many tags begin with a digit or upper case
+	const most = 74 // so many tags begin with a digit or with upper case
 	list := slices.DeleteFunc(upperAndLower(most/2), func(tag string) bool { return strings.HasPrefix(tag, "main") })
 	s := script(func(_, n int, last string) (a scripted) {
 		rest := bytesAndFolded(list, last)

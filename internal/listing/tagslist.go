@@ -220,7 +220,7 @@ func (s *tagsList) fetch(ctx context.Context, cur *Cursor, t *PageTags, tries in
 	return rep, err
 }
 
-// noAnswer returns what stands for an answer where u is not requested.
+// noAnswer returns the Answer of a decision for which no page was requested. Errors name u.
 func noAnswer(u *url.URL) *Answer { return &Answer{Response: &wire.Response{Asked: u}} }
 
 func tooSlow(err error) bool {

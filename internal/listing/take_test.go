@@ -191,8 +191,8 @@ func TestMayBeCovered(t *testing.T) {
 	}
 }
 
-// A list that was read too often is complete after all, as a question shows, and the next
-// question shows another tag: that is an error which names the list.
+// A list that was read as often as it may be seems to be complete, as one question shows, and
+// then another question shows a tag that it lacks: that is an error which names the list.
 func TestListReadTooOften(t *testing.T) {
 	answers := []string{`"1-1","1","2-1","2","3","a-1","a"`, `"b"`}
 	s := newTagsList(New(options(t, new(regtest.Network).Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

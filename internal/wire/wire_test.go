@@ -1,12 +1,14 @@
 package wire
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -69,6 +71,7 @@ func TestGet(t *testing.T) {
 				assert.Equal(t, test.tries, sink.tries)
 				assert.Equal(t, test.tags, sink.tags)
 				assert.Equal(t, test.tries[len(test.tries)-1], resp.Attempts)
+				assert.NotNil(t, resp.Asked)
 				if err == nil {
 					assert.Equal(t, []string{"<x>"}, resp.Links)
 					assert.Equal(t, 2, resp.Entries)
@@ -76,6 +79,20 @@ func TestGet(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Where a host has asked for a longer pause than there is time, nothing is sent, and the
+// response has the URL all the same: errors name it.
+func TestNoTimeForAPause(t *testing.T) {
+	c := client(t, &script{})
+	c.Pauses.pause(home.Host, time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	sink := new(kept)
+	resp, err := c.Get(ctx, Request{URL: home}, sink)
+	require.ErrorIs(t, err, ocierr.ErrRateLimited)
+	assert.Equal(t, home, resp.Asked)
+	assert.Empty(t, sink.tries)
 }
 
 // The error of a sink ends the page, and comes back as it is.
