@@ -135,9 +135,8 @@ type Client struct {
 
 	// PageSize is the n to ask for, in tags. If 0, the Client chooses: 1000 at first,
 	// more where a registry honours it, and less where it refuses. If negative, n is
-	// not sent and the registry chooses, except where it ignores last without n. If it
-	// is not negative, a list may also be requested once without n, to see whether the
-	// pages lack any of its tags.
+	// not sent and the registry chooses. In any case, another n or none is asked for
+	// where the pages do not show that they have all tags.
 	PageSize int
 
 	// Concurrency limits the requests of one listing that are in flight. If 0, it is

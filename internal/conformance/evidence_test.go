@@ -497,18 +497,25 @@ func TestFault104EmptyAPI(t *testing.T) {
 // FAULTS 105: the list without n is shorter than what is known.
 func TestFault105ShortWithoutN(t *testing.T) {
 	list := sortedTags(5000)
-	s := script(func(_, n int, _ string) scripted { // last is not looked at
-		if n == 0 {
-			n = 100
-		}
-		return scripted{page: upTo(list, n)}
-	})
-	for _, c := range []*ocitags.Client{{}, {Concurrency: 1}, {PageSize: 1000}, {PageSize: 1000, Concurrency: 16}} {
-		synctest.Test(t, func(t *testing.T) {
-			_, _, err := s.listed(t, c)
-			require.ErrorIs(t, err, ocitags.ErrInvalidResponse)
-			assert.Contains(t, err.Error(), "the list without n has 100 tags, and 1000 are known")
+	for _, most := range []int{1000, 10_000} {
+		s := script(func(_, n int, _ string) scripted { // last is not looked at
+			if n == 0 {
+				n = 100
+			}
+			return scripted{page: upTo(list, min(n, most))}
 		})
+		for _, c := range []*ocitags.Client{{}, {Concurrency: 1}, {PageSize: 1000}, {PageSize: 1000, Concurrency: 16}} {
+			synctest.Test(t, func(t *testing.T) {
+				tags, _, err := s.listed(t, c)
+				if most > len(list) {
+					require.NoError(t, err)
+					assert.Len(t, tags, len(list))
+					return
+				}
+				require.ErrorIs(t, err, ocitags.ErrInvalidResponse)
+				assert.Contains(t, err.Error(), "the list without n has 100 tags, and 1000 are known")
+			})
+		}
 	}
 }
 
@@ -1711,4 +1718,87 @@ func TestListsByAgeThatAreCompared(t *testing.T) {
 		})
 	}
 	assert.Greater(t, complete, 100)
+}
+
+// A registry that does not look at last has the list in one page, if that is long enough. Which n
+// is, the user's page size does not tell, nor the length of a page that came without n.
+func TestLastIsNotLookedAt(t *testing.T) {
+	for _, usual := range []int{7, 30, 50, 64, 100, 250} { // entries in a page without n
+		for _, more := range []int{1, usual, 2 * usual} {
+			list := sortedTags(usual + more)
+			for _, most := range []int{0, 500} { // and the largest n, beyond which a page has the usual length, or no tag
+				for _, over := range []int{usual, 0} {
+					for _, circle := range []bool{false, true} { // a Link leads to the same page
+						entries := func(n int) int {
+							switch {
+							case n == 0:
+								n = usual
+							case 0 < most && most < n:
+								n = over
+							}
+							return min(n, len(list))
+						}
+						roomy, possible := false, false
+						for _, n := range []int{50, 100, 1000} {
+							possible = possible || entries(n) == len(list)
+							roomy = roomy || entries(n) == len(list) && len(list) < n
+						}
+						if !possible {
+							continue
+						}
+						s := script(func(_, n int, _ string) (a scripted) {
+							if a.page = list[:entries(n)]; circle && 0 < len(a.page) && len(a.page) < len(list) {
+								a.link = linkAfter(a.page, n)
+							}
+							return a
+						})
+						for _, size := range []int{0, -1, 50, 100, 1000} {
+							synctest.Test(t, func(t *testing.T) {
+								tags, _, err := s.listed(t, &ocitags.Client{PageSize: size})
+								if roomy && (!circle || len(list)%50 > 0 && len(list)%64 > 0) { // a Link says that there is more
+									require.NoError(t, err, "%d of %d, at most %d, circle %v, PageSize %d", usual, len(list), most, circle, size)
+								}
+								if err == nil {
+									assert.Len(t, tags, len(list), "%d of %d, at most %d, circle %v, PageSize %d", usual, len(list), most, circle, size)
+								}
+							})
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// Each page is sorted by bytes, and so is the list that they make, of a registry that sorts with
+// case folded and compares by bytes: upper case stands where one page ends and the next begins,
+// and is left out. Neither the user's pages nor the list without n show it, and a page of the
+// usual size does.
+func TestPagesOfTheUsersSizeHideTags(t *testing.T) {
+	var list []string
+	for i := range 200 {
+		list = append(list, fmt.Sprintf("b%04d", i))
+	}
+	list = slices.Insert(list, 150, "B0149x")
+	list = slices.Insert(list, 100, "B0099x")
+	s := script(func(_, n int, last string) (a scripted) {
+		if n == 0 {
+			n = 10
+		}
+		rest := list
+		if last != "" {
+			rest = slices.DeleteFunc(slices.Clone(list), func(tag string) bool { return tag <= last })
+		}
+		if a.page = upTo(rest, n); len(a.page) < len(rest) {
+			a.link = linkAfter(a.page, n)
+		}
+		return a
+	})
+	for _, size := range []int{0, -1, 50, 100, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			tags, _, err := s.listed(t, &ocitags.Client{PageSize: size})
+			require.NoError(t, err)
+			assert.Len(t, tags, len(list), "PageSize %d", size)
+		})
+	}
 }

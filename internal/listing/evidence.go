@@ -32,7 +32,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 		// Neither this reading nor the list without n has all that came in both.
 		return s.orOtherwise(ans, invalid(ans.Asked, "the list has %d tags now, and %d are known: some are missing", s.tags, s.total))
 	case s.aside != nil: // it costs no request
-		ans.Next = s.comparison(cur, why)
+		ans.Next = s.comparison(0, cur, why)
 		ans.Next.aside, s.aside = s.aside, nil
 	case s.astray && s.latest(0) != s.plainly && s.offsets == nil && !s.refusedLast:
 		// A question was answered with another part of the list, which was dropped: perhaps
@@ -43,7 +43,9 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 		return ans, nil
 	case s.pagesMayHide() && s.seen.Compared() && s.mayCompare():
 		s.tell(ctx, "asking for the list without n", "its tags may be sorted in one order and continued in another")
-		ans.Next = s.comparison(cur, why)
+		ans.Next = s.comparison(0, cur, why)
+	case s.seen.Compared() && s.mayCompareLonger():
+		ans.Next = s.comparison(defaultPageSize, cur, why)
 	case s.seen.MayDisagree() && s.chooseLonger():
 		ans.Next = s.relist(false)
 	default:
@@ -126,7 +128,7 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why s
 		// Of a single page it is in doubt only because its length is one at which
 		// lists are cut, so that one answer of the registry is enough.
 		s.tell(ctx, "asking for the list without n", "its tags may be sorted in one order and continued in another")
-		ans.Next = s.comparison(cur, why)
+		ans.Next = s.comparison(0, cur, why)
 	case !s.disagreed && s.recalled && s.sizeLeft():
 		ans.Next = s.otherSize()
 	case !s.disagreed && s.largerToTry() > 0:
@@ -134,6 +136,8 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why s
 	case !s.disagreed && s.seen.Folds() && s.largest() > nOf(ans.Asked):
 		// The list may be sorted by bytes all the same, which larger pages may show.
 		ans.Next = s.relistWith(s.largest())
+	case !s.disagreed && s.mayCompareLonger():
+		ans.Next = s.comparison(defaultPageSize, cur, why)
 	case !s.disagreed: // docs/design.md, "What no client can see"
 	case !s.wholeTried:
 		s.warn(ctx, "the registry sorts and resumes in different orders: listing again without n")
@@ -168,11 +172,13 @@ func (s *tagsList) mayBeMore() bool {
 // manner returns how the pages of this reading come.
 func (s *tagsList) manner() pageManner { return pageManner{s.linked[1], s.widest} }
 
-// comparison returns the place of the list without n, to compare with the pages so far. end is
-// the last of these, and why is the evidence that they are complete.
-func (s *tagsList) comparison(end *Cursor, why string) *Cursor {
-	s.compared = true
-	return &Cursor{URL: s.query(0, ""), kind: compare, Restart: true, end: end, why: why}
+// comparison returns the place of the list without n, or of the first page with n, to compare
+// with the pages so far. end is the last of these, and why is the evidence that they are complete.
+func (s *tagsList) comparison(n int, end *Cursor, why string) *Cursor {
+	if s.compared = s.compared || n == 0; n > 0 {
+		s.tried = append(s.tried, n)
+	}
+	return &Cursor{URL: s.query(n, ""), kind: compare, Restart: true, end: end, why: why}
 }
 
 // standsStill returns the last question about a list in no known order: what comes
@@ -377,8 +383,11 @@ func (s *tagsList) isLonger(cur *Cursor, rep *wire.Response) bool {
 
 // compare takes the list without n that was requested for comparison.
 func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, t *PageTags) (*Answer, error) {
+	if nOf(cur.URL) > 0 {
+		return s.compareLonger(ctx, cur, ans, link, t)
+	}
 	isList := link == nil && !ans.HasMore() && !(cur.back == nil && s.mayBePage(ans.Response)) && (cur.back != nil || t.news == 0 || ans.Entries > defaultPageSize && !round(ans.Entries))
-	hasAll := t.number >= s.total || !s.inTrouble() && t.number > s.widest && s.total-t.number <= few(s.total) && meet(s.lastTags(), t.latest)
+	hasAll := t.number >= s.total
 	if isList && hasAll {
 		return s.comparedWhole(cur, ans, t), nil
 	}
@@ -398,6 +407,27 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *
 	case cur.back == nil && t.news > 0 && !seen:
 		ans.Next, s.lacked = s.relist(true), true
 	case cur.back == nil:
+		return s.ended(ctx, cur.end, ans, cur.why)
+	}
+	return ans, nil
+}
+
+// mayCompareLonger reports whether the usual n may be answered with a longer page than the user's
+// n, or none, so that the page hides less.
+func (s *tagsList) mayCompareLonger() bool {
+	return s.PageSize != 0 && (s.widest < s.total || s.cutFirst) && s.widest < defaultPageSize && !s.slow && !slices.Contains(s.tried, defaultPageSize)
+}
+
+// compareLonger takes the first page with the usual n. It is the whole list if it has all known
+// tags, is longer than the pages so far, and has room for more. If it has a new tag, that is
+// missing between smaller pages, and the list is read in such pages.
+func (s *tagsList) compareLonger(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, t *PageTags) (*Answer, error) {
+	switch last := link == nil && !ans.HasMore() && !isFull(ans.Response) && !round(ans.Entries); {
+	case last && t.number >= s.total && t.number > s.widest:
+		ans.Why = roomyPage
+	case t.news > 0:
+		ans.Next = s.relistWith(nOf(cur.URL))
+	default:
 		return s.ended(ctx, cur.end, ans, cur.why)
 	}
 	return ans, nil

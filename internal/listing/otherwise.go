@@ -180,7 +180,7 @@ func (s *tagsList) countKnown(ctx context.Context, q question) (known int, more 
 func (s *tagsList) endOfTrouble(ctx context.Context, cur *Cursor, ans *Answer) (*Answer, error) {
 	switch exceeded := s.mayBeExceeded() && s.isExceeded(ctx); {
 	case !exceeded && s.PageSize >= 0 && !s.wholeTried && !s.refusedLast && s.mayCompare():
-		ans.Next = s.comparison(cur, ans.Why) // it may have what is missing
+		ans.Next = s.comparison(0, cur, ans.Why) // it may have what is missing
 	case exceeded && s.sizeLeft():
 		ans.Next = s.otherSize()
 	case exceeded:

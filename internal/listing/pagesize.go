@@ -137,41 +137,61 @@ func (s *tagsList) learnSize(ctx context.Context, rep *wire.Response, more bool)
 func (s *tagsList) sizeLeft() bool { return s.sizeToTry() > 0 }
 
 // sizeToTry returns the n with which to restart the list; 0: none is left. It is the usual
-// n where a smaller one was recalled, or where none was tried; a smaller n, as one over the
-// limit may be answered with less than the limit; and the length of a first page.
+// n where a smaller one was recalled; the next one that people choose for a page, as the usual
+// one may be over the limit, and be answered with as much as comes without n; the length of a
+// first page; and the usual n where it was not tried, whatever the user's is.
 func (s *tagsList) sizeToTry() int {
 	tried := func(n int) bool { return slices.Contains(s.tried, n) }
 	most := max(s.longest, s.was)
+	next := smallestPageSize
+	if most >= next {
+		next = smallPageSize
+	}
+	// Only pages with n have Links, and a larger n has brought no more than most: that is all.
+	shown := s.linked == [2]bool{false, true} && s.hadRoomFor(most)
 	switch {
 	case s.longest == 0:
 		return 0
 	case s.recalled && s.n < defaultPageSize && !tried(defaultPageSize):
 		return defaultPageSize
-	case s.linked == [2]bool{} && most < smallestPageSize && s.mayAsk(smallestPageSize) && !tried(smallestPageSize):
-		return smallestPageSize
-	case s.linked == [2]bool{} && most >= smallestPageSize && most < smallPageSize && s.mayAsk(smallPageSize) && !tried(smallPageSize):
-		return smallPageSize
+	case most < next && !shown && !tried(next):
+		return next
 	}
 	if n := s.lengthLeft(); n > 0 && !s.linksShort { // or each would bring a shorter page, and so another n
 		return n
 	}
 	ignored := s.repeats > 0 && s.tags < s.total && s.was == defaultPageSize
 	unanswered := s.silent && s.entries == defaultPageSize
-	if s.whole && (ignored || unanswered) && !tried(largePageSize) {
+	if (ignored || unanswered) && !tried(largePageSize) {
 		return largePageSize // as last is ignored, only a larger n tells whether there is more
 	}
-	if s.strays && !s.refusedLast && !s.whole {
-		for n := lower(s.n); n > 0; n = lower(n) { // a smaller one may lead on
-			if !tried(n) {
-				return n
-			}
-		}
+	if s.strays && !s.refusedLast && !s.whole && s.smallerLeft() > 0 {
+		return s.smallerLeft()
 	}
 	untried := !slices.ContainsFunc(s.tried, func(n int) bool { return n > 0 })
-	if (s.whole || s.PageSize == 0) && (s.longest <= defaultPageSize || untried && round(s.longest)) && !tried(defaultPageSize) {
+	if (s.longest <= defaultPageSize || untried && round(s.longest)) && !tried(defaultPageSize) {
 		return defaultPageSize
 	}
 	return 0
+}
+
+// hadRoomFor reports whether a page had fewer entries than its n, which is larger than most.
+func (s *tagsList) hadRoomFor(most int) bool {
+	for n, longest := range s.longestOf {
+		if n > most && longest > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// smallerLeft returns a smaller n that was not tried, and may lead on; 0: there is none.
+func (s *tagsList) smallerLeft() int {
+	n := lower(s.n)
+	for n > 0 && slices.Contains(s.tried, n) {
+		n = lower(n)
+	}
+	return n
 }
 
 // lengthLeft returns the length of a first page that was not tried as n; 0: there is none.
@@ -203,7 +223,7 @@ func (s *tagsList) chooseLonger() bool {
 	switch {
 	case s.PageSize == 0 && !s.slow && (tiny || s.withoutN || s.recalled) && !slices.Contains(s.tried, defaultPageSize):
 		n = defaultPageSize // what was asked for first was learned from another list
-	case tiny && s.mayAsk(s.largerToTry()):
+	case tiny && s.PageSize == 0 && s.largerToTry() > 0:
 		n = s.largerToTry()
 	case s.PageSize >= 0 && !slices.Contains(s.tried, 0) && !s.sameWithout && s.longestOf[0] > max(s.longest, s.was):
 		n = 0
@@ -228,12 +248,6 @@ func (s *tagsList) largest() (n int) {
 		}
 	}
 	return n
-}
-
-// mayAsk reports whether n tags may be asked for: the user has asked for more, or has left n
-// open, and this listing has not given up sending n, unless that was because of an empty page.
-func (s *tagsList) mayAsk(n int) bool {
-	return n > 0 && (s.PageSize == 0 && (s.n > 0 || s.whole || s.recalled || s.overLimit > 0) || s.PageSize > n)
 }
 
 // otherSize begins the list anew with that n.

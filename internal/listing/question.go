@@ -141,19 +141,21 @@ func (s *tagsList) resumeBefore(ctx context.Context, cur *Cursor, ans *Answer, h
 	return ans, nil
 }
 
-// lost says what follows where none of the last tags stands where it stood.
+// lost says what follows where none of the last tags stands where it stood: the list has
+// moved, or the registry does not look at tags. It is read with another n, or once more.
 func (s *tagsList) lost(ctx context.Context, cur *Cursor, ans *Answer, news int) (*Answer, error) {
-	switch all := s.whole && s.pages == 1 && news == 0 && s.tags >= s.total; {
-	case all && s.sizeLeft():
+	all := s.whole && s.pages == 1 && news == 0 && s.tags >= s.total
+	switch {
+	case s.wholeTried && s.sizeLeft():
 		ans.Next = s.otherSize()
-	case all && s.lengthLeft() > 0:
-		ans.Next = s.relistWith(s.lengthLeft())
+	case all && s.smallerLeft() > 0:
+		ans.Next = s.relistWith(s.smallerLeft())
 	case all:
 		return s.ended(ctx, cur, ans, "the list without n has all tags that are known, and its Link leads to no other")
 	default:
-		s.tell(ctx, "listing again", "no tag stands where it stood when it was listed")
 		ans.Next = s.relist(!s.wholeTried)
 	}
+	s.tell(ctx, "listing again", "no tag stands where it stood when it was listed")
 	return ans, nil
 }
 
@@ -178,12 +180,10 @@ func (s *tagsList) misunderstood(ctx context.Context, cur *Cursor, ans *Answer, 
 	case s.form == otherwise:
 		s.tell(ctx, "asking in another form", why)
 		ans.Next = s.back(max(1, min(cur.step+1, len(s.recent)-1))) // after another tag, as that one may be gone
-	case s.whole && s.tags < s.total && s.hadRoom():
-		return s.orOtherwise(ans, s.short(ans, s.tags))
-	case (s.whole || s.n == 0) && s.tags < s.total && s.sizeToTry() != largePageSize:
-		return s.orOtherwise(ans, s.short(ans, s.tags))
-	case s.sizeLeft() && (s.whole || s.n == 0) && (s.PageSize >= 0 || s.silent):
+	case s.sizeLeft() && (s.whole || s.n == 0):
 		ans.Next = s.otherSize()
+	case (s.whole || s.n == 0) && s.tags < s.total:
+		return s.orOtherwise(ans, s.short(ans, s.tags))
 	case s.untried != nil:
 		ans.Next = s.asNamed()
 	case s.whole, s.n == 0:
@@ -216,21 +216,15 @@ func (s *tagsList) fromStart(ctx context.Context, cur *Cursor, ans *Answer, t *P
 		ans.Next = s.relist(true)
 	case (t.number < s.total || !without && isFull(ans.Response)) && s.tags < s.total && s.ignoresLast():
 		return s.ended(ctx, cur, ans, "last is not looked at, and n is, and there are fewer tags than that")
-	case (t.number < s.total || !without && isFull(ans.Response)) && s.tags < s.total:
-		return s.orOtherwise(ans, s.short(ans, s.tags))
-	case !without && s.n == 0 && isFull(ans.Response) && !slices.Contains(s.tried, defaultPageSize):
-		// So many came without n, and with that n: more may come with a larger one.
-		s.wholeSeen = true
-		ans.Next = s.relistWith(defaultPageSize)
 	case s.sizeLeft():
 		s.wholeSeen = without
 		ans.Next = s.otherSize()
+	case (t.number < s.total || !without && isFull(ans.Response)) && s.tags < s.total:
+		return s.orOtherwise(ans, s.short(ans, s.tags))
 	case s.silent && round(s.entries):
 		return s.orOtherwise(ans, invalid(ans.Asked, "asked what comes after its last tags, it sends the start of the list with one n, and nothing with another"))
 	case s.untried != nil:
 		ans.Next = s.asNamed()
-	case without && s.PageSize > 0 && ans.Entries > s.PageSize && round(ans.Entries) && !slices.Contains(s.tried, defaultPageSize):
-		ans.Next = s.relistWith(defaultPageSize) // the user's n is looked at, and the list may be cut without it
 	default:
 		return s.ended(ctx, cur, ans, "last is not looked at, and the list without n has no tag more")
 	}
@@ -307,7 +301,7 @@ func (s *tagsList) refused(ctx context.Context, cur *Cursor, ans *Answer, code i
 		case !s.mayCompare() && (s.compared || !s.full):
 			return s.ended(ctx, cur, ans, why)
 		default:
-			ans.Next = s.comparison(cur, why)
+			ans.Next = s.comparison(0, cur, why)
 		}
 		return ans, nil
 	}

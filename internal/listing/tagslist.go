@@ -262,7 +262,7 @@ func (s *tagsList) failed(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		refusal, _ := errors.AsType[wire.Refused](err)
 		refusal.IsNotFound()
 	case cur.kind == compare:
-		switch why := cur.why + "; the list without n, asked for to compare, did not come"; {
+		switch why := cur.why + "; what was asked for to compare did not come"; {
 		case cur.back != nil:
 			ans.Next, ans.Why = cur.back, why
 			return ans, nil

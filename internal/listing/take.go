@@ -254,7 +254,7 @@ func (s *tagsList) omits(cur *Cursor, rep *wire.Response, t *PageTags, link *url
 
 // room records whether a first page had room for more tags.
 func (s *tagsList) room(rep *wire.Response, t *PageTags, link *url.URL) {
-	full := link != nil && (nOf(link) == rep.Entries || s.began > 0 && t.news > 0) // by the registry's own n
+	full := rep.Entries == defaultPageSize || link != nil && (nOf(link) == rep.Entries || s.began > 0 && t.news > 0) // by the registry's own n
 	n := nOf(rep.Asked)
 	for other, longest := range s.longestOf {
 		if other > 0 && longest >= n && rep.Entries < n && link != nil && s.total-t.number > few(s.total) {
@@ -460,7 +460,7 @@ func (s *tagsList) unannounced(ctx context.Context, cur *Cursor, ans *Answer, t 
 		return s.ended(ctx, cur, ans, "the last page has no Link")
 	case t.number == 1 && rep.Entries == rep.Skipped+1 && !s.compared && s.mayBeCut(rep):
 		// Whatever comes after the only tag, the answer would not show that the question was understood.
-		ans.Next = s.comparison(cur, "the only page has one tag, and there is no Link")
+		ans.Next = s.comparison(0, cur, "the only page has one tag, and there is no Link")
 	case t.number > 0 && (s.stepped || s.mayBeCut(rep)):
 		return s.ask(ctx, cur, ans, s.afterOnly()), nil
 	case s.Registry.Announces:

@@ -72,7 +72,14 @@ func TestDecide(t *testing.T) {
 		{"the list without n has more", 3, pages{{tags: "a b c", link: "n=3&last=c"}, {tags: "d"}, {tags: "a B b C c d"}},
 			"begin anew without n"},
 		{"without n it is a page", 3, pages{{tags: "a b c", link: "n=3&last=c"}, {tags: "d"}, {tags: "a b", link: "n=2&last=b"}},
+			"compare n=1000"},
+
+		{"with the usual n it is a page", 3, pages{{tags: "a b c", link: "n=3&last=c"}, {tags: "d"}, {tags: "a b", link: "n=2&last=b"}, {tags: "a b c", link: "n=3&last=c"}},
 			"if two orders: begin anew n=50; if not: complete: the last page has no Link"},
+		{"with the usual n the list has no more", 3, pages{{tags: "a b c", link: "n=3&last=c"}, {tags: "d"}, {tags: "a b", link: "n=2&last=b"}, {tags: "a b c d"}},
+			"complete: a page that had room for more has all tags that are known"},
+		{"with the usual n the list has more", 3, pages{{tags: "a b c", link: "n=3&last=c"}, {tags: "d"}, {tags: "a b", link: "n=2&last=b"}, {tags: "a B b c", link: "n=1000&last=c"}},
+			"begin anew n=1000"},
 
 		{"a full page without a Link", 3, pages{{tags: "a b c"}},
 			"ask n=3&last=b, which begins with c"},
@@ -83,7 +90,7 @@ func TestDecide(t *testing.T) {
 		{"a question that brings more", 3, pages{{tags: "a b c"}, {tags: "c d e"}},
 			"ask n=3&last=d, which begins with e"},
 		{"a question that brings the last tag", 3, pages{{tags: "a b c"}, {tags: "c"}},
-			"if two orders: compare without n; if not: complete: nothing comes after its last tag"},
+			"compare n=1000"},
 		{"a question that brings nothing", 3, pages{{tags: "a b c"}, {}},
 			"ask n=3&last=a, which begins with b"},
 		{"a question that brings other tags", 3, pages{{tags: "a b c"}, {tags: "x y"}},
