@@ -1802,3 +1802,31 @@ func TestPagesOfTheUsersSizeHideTags(t *testing.T) {
 		})
 	}
 }
+
+// Tags that are deleted while a list is read are missing when it is read again, as a tag that was
+// pushed meanwhile makes necessary. That is no fault of the registry.
+func TestDeletedTagsAreNotMissing(t *testing.T) {
+	list := sortedTags(1500)
+	moved := slices.Delete(slices.Clone(list), 1200, 1203)
+	moved = slices.Insert(moved, 0, "0")
+	s := script(func(k, n int, last string) (a scripted) {
+		now := list
+		if k > 15 { // pages of 100
+			now = moved
+		}
+		if n == 0 {
+			n = 1000
+		}
+		rest := after(now, last)
+		if a.page = upTo(rest, n); len(a.page) < len(rest) {
+			a.link = linkAfter(a.page, n)
+		}
+		return a
+	})
+	synctest.Test(t, func(t *testing.T) {
+		tags, requests, err := s.listed(t, &ocitags.Client{PageSize: 100, Concurrency: 1})
+		require.NoError(t, err)
+		assert.Len(t, tags, len(list)+1)
+		assert.LessOrEqual(t, requests, 15+1+2+1, "the pages, the list without n, once more in such pages, and a page of the usual size")
+	})
+}

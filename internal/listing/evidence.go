@@ -26,7 +26,7 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 	switch {
 	case s.more:
 		return ans, fmt.Errorf("%w: GET %s: has_additional is true, but no question brings more", ocierr.ErrLoop, origin.WithoutSecrets(ans.Asked))
-	case s.whole && s.tags < s.total && (s.pages > 1 || s.hadRoom()):
+	case s.whole && s.tags < s.total && (s.pages > 1 || s.hadRoom()) && !s.mayBeDeleted():
 		return s.orOtherwise(ans, s.short(ans, s.tags))
 	case s.lacked && !s.whole && s.total-max(s.tags, s.longestOf[0]) > few(s.total):
 		// Neither this reading nor the list without n has all that came in both.
@@ -58,6 +58,12 @@ func (s *tagsList) ended(ctx context.Context, cur *Cursor, ans *Answer, why stri
 		}}
 	}
 	return ans, nil
+}
+
+// mayBeDeleted reports whether the tags that this reading lacks were deleted since they came: they
+// are few, and nothing says that the registry leaves tags out.
+func (s *tagsList) mayBeDeleted() bool {
+	return s.total-s.tags <= few(s.total) && !s.inTrouble() && !s.seen.Unproven()
 }
 
 // onlyPageMayHide reports whether the only page may hide tags: it has a length at which lists
@@ -133,7 +139,7 @@ func (s *tagsList) doubtful(ctx context.Context, cur *Cursor, ans *Answer, why s
 		ans.Next = s.otherSize()
 	case !s.disagreed && s.largerToTry() > 0:
 		ans.Next = s.relistWith(s.largerToTry())
-	case !s.disagreed && s.seen.Folds() && s.largest() > nOf(ans.Asked):
+	case !s.disagreed && s.seen.Folds() && s.largest() > nOf(cur.URL):
 		// The list may be sorted by bytes all the same, which larger pages may show.
 		ans.Next = s.relistWith(s.largest())
 	case !s.disagreed && s.mayCompareLonger():
@@ -175,9 +181,7 @@ func (s *tagsList) manner() pageManner { return pageManner{s.linked[1], s.widest
 // comparison returns the place of the list without n, or of the first page with n, to compare
 // with the pages so far. end is the last of these, and why is the evidence that they are complete.
 func (s *tagsList) comparison(n int, end *Cursor, why string) *Cursor {
-	if s.compared = s.compared || n == 0; n > 0 {
-		s.tried = append(s.tried, n)
-	}
+	s.compared, s.triedLonger = s.compared || n == 0, s.triedLonger || n > 0
 	return &Cursor{URL: s.query(n, ""), kind: compare, Restart: true, end: end, why: why}
 }
 
@@ -415,7 +419,7 @@ func (s *tagsList) compare(ctx context.Context, cur *Cursor, ans *Answer, link *
 // mayCompareLonger reports whether the usual n may be answered with a longer page than the user's
 // n, or none, so that the page hides less.
 func (s *tagsList) mayCompareLonger() bool {
-	return s.PageSize != 0 && (s.widest < s.total || s.cutFirst) && s.widest < defaultPageSize && !s.slow && !slices.Contains(s.tried, defaultPageSize)
+	return s.PageSize != 0 && (s.widest < s.total || s.cutFirst) && s.widest < defaultPageSize && !s.slow && !s.triedLonger && !slices.Contains(s.tried, defaultPageSize)
 }
 
 // compareLonger takes the first page with the usual n. It is the whole list if it has all known

@@ -223,7 +223,7 @@ func (s *tagsList) chooseLonger() bool {
 	switch {
 	case s.PageSize == 0 && !s.slow && (tiny || s.withoutN || s.recalled) && !slices.Contains(s.tried, defaultPageSize):
 		n = defaultPageSize // what was asked for first was learned from another list
-	case tiny && s.PageSize == 0 && s.largerToTry() > 0:
+	case tiny && s.largerToTry() > 0 && (s.PageSize == 0 || s.PageSize > s.largerToTry()):
 		n = s.largerToTry()
 	case s.PageSize >= 0 && !slices.Contains(s.tried, 0) && !s.sameWithout && s.longestOf[0] > max(s.longest, s.was):
 		n = 0

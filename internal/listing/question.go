@@ -293,9 +293,13 @@ func (s *tagsList) refused(ctx context.Context, cur *Cursor, ans *Answer, code i
 		return ans, nil
 	case known && s.linked == [2]bool{} && !s.whole && !s.recalled && (s.resized || !s.full):
 		why = "there was no Link, and " + why
+		larger := s.entries + 1
+		if s.entries >= defaultPageSize {
+			larger = largePageSize
+		}
 		switch shorter := func(n int) bool { return n > 0 && n+few(n) < s.entries }; {
-		case s.full && slices.ContainsFunc(s.lengths, shorter) && !slices.Contains(s.tried, s.entries+1):
-			ans.Next = s.relistWith(s.entries + 1) // n is looked at: is there more?
+		case s.full && slices.ContainsFunc(s.lengths, shorter) && !slices.Contains(s.tried, larger):
+			ans.Next = s.relistWith(larger) // n is looked at: is there more?
 		case s.full && slices.ContainsFunc(s.lengths, shorter):
 			return s.orOtherwise(ans, invalid(cur.URL, "the page has the n tags that were asked for, and %s", why))
 		case !s.mayCompare() && (s.compared || !s.full):

@@ -38,6 +38,7 @@ type tagsList struct {
 	offsets     *url.URL      // a Link whose cursor is a number of tags; nil: none
 	compared    bool          // the list without n was requested, to compare
 	sameWithout bool          // and has the same tags as the pages
+	triedLonger bool          // the first page with the usual n was requested, to compare
 	untried     *url.URL      // a Link of which only an overlapping page was requested, in vain; nil: none
 	asIs        bool          // such a Link was followed unchanged
 	tokens      bool          // a Link has its cursor beside the tag that it names
