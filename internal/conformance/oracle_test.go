@@ -97,6 +97,7 @@ type trial struct {
 	replaced    bool   // another server had its name before
 	bursts      bool   // many tags are deleted and pushed at a time
 	unsorted    bool   // its pages are
+	circles     bool   // its Links lead in circles
 	takes       string // how much
 }
 
@@ -535,6 +536,17 @@ func TestGeneratedServersOfOtherLinks(t *testing.T) {
 	})
 }
 
+// The same where a Link leads back to the start of the list, as its own server looks at last only
+// with n, only without n, or never.
+func TestGeneratedServersInCircles(t *testing.T) {
+	t.Parallel()
+	generatedServers(t, (*servers+7)/8, func(seed uint64) *trial {
+		shape := shapeOf(seed)
+		shape.Circles = true
+		return &trial{shape: shape, circles: true}
+	})
+}
+
 // The same where a list is sorted, and the tags of its pages are not.
 func TestGeneratedServersOfUnsortedPages(t *testing.T) {
 	t.Parallel()
@@ -637,6 +649,8 @@ func generatedServers(t *testing.T, servers int, newTrial func(seed uint64) *tri
 		possible, failed = surely, surelyFailed
 	}
 	switch {
+	case tr.circles: // no n may lead to the end, and the client cannot tell which n does
+		share = 0.1
 	case tr.strange: // most of these leave tags out, whatever is asked
 		share = 0.1
 	case tr.unsorted: // a long page is not sorted by the library either
@@ -667,6 +681,11 @@ func TestServersWhoseListsCameShort(t *testing.T) {
 func TestUnusualServersThatLostTags(t *testing.T) {
 	twice, strange := shapeOf(927), shapeOf(850001808)
 	twice.Twice, strange.Strange = true, true
+	inCircles := func(seed uint64) trial {
+		shape := shapeOf(seed)
+		shape.Circles = true
+		return trial{seed: seed, shape: shape}
+	}
 	for _, test := range []struct {
 		what string
 		trial
@@ -680,6 +699,8 @@ func TestUnusualServersThatLostTags(t *testing.T) {
 		{"the same, without n", trial{seed: 910018804}},
 		{"the list without n was no longer than a page of the user's size, and hid the same tags", trial{seed: 910010991}},
 		{"the list without n had fewer tags than the pages, and was taken for the list", trial{seed: 910031031}},
+		{"a Link led in a circle, and a page that might have had room was believed before another n was tried", inCircles(960006045)},
+		{"the list without n came, and was dropped because the pages before it led in a circle", inCircles(960002631)},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -50,8 +50,10 @@ func (s *tagsList) instead(err error) (next *Cursor, why string) {
 	switch enough := s.isEnough(); {
 	case enough && s.untried != nil:
 		return s.asNamed(), ""
-	case enough && s.PageSize == 0 && s.lengthLeft() > 0:
-		return s.relistWith(s.lengthLeft()), ""
+	case enough && s.sizeLeft():
+		return s.otherSize(), ""
+	case enough && !s.wholeTried && s.mayBeMore():
+		return s.relist(true), ""
 	case enough:
 		return nil, roomyPage
 	case !s.begun:

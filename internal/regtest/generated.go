@@ -92,6 +92,7 @@ type Shape struct {
 	Twice   bool // tags stand in the list more than once, and a page has fewer of them than entries
 	Links   bool // a Link may have its cursor in another parameter than last, something beside it, or another n
 	Overlap bool // and may name a tag before the last one
+	Circles bool // pages have Links, though the server looks at last only with some n, or never
 }
 
 // Generate draws a server.
@@ -130,9 +131,7 @@ func Generate(rnd *rand.Rand, shape Shape) *Generated {
 	if shape.Pages {
 		g.drawPages(rnd)
 	}
-	if g.Last == "never" && g.Cursor != "token" && g.Cursor != "offset" && g.Param == "" {
-		g.Links = "never" // a Link that its own server does not look at leads nowhere
-	}
+	g.drawCircles(rnd, shape)
 	n := g.size(rnd)
 	for _, page := range []int{g.Default, g.Max} {
 		if page > 0 && anySize {
@@ -154,6 +153,15 @@ func Generate(rnd *rand.Rand, shape Shape) *Generated {
 		g.double(rnd)
 	}
 	return g
+}
+
+// drawCircles draws Links that lead back to the start of the list, or leaves them out.
+func (g *Generated) drawCircles(rnd *rand.Rand, shape Shape) {
+	if shape.Circles {
+		g.Last, g.Links = pick(rnd, []string{"with n", "without n", "never"}), pick(rnd, []string{"more", "asked", "effective", "always"})
+	} else if g.Last == "never" && g.Cursor != "token" && g.Cursor != "offset" && g.Param == "" {
+		g.Links = "never" // a Link that its own server does not look at leads nowhere
+	}
 }
 
 // double lets tags stand in the list more than once.
