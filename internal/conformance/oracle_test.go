@@ -699,6 +699,7 @@ func TestUnusualServersThatLostTags(t *testing.T) {
 		{"the same, without n", trial{seed: 910018804}},
 		{"the list without n was no longer than a page of the user's size, and hid the same tags", trial{seed: 910010991}},
 		{"the list without n had fewer tags than the pages, and was taken for the list", trial{seed: 910031031}},
+		{"an n over the limit was answered with the usual page, which was taken for the list", trial{seed: 980007069}},
 		{"a Link led in a circle, and a page that might have had room was believed before another n was tried", inCircles(960006045)},
 		{"the list without n came, and was dropped because the pages before it led in a circle", inCircles(960002631)},
 	} {

@@ -318,7 +318,12 @@ func (s *tagsList) repeated(ctx context.Context, cur *Cursor, ans *Answer) (*Ans
 		s.tried = append(s.tried, nOf(ans.Asked)) // the answer is the first page of that n
 	}
 	s.repeats++
-	if s.ignored && s.form == otherwise {
+	switch neither := s.ignored && s.form == otherwise; {
+	case neither && s.PageSize > 0 && s.entries <= defaultPageSize && round(s.entries) && !s.wholeTried:
+		// The user's n may be over the limit, and be answered with as many as come without n.
+		ans.Next = s.relist(true)
+		return ans, nil
+	case neither:
 		return s.ended(ctx, cur, ans, "neither n nor last is looked at")
 	}
 	return s.misunderstood(ctx, cur, ans, "asking after its last tag gave the start of the list again")
