@@ -1770,10 +1770,10 @@ func TestLastIsNotLookedAt(t *testing.T) {
 	}
 }
 
-// Each page is sorted by bytes, and so is the list that they make, of a registry that sorts with
-// case folded and compares by bytes: upper case stands where one page ends and the next begins,
-// and is left out. Neither the user's pages nor the list without n show it, and a page of the
-// usual size does.
+// A registry sorts with case folded and compares by bytes. The two tags in upper case stand at
+// the ends of the user's pages, so that these leave them out, and what comes is sorted in both
+// orders. The list without n is a shorter page, and shows neither. A page of the usual size
+// shows both.
 func TestPagesOfTheUsersSizeHideTags(t *testing.T) {
 	var list []string
 	for i := range 200 {

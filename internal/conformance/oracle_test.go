@@ -649,7 +649,7 @@ func generatedServers(t *testing.T, servers int, newTrial func(seed uint64) *tri
 		possible, failed = surely, surelyFailed
 	}
 	switch {
-	case tr.circles: // no n may lead to the end, and the client cannot tell which n does
+	case tr.circles: // often a single n leads to the end, and the client has to find it
 		share = 0.1
 	case tr.strange: // most of these leave tags out, whatever is asked
 		share = 0.1

@@ -423,8 +423,8 @@ func (s *tagsList) mayCompareLonger() bool {
 }
 
 // compareLonger takes the first page with the usual n. It is the whole list if it has all known
-// tags, is longer than the pages so far, and has room for more. If it has a new tag, that is
-// missing between smaller pages, and the list is read in such pages.
+// tags, is longer than the pages so far, and has room for more. If it has a new tag, the smaller
+// pages have left that out, and the list is read again in pages of this size.
 func (s *tagsList) compareLonger(ctx context.Context, cur *Cursor, ans *Answer, link *url.URL, t *PageTags) (*Answer, error) {
 	switch last := link == nil && !ans.HasMore() && !isFull(ans.Response) && !round(ans.Entries); {
 	case last && t.number >= s.total && t.number > s.widest:

@@ -137,7 +137,7 @@ func (f *foreground) turnPage(ctx context.Context, cur *Cursor, ans *Answer, too
 	if ans.Next == nil || met {
 		return ans.Next, met, nil
 	}
-	// A list that is begun anew is no circle, and how often that is done is bounded elsewhere.
+	// A list that is begun anew is no loop: maxPasses bounds how often that is done.
 	if err := f.made(cur, f.news, f.came, ans.Skipped, f.total); err != nil && !ans.Next.Restart {
 		next, err := f.orOtherwise(ctx, err)
 		return next, false, err

@@ -147,7 +147,7 @@ func (s *tagsList) sizeToTry() int {
 	if most >= next {
 		next = smallPageSize
 	}
-	// Only pages with n have Links, and a larger n has brought no more than most: that is all.
+	// Where only pages with n have Links, an answer without one that had room for more is complete.
 	shown := s.linked == [2]bool{false, true} && s.hadRoomFor(most)
 	switch {
 	case s.longest == 0:
@@ -175,7 +175,8 @@ func (s *tagsList) sizeToTry() int {
 	return 0
 }
 
-// hadRoomFor reports whether a page had fewer entries than its n, which is larger than most.
+// hadRoomFor reports whether an n greater than most was answered with tags. most is the length
+// of the longest page, so that the answer had room for more.
 func (s *tagsList) hadRoomFor(most int) bool {
 	for n, longest := range s.longestOf {
 		if n > most && longest > 0 {

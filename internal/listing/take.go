@@ -254,7 +254,8 @@ func (s *tagsList) omits(cur *Cursor, rep *wire.Response, t *PageTags, link *url
 
 // room records whether a first page had room for more tags.
 func (s *tagsList) room(rep *wire.Response, t *PageTags, link *url.URL) {
-	full := rep.Entries == defaultPageSize || link != nil && (nOf(link) == rep.Entries || s.began > 0 && t.news > 0) // by the registry's own n
+	// 1000 is the most that many registries send, and a Link tells the registry's own n.
+	full := rep.Entries == defaultPageSize || link != nil && (nOf(link) == rep.Entries || s.began > 0 && t.news > 0)
 	n := nOf(rep.Asked)
 	for other, longest := range s.longestOf {
 		if other > 0 && longest >= n && rep.Entries < n && link != nil && s.total-t.number > few(s.total) {
