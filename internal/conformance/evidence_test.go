@@ -63,6 +63,7 @@ func linkAfter(page []string, n int) string {
 // FAULTS 93: n is clamped, and only a page that has the n which was asked for is
 // announced to go on. The try with a larger n must not end the list.
 func TestFault93ClampedTry(t *testing.T) {
+	t.Parallel()
 	list := sortedTags(25_000)
 	for _, most := range []int{1002, 1500, 2000, 5000, 9999} {
 		s := script(func(_, n int, last string) (a scripted) {
@@ -114,6 +115,7 @@ func TestFault94EmptyTry(t *testing.T) {
 // FAULTS 95: ghcr.io lists by age, and the tag that is the cursor is pushed again
 // between two pages, or others after it.
 func TestFault95CursorIsPushedAgain(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(60) {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 0))
@@ -185,34 +187,36 @@ func TestFault96AnotherTryIsAnotherList(t *testing.T) {
 // FAULTS 97: the same where so many tags have come that Tags remembers only the last ones.
 func TestFault97OnALongPage(t *testing.T) {
 	remember(t, 300)
-	list := sortedTags(1150)
-	network := testNetwork(t)
-	cut, left := false, len(list)
-	network.Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		switch {
-		case req.URL.Query().Has("last"):
-			_, _ = io.WriteString(w, `{"tags":[]}`)
-		case !cut:
-			cut = true
-			_, _ = io.WriteString(w, `{"tags":["`+strings.Join(slices.Delete(slices.Clone(list[:750]), 5, 6), `","`))
-		default:
-			_, _ = io.WriteString(w, `{"tags":["`+strings.Join(list[:left], `","`)+`"]}`)
-		}
-	}))
-	c := anonymous(network)
-	tags, err := c.ListTags(t.Context(), ref)
-	require.NoError(t, err)
-	assert.Equal(t, list, tags)
+	synctest.Test(t, func(t *testing.T) {
+		list := sortedTags(1150)
+		network := testNetwork(t)
+		cut, left := false, len(list)
+		network.Handle("registry.example", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			switch {
+			case req.URL.Query().Has("last"):
+				_, _ = io.WriteString(w, `{"tags":[]}`)
+			case !cut:
+				cut = true
+				_, _ = io.WriteString(w, `{"tags":["`+strings.Join(slices.Delete(slices.Clone(list[:750]), 5, 6), `","`))
+			default:
+				_, _ = io.WriteString(w, `{"tags":["`+strings.Join(list[:left], `","`)+`"]}`)
+			}
+		}))
+		c := anonymous(network)
+		tags, err := c.ListTags(t.Context(), ref)
+		require.NoError(t, err)
+		assert.Equal(t, list, tags)
 
-	cut = false
-	tags, err = inTurn(t, c.Tags(t.Context(), ref))
-	require.NoError(t, err)
-	assert.ElementsMatch(t, list, tags)
+		cut = false
+		tags, err = inTurn(t, c.Tags(t.Context(), ref))
+		require.NoError(t, err)
+		assert.ElementsMatch(t, list, tags)
 
-	cut, left = false, 233 // none of those that are remembered comes again
-	_, err = inTurn(t, c.Tags(t.Context(), ref))
-	require.ErrorIs(t, err, ocitags.ErrInvalidResponse, "one of them may be new")
-	assert.ErrorContains(t, err, "page 1: ")
+		cut, left = false, 233 // none of those that are remembered comes again
+		_, err = inTurn(t, c.Tags(t.Context(), ref))
+		require.ErrorIs(t, err, ocitags.ErrInvalidResponse, "one of them may be new")
+		assert.ErrorContains(t, err, "page 1: ")
+	})
 }
 
 // FAULTS 97: the same on the second page of three.
@@ -276,6 +280,7 @@ func pageAfter(list []string, n int, last string) (a scripted, unknown bool) {
 // FAULTS 99: a part of a scan ends early, n-1 tags after a last that is not a tag, and
 // other parts have tags behind it.
 func TestFault99PartEndsEarly(t *testing.T) {
+	t.Parallel()
 	list := sortedTags(8000)
 	s := script(func(_, n int, last string) scripted {
 		a, unknown := pageAfter(list, cmp.Or(n, 100), last)
@@ -918,6 +923,7 @@ func TestLargerPagesForDoubt(t *testing.T) {
 // The start of the list, in answer to a question in a form in which the registry
 // does not look at last, does not say that it looks up the place of last.
 func TestStartOfTheListIsNoAnswer(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		g := &regtest.Generated{Default: 64, Max: 50, Over: "default", Links: "always", Form: "path", Order: "keys", Cursor: "bytes", Last: "with n", Host: "registry.example", Name: "a/b"}
@@ -1571,6 +1577,7 @@ func TestLastEntryIsNoTag(t *testing.T) {
 // Entries that are no tags may stand anywhere, fill an answer, and be the cursor of a Link which
 // the registry then refuses, takes for unknown, or compares. No list comes short.
 func TestEntriesThatAreNoTags(t *testing.T) {
+	t.Parallel()
 	const startAgain, end = 200, 0
 	complete := 0
 	for seed := range uint64(1000) {
@@ -1723,6 +1730,7 @@ func TestListsByAgeThatAreCompared(t *testing.T) {
 // A registry that does not look at last has the list in one page, if that is long enough. Which n
 // is, the user's page size does not tell, nor the length of a page that came without n.
 func TestLastIsNotLookedAt(t *testing.T) {
+	t.Parallel()
 	for _, usual := range []int{7, 30, 50, 64, 100, 250} { // entries in a page without n
 		for _, more := range []int{1, usual, 2 * usual} {
 			list := sortedTags(usual + more)

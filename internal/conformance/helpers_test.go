@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -526,4 +527,9 @@ func passing(random func(n int) int) map[string]regtest.Fault {
 		"slow cut": {Delay: 20 * time.Second, Cut: 1 + random(12_000)},
 		"cut end":  {CutEnd: 1 + random(5)}, // all tags have come, but who knows
 	}
+}
+
+// inBubble is a test in which waiting takes no time.
+func inBubble(test func(t *testing.T)) func(t *testing.T) {
+	return func(t *testing.T) { synctest.Test(t, test) }
 }

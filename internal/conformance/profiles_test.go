@@ -73,7 +73,7 @@ func golden(t *testing.T, name, got string) {
 func TestProfiles(t *testing.T) {
 	t.Parallel()
 	for _, profile := range regtest.Profiles() {
-		t.Run(profile.Name, func(t *testing.T) {
+		t.Run(profile.Name, inBubble(func(t *testing.T) {
 			var talk strings.Builder
 			fmt.Fprintf(&talk, "# %s\n", profile.Server)
 			page := 1000 // as many as one answer to n=1000 holds
@@ -111,7 +111,7 @@ func TestProfiles(t *testing.T) {
 				}
 			}
 			golden(t, "conversations/"+profile.Name+".txt", talk.String())
-		})
+		}))
 	}
 }
 
@@ -153,7 +153,7 @@ func TestProfilesInTurn(t *testing.T) {
 		}
 	}
 	for _, profile := range regtest.Profiles() {
-		t.Run(profile.Name, func(t *testing.T) {
+		t.Run(profile.Name, inBubble(func(t *testing.T) {
 			for _, concurrency := range []int{1, 4} {
 				ref, r, network := newRegistry(t, profile.Name, "proxy/app", 0)
 				r.Push("proxy/app", list...).Push("proxy/library/app", list...)
@@ -163,6 +163,6 @@ func TestProfilesInTurn(t *testing.T) {
 				slices.Sort(tags)
 				assert.True(t, slices.Equal(want(r, "proxy/app"), tags), "Concurrency %d: %d tags", concurrency, len(tags))
 			}
-		})
+		}))
 	}
 }

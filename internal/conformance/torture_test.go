@@ -94,6 +94,7 @@ func newFaulty(t *testing.T, profile string, n int) (ref string, r *regtest.Regi
 // Each request of each listing goes wrong once, in each way. What passes is got
 // over, the rest is got over or an error.
 func TestEachRequestFails(t *testing.T) {
+	t.Parallel()
 	half := func(n int) int { return n / 2 }
 	faulty := func(t *testing.T, profile string) (string, *regtest.Registry, string, *ocitags.Client) {
 		ref, r, name, c := newFaulty(t, profile, 300)
