@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
+	"net/url"
 	"slices"
 	"sync"
 )
@@ -47,8 +47,10 @@ func (n *Network) RoundTrip(req *http.Request) (*http.Response, error) {
 	if h == nil {
 		return nil, fmt.Errorf("no host %q in this network", req.URL.Host)
 	}
-	in := httptest.NewRequestWithContext(req.Context(), req.Method, req.URL.String(), req.Body)
-	in.Header = req.Header.Clone()
+	in, err := received(req)
+	if err != nil {
+		return nil, err
+	}
 
 	body, feed := io.Pipe()
 	w := &pipeWriter{body: feed, header: make(http.Header), ready: make(chan *http.Response, 1), req: req, from: body}
@@ -87,6 +89,20 @@ func (n *Network) RoundTrip(req *http.Request) (*http.Response, error) {
 		_ = body.CloseWithError(req.Context().Err())
 		return nil, req.Context().Err()
 	}
+}
+
+// received returns a request as its server sees it.
+func received(req *http.Request) (*http.Request, error) {
+	at, err := url.ParseRequestURI(req.URL.String())
+	if err != nil {
+		return nil, err
+	}
+	in := req.Clone(req.Context())
+	in.URL, in.Host, in.RequestURI, in.RemoteAddr = at, at.Host, req.URL.String(), "192.0.2.1:1234" // of RFC 5737
+	if in.Body == nil {
+		in.Body = http.NoBody
+	}
+	return in, nil
 }
 
 type pipeBody struct {

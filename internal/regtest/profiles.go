@@ -453,11 +453,10 @@ func Profiles() []Profile {
 			Name: "gcr", Server: "Google Container Registry",
 			Order: Bytewise, IgnoreN: true, Cursor: Cursor{"last", restart, byName},
 			Extra: func(body map[string]any, page []string) {
-				manifests := map[string]any{}
+				manifests := make(map[string]gcrManifest, len(page))
 				for i, tag := range page {
-					manifests[fmt.Sprintf("sha256:%064x", i)] = map[string]any{
-						"imageSizeBytes": "1234", "layerId": "", "mediaType": "application/vnd.oci.image.manifest.v1+json",
-						"tag": []string{tag}, "timeCreatedMs": "1700000000000", "timeUploadedMs": "1700000000000",
+					manifests[fmt.Sprintf("sha256:%064x", i)] = gcrManifest{
+						"1234", "", "application/vnd.oci.image.manifest.v1+json", []string{tag}, "1700000000000", "1700000000000",
 					}
 				}
 				body["child"], body["manifest"] = []string{}, manifests
@@ -613,4 +612,14 @@ func ByName(name string) Profile {
 		}
 	}
 	panic("regtest: no profile " + name)
+}
+
+// A gcrManifest is what gcr.io tells of an image beside the list of tags.
+type gcrManifest struct {
+	ImageSize    string   `json:"imageSizeBytes"`
+	LayerID      string   `json:"layerId"`
+	MediaType    string   `json:"mediaType"`
+	Tag          []string `json:"tag"`
+	TimeCreated  string   `json:"timeCreatedMs"`
+	TimeUploaded string   `json:"timeUploadedMs"`
 }

@@ -66,11 +66,11 @@ func (r *Registry) Push(name string, tags ...string) *Registry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.sorted, name)
-	have := make(map[string]bool, len(r.repos[name]))
+	have := make(map[string]bool, len(r.repos[name])+len(tags))
 	for _, tag := range r.repos[name] {
 		have[tag] = true
 	}
-	list := r.repos[name]
+	list := slices.Grow(r.repos[name], len(tags))
 	for _, tag := range tags {
 		if r.Profile.Fold {
 			tag = strings.ToLower(tag)
@@ -335,10 +335,15 @@ func (r *Registry) page(w http.ResponseWriter, req *http.Request, name string) {
 // write sends a page of a list in the shape of the profile.
 func (p Profile) write(w http.ResponseWriter, name string, page, list []string) {
 	w.Header().Set("Content-Type", p.contentType())
-	body := map[string]any{"name": name, "tags": p.entries(page, list)}
-	if p.Extra != nil {
-		p.Extra(body, page)
+	if p.Extra == nil {
+		_ = json.NewEncoder(w).Encode(struct {
+			Name string `json:"name"`
+			Tags any    `json:"tags"`
+		}{name, p.entries(page, list)})
+		return
 	}
+	body := map[string]any{"name": name, "tags": p.entries(page, list)}
+	p.Extra(body, page)
 	_ = json.NewEncoder(w).Encode(body)
 }
 
@@ -439,29 +444,40 @@ func (r *Registry) jsonPage(w http.ResponseWriter, req *http.Request, name strin
 	tags, known := r.repos[name]
 	tags = slices.Clone(tags)
 	r.mu.Unlock()
+	query := req.URL.Query()
 	if !known {
 		Refusal{Status: 401, ContentType: "application/problem+json", Body: `{"status":401,"error_message":"Requires authentication","title":"insufficient_scope"}`}.write(w, name)
 		return
 	}
 	slices.Reverse(tags)
-	limit, err := strconv.Atoi(req.URL.Query().Get("limit"))
+	limit, err := strconv.Atoi(query.Get("limit"))
 	if err != nil {
 		limit = 50
 	}
 	limit = min(max(limit, 1), 100)
-	number, err := strconv.Atoi(req.URL.Query().Get("page"))
+	number, err := strconv.Atoi(query.Get("page"))
 	if err != nil {
 		number = 1
 	}
 	from := min((max(number, 1)-1)*limit, len(tags))
 	to := min(from+limit, len(tags))
-	entries := []map[string]any{}
+	entries := make([]quayTag, 0, to-from)
 	for i, tag := range tags[from:to] {
-		entries = append(entries, map[string]any{
-			"name": tag, "reversion": false, "start_ts": 1_700_000_000 - from - i, "manifest_digest": "sha256:" + strings.Repeat("0", 64),
-			"is_manifest_list": false, "size": 1234, "last_modified": "Mon, 23 Nov 2026 10:00:00 -0000",
-		})
+		entries = append(entries, quayTag{Digest: noDigest, Modified: "Mon, 23 Nov 2026 10:00:00 -0000", Name: tag, Size: 1234, Start: 1_700_000_000 - from - i})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"tags": entries, "page": number, "has_additional": to < len(tags)})
 }
+
+// A quayTag is an entry of a page of quay's own API.
+type quayTag struct {
+	IsList    bool   `json:"is_manifest_list"`
+	Modified  string `json:"last_modified"`
+	Digest    string `json:"manifest_digest"`
+	Name      string `json:"name"`
+	Reversion bool   `json:"reversion"`
+	Size      int    `json:"size"`
+	Start     int    `json:"start_ts"`
+}
+
+var noDigest = "sha256:" + strings.Repeat("0", 64)

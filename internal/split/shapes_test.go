@@ -8,11 +8,16 @@ import (
 	"time"
 )
 
+var (
+	onsets = strings.Fields("b c d f g h j k l m n p r s t v w z st tr pr gr cl sp ch sh")
+	vowels = strings.Fields("a e i o u a e o ai ea")
+	codas  = strings.Fields("n r s t l x nd rt ck st m")
+)
+
 // word is made of syllables, so that words begin as words do: with some letters more
 // often than with others.
 func word(rnd *rand.Rand, syllables int) (w string) {
-	const onsets, vowels, codas = "b c d f g h j k l m n p r s t v w z st tr pr gr cl sp ch sh", "a e i o u a e o ai ea", "n r s t l x nd rt ck st m"
-	of := func(list string) string { all := strings.Fields(list); return all[rnd.IntN(len(all))] }
+	of := func(list []string) string { return list[rnd.IntN(len(list))] }
 	for range syllables {
 		w += of(onsets) + of(vowels)
 		if rnd.IntN(2) == 0 {
