@@ -2,6 +2,7 @@ package listing
 
 import (
 	"net/url"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -29,6 +30,16 @@ func TestCursorOf(t *testing.T) {
 	}
 	name, cursor := cursorOf(&url.URL{RawQuery: "last=&page="}, "")
 	assert.Equal(t, "last=", name+"="+cursor, "an empty page has no last tag")
+}
+
+func TestNOf(t *testing.T) {
+	for _, query := range []string{"", "n=5", "last=n&n=7", "an=1&n=2&n=3", "&n=4&last=a%26n%3D9", "n", "n=&last=b", "n=x", "last=b"} {
+		u := &url.URL{RawQuery: query}
+		want, _ := strconv.Atoi(u.Query().Get("n"))
+		assert.Equal(t, want, nOf(u), query)
+		assert.Equal(t, u.Query().Has("n"), hasN(u) == 1, query)
+	}
+	assert.Zero(t, nOf(nil))
 }
 
 // A Link may also name a tag before the last one.

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ocitags/ocitags/internal/bound"
 	"github.com/ocitags/ocitags/internal/ocierr"
@@ -334,15 +335,28 @@ func nOf(u *url.URL) int {
 	if u == nil {
 		return 0
 	}
-	n, _ := strconv.Atoi(u.Query().Get("n"))
+	text, _ := valueOfN(u)
+	n, _ := strconv.Atoi(text)
 	return n
 }
 
 func hasN(u *url.URL) int {
-	if u.Query().Has("n") {
+	if _, has := valueOfN(u); has {
 		return 1
 	}
 	return 0
+}
+
+// valueOfN is u.Query().Get("n") without a map of all parameters, as it is looked at some twenty
+// times for each page. Nobody escapes an n.
+func valueOfN(u *url.URL) (text string, has bool) {
+	for pair, rest := "", u.RawQuery; rest != ""; {
+		pair, rest, _ = strings.Cut(rest, "&")
+		if name, text, _ := strings.Cut(pair, "="); name == "n" {
+			return text, true
+		}
+	}
+	return "", false
 }
 
 // latest returns the i-th tag from the end; "": there are not so many.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,7 +74,7 @@ func (d *decoder) hand(elements []byte) error {
 		return nil
 	}
 	all, from := string(elements), 0
-	d.waiting = d.waiting[:0]
+	d.waiting = slices.Grow(d.waiting[:0], len(d.ends))
 	for _, to := range d.ends {
 		d.waiting = append(d.waiting, all[from+len(`"`):to-len(`",`)])
 		from = to
