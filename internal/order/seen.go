@@ -118,7 +118,7 @@ func (s *Seen) AddAll(tags []string) (ascend bool) {
 func (s *Seen) Add(tag string) (ascends bool) {
 	same := 0 // so many bytes as in the tag before
 	if prev := s.prev; prev != "" {
-		same = commonPrefix(prev, tag)
+		same = CommonPrefix(prev, tag)
 		ascends = same < len(tag) && (same == len(prev) || prev[same] < tag[same])
 		if now := s.list.allowingFrom(prev, tag, same); now != s.list {
 			s.disorder(now, tag)
@@ -160,7 +160,7 @@ func (s *Seen) disorder(now orders, tag string) {
 }
 
 // allowing returns those of the orders in which b may follow a.
-func (o orders) allowing(a, b string) orders { return o.allowingFrom(a, b, commonPrefix(a, b)) }
+func (o orders) allowing(a, b string) orders { return o.allowingFrom(a, b, CommonPrefix(a, b)) }
 
 // allowingFrom is like allowing, for tags of which the first i bytes are the same.
 func (o orders) allowingFrom(a, b string, i int) orders {
@@ -182,8 +182,8 @@ func (o orders) allowingFrom(a, b string, i int) orders {
 	return o
 }
 
-// commonPrefix returns the length of the longest common prefix of a and b.
-func commonPrefix(a, b string) int {
+// CommonPrefix returns the length of the longest common prefix of a and b.
+func CommonPrefix(a, b string) int {
 	i, n := 0, min(len(a), len(b))
 	for ; i+8 <= n; i += 8 {
 		if x := word(a[i:]) ^ word(b[i:]); x != 0 {

@@ -395,13 +395,13 @@ func TestProbe(t *testing.T) {
 func TestCommonPrefix(t *testing.T) {
 	const long = "linux-ubuntu22.04-x86_64_v3"
 	for n := range len(long) {
-		assert.Equal(t, n, commonPrefix(long[:n], long))
-		assert.Equal(t, n, commonPrefix(long, long[:n]))
+		assert.Equal(t, n, CommonPrefix(long[:n], long))
+		assert.Equal(t, n, CommonPrefix(long, long[:n]))
 		other := []byte(long)
 		other[n] ^= 0x80
-		assert.Equal(t, n, commonPrefix(long, string(other)))
+		assert.Equal(t, n, CommonPrefix(long, string(other)))
 	}
-	assert.Equal(t, len(long), commonPrefix(long, long))
+	assert.Equal(t, len(long), CommonPrefix(long, long))
 }
 
 // An answer that excludes no order settles nothing, so that the question is not asked again.

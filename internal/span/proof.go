@@ -2,6 +2,7 @@ package span
 
 import (
 	"slices"
+	"sort"
 
 	"github.com/ocitags/ocitags/internal/order"
 )
@@ -35,10 +36,10 @@ func Prove(tags []string, list []order.Order) (best Proof, ok bool) {
 			break
 		}
 		tag := tags[at]
-		n := commonPrefix(tags[at-1], tag)
+		n := order.CommonPrefix(tags[at-1], tag)
 		for k := max(1, n-1); k <= min(n+1, len(tag), maxTag-2); k++ {
 			for _, end := range []string{"_", "0", "Z0", "A0", "a0", "-", "z"} {
-				p := question(tags, tag[:k]+end)
+				p := question(tags, tag[:k]+end, list)
 				if told := p.tells(list); told > most {
 					best, most = p, told
 				}
@@ -48,19 +49,20 @@ func Prove(tags []string, list []order.Order) (best Proof, ok bool) {
 	return best, most > 0
 }
 
-func commonPrefix(a, b string) (n int) {
-	for n < len(a) && n < len(b) && a[n] == b[n] {
-		n++
-	}
-	return n
-}
-
-// question returns the proof that asks what comes after a string.
-func question(tags []string, after string) Proof {
+// question returns the proof that asks what comes after a string in a list, which may be
+// in some orders.
+func question(tags []string, after string, list []order.Order) Proof {
 	p := Proof{After: after, first: make([]string, len(order.Known))}
 	for k, o := range order.Known {
-		i := slices.IndexFunc(tags, func(tag string) bool { return o.Compare(tag, after) > 0 })
-		if i > 0 && o.Compare(tags[i-1], after) < 0 {
+		isBehind := func(i int) bool { return o.Compare(tags[i], after) > 0 }
+		i := 0
+		if isOneOf(list, o) { // no tag before another one is behind it
+			i = sort.Search(len(tags), isBehind)
+		}
+		for i < len(tags) && !isBehind(i) {
+			i++
+		}
+		if 0 < i && i < len(tags) && o.Compare(tags[i-1], after) < 0 {
 			p.first[k] = tags[i]
 		}
 	}
@@ -72,7 +74,7 @@ func question(tags []string, after string) Proof {
 // differ.
 func (p Proof) tells(list []order.Order) (most int) {
 	for k, o := range order.Known {
-		if p.first[k] == "" || !slices.ContainsFunc(list, func(of order.Order) bool { return of.Name == o.Name }) {
+		if p.first[k] == "" || !isOneOf(list, o) {
 			continue
 		}
 		most += 100
@@ -83,6 +85,10 @@ func (p Proof) tells(list []order.Order) (most int) {
 		}
 	}
 	return most
+}
+
+func isOneOf(list []order.Order, o order.Order) bool {
+	return slices.ContainsFunc(list, func(of order.Order) bool { return of.Name == o.Name })
 }
 
 // Orders returns those by which a registry may compare that answers with first; none:

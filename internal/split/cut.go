@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/ocitags/ocitags/internal/order"
 )
 
 const (
@@ -100,20 +102,20 @@ func (p *Planner) keys(tags []string) []string {
 func (p *Planner) learn(c *Range, tags []string) {
 	keys := p.keys(tags)
 	last := keys[len(keys)-1]
-	shared := commonPrefix(keys[max(0, len(keys)-few)], last) // no deeper level can be told
+	shared := order.CommonPrefix(keys[max(0, len(keys)-few)], last) // no deeper level can be told
 	if c.counts == nil {
 		c.since = c.start
 		if b := c.prev; b != nil { // the words there are of the same kinds
 			b = c.before()
-			c.kinds = slices.Clone(b.kinds[:min(len(b.kinds), commonPrefix(p.orders[0].Key(b.last), last)+1)])
+			c.kinds = slices.Clone(b.kinds[:min(len(b.kinds), order.CommonPrefix(p.orders[0].Key(b.last), last)+1)])
 		}
 	} else {
-		before := commonPrefix(p.orders[0].Key(c.last), last) + 1
+		before := order.CommonPrefix(p.orders[0].Key(c.last), last) + 1
 		c.counts, c.kinds = c.counts[:min(len(c.counts), before)], c.kinds[:min(len(c.kinds), before)]
 	}
 	p.close(keys)
 	for l := range shared + 1 {
-		i := sort.Search(len(keys), func(i int) bool { return commonPrefix(keys[i], last) >= l })
+		i := sort.Search(len(keys), func(i int) bool { return order.CommonPrefix(keys[i], last) >= l })
 		if l == len(c.counts) {
 			c.counts = append(c.counts, 0)
 		}
@@ -158,7 +160,7 @@ func (p *Planner) close(keys []string) {
 	kind := &p.alphabet().kind
 	for i, key := range keys[1:] {
 		ended := keys[i]
-		for l := commonPrefix(ended, key) + 1; l < min(maxPlaces, len(ended)); l++ {
+		for l := order.CommonPrefix(ended, key) + 1; l < min(maxPlaces, len(ended)); l++ {
 			c := &p.closed[l][kind[ended[l-1]&127]]
 			c.n++
 			c.max = max(c.max, ended[l])
@@ -174,7 +176,7 @@ func (p *Planner) inherit(c, o *Range) {
 	if o.state != reading {
 		return
 	}
-	shared := commonPrefix(p.orders[0].Key(c.last), p.orders[0].Key(o.last)) + 1
+	shared := order.CommonPrefix(p.orders[0].Key(c.last), p.orders[0].Key(o.last)) + 1
 	for l := range min(shared, len(c.counts), len(o.counts)) {
 		o.counts[l] += c.counts[l]
 	}
@@ -373,13 +375,13 @@ func (p *Planner) gap(c *Range, slots int) *gap {
 	key := p.orders[0].Key
 	g := &gap{key: key(c.last)}
 	end, first, before := p.ends(c)
-	low := commonPrefix(g.key, end)
-	if prefix := key(p.prefix); commonPrefix(g.key, prefix) == len(prefix) {
+	low := order.CommonPrefix(g.key, end)
+	if prefix := key(p.prefix); order.CommonPrefix(g.key, prefix) == len(prefix) {
 		low = max(low, len(prefix))
 	}
 	tried := map[int]bool{}
 	for o := c.next; o != nil && o.state == asked; o = o.next {
-		tried[commonPrefix(g.key, key(o.start))] = true
+		tried[order.CommonPrefix(g.key, key(o.start))] = true
 	}
 	deepest := min(len(g.key), len(c.counts)) - 1
 	for deepest > 0 && c.counts[deepest] < few {
@@ -387,12 +389,12 @@ func (p *Planner) gap(c *Range, slots int) *gap {
 	}
 	seen, hidden := 0.0, false
 	for l := deepest; l >= low; l-- {
-		open, touches := l == 0 && end == "", first != "" && commonPrefix(first, g.key) == l
+		open, touches := l == 0 && end == "", first != "" && order.CommonPrefix(first, g.key) == l
 		deeper := 0
 		if l+1 < len(c.counts) {
 			deeper = c.counts[l+1]
 		}
-		changed := c.counts[l] > deeper || touches || before != "" && commonPrefix(before, g.key) == l || open
+		changed := c.counts[l] > deeper || touches || before != "" && order.CommonPrefix(before, g.key) == l || open
 		if !changed && (hidden || tried[l] || seen <= float64(p.size) || !isWord(p.byteOf(g.key[l]))) {
 			continue
 		}
@@ -444,13 +446,13 @@ func (p *Planner) level(c *Range, key string, shared, low int, end, first string
 	t := p.table(c.kinds[shared], key, shared)
 	here, next := t[key[shared]&127], t[key[shared]&127+1]
 	lo, hi, empty := 0.0, 1.0, 0.0
-	if since := p.orders[0].Key(c.since); commonPrefix(since, key) >= shared {
+	if since := p.orders[0].Key(c.since); order.CommonPrefix(since, key) >= shared {
 		lo = t.place(since[shared:])
 	}
-	if shared == low && end != "" && commonPrefix(end, key) == shared {
+	if shared == low && end != "" && order.CommonPrefix(end, key) == shared {
 		hi = t.place(end[shared:])
 		until := 1.0
-		if first != "" && commonPrefix(first, key) >= shared {
+		if first != "" && order.CommonPrefix(first, key) >= shared {
 			until = t.place(first[shared:])
 		}
 		empty = max(0, until-hi) // as was found out
@@ -462,7 +464,7 @@ func (p *Planner) level(c *Range, key string, shared, low int, end, first string
 
 // until estimates how many tags are left before a key.
 func (g *gap) until(key string) (sum float64) {
-	shared := commonPrefix(g.key, key)
+	shared := order.CommonPrefix(g.key, key)
 	for _, v := range g.levels {
 		switch {
 		case v.shared < shared, v.shared == shared && v.hides:
@@ -597,11 +599,4 @@ func inserted(all []stretch, v stretch) []stretch {
 	}
 	all[i] = v
 	return all
-}
-
-func commonPrefix(a, b string) (n int) {
-	for n < len(a) && n < len(b) && a[n] == b[n] {
-		n++
-	}
-	return n
 }
