@@ -151,6 +151,7 @@ func TestProof(t *testing.T) {
 		}
 		proved++
 		require.NotContains(t, list, p.After)
+		require.Equal(t, question(list, p.After, nil), p, "searched for, or found in a row")
 		answer := list[slices.IndexFunc(list, func(tag string) bool { return own.Compare(tag, p.After) > 0 })]
 		names := []string{}
 		for _, o := range p.Orders(answer) {
