@@ -497,6 +497,29 @@ func TestMillionTagsInOneBody(t *testing.T) {
 	assert.Len(t, network.Sent(), 3, "a round number, so what comes after it is asked, with n and without")
 }
 
+// A list of a round length that comes in one answer, longer than its n, is not read again,
+// though nothing that is asked for by last shows its end.
+func TestOneBodyOfARoundLength(t *testing.T) {
+	list := sortedTags(20_000)
+	for what, answer := range map[string]func(last string) []string{
+		"nothing":             func(string) []string { return nil },
+		"what comes after it": func(last string) []string { return after(list, last) },
+	} {
+		for _, n := range []int{0, 100, 1000} {
+			s := script(func(_, _ int, last string) scripted {
+				if last == "" {
+					return scripted{page: list}
+				}
+				return scripted{page: answer(last)}
+			})
+			tags, requests, err := s.listed(t, &ocitags.Client{PageSize: n})
+			require.NoError(t, err)
+			assert.True(t, slices.Equal(list, tags))
+			assert.Equal(t, 2, requests, "last is answered with %s, PageSize %d", what, n)
+		}
+	}
+}
+
 // A stream of tags in ascending order holds none of them.
 func TestStreamHoldsNothing(t *testing.T) {
 	const n = 200_000
