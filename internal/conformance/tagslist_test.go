@@ -497,25 +497,48 @@ func TestMillionTagsInOneBody(t *testing.T) {
 	assert.Len(t, network.Sent(), 3, "a round number, so what comes after it is asked, with n and without")
 }
 
-// A list of a round length that comes in one answer, longer than its n, is not read again,
-// though nothing that is asked for by last shows its end.
+// A list of a round length that comes in one answer, longer than any n, is not read with each
+// n, though last is answered with nothing.
 func TestOneBodyOfARoundLength(t *testing.T) {
 	list := sortedTags(20_000)
-	for what, answer := range map[string]func(last string) []string{
-		"nothing":             func(string) []string { return nil },
-		"what comes after it": func(last string) []string { return after(list, last) },
+	for _, test := range []struct {
+		what     string
+		after    func(last string) []string
+		requests int
+	}{
+		{"what comes after it", func(last string) []string { return after(list, last) }, 2},
+		{"nothing", func(string) []string { return nil }, 11}, // after four tags, with n, and the same without n; and after the last one itself
 	} {
 		for _, n := range []int{0, 100, 1000} {
 			s := script(func(_, _ int, last string) scripted {
 				if last == "" {
 					return scripted{page: list}
 				}
-				return scripted{page: answer(last)}
+				return scripted{page: test.after(last)}
 			})
 			tags, requests, err := s.listed(t, &ocitags.Client{PageSize: n})
 			require.NoError(t, err)
 			assert.True(t, slices.Equal(list, tags))
-			assert.Equal(t, 2, requests, "last is answered with %s, PageSize %d", what, n)
+			assert.Equal(t, test.requests, requests, "last is answered with %s, PageSize %d", test.what, n)
+		}
+	}
+}
+
+// A page that is longer than its n is no list, though last is answered with nothing where
+// there is an n.
+func TestLastIsLookedAtWithoutN(t *testing.T) {
+	list := sortedTags(45_000)
+	for _, most := range []int{100, 2000, 20_000} {
+		for _, size := range []int{0, 50, 100, 1000} {
+			s := script(func(_, n int, last string) scripted {
+				if n > 0 && last != "" {
+					return scripted{}
+				}
+				return scripted{page: upTo(after(list, last), most)}
+			})
+			tags, _, err := s.listed(t, &ocitags.Client{PageSize: size})
+			require.NoError(t, err)
+			assert.Equal(t, len(list), len(tags), "pages of %d, PageSize %d", most, size)
 		}
 	}
 }

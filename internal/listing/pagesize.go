@@ -150,7 +150,7 @@ func (s *tagsList) sizeToTry() int {
 	// Where only pages with n have Links, an answer without one that had room for more is complete.
 	shown := s.linked == [2]bool{false, true} && s.hadRoomFor(most)
 	switch {
-	case s.longest == 0:
+	case s.longest == 0, s.exceedsAny():
 		return 0
 	case s.recalled && s.n < defaultPageSize && !tried(defaultPageSize):
 		return defaultPageSize
@@ -173,6 +173,17 @@ func (s *tagsList) sizeToTry() int {
 		return defaultPageSize
 	}
 	return 0
+}
+
+// exceedsAny reports whether an answer was longer than its n and than any n that is tried: n is
+// not looked at, and such a list is not worth reading with each.
+func (s *tagsList) exceedsAny() bool {
+	for n, longest := range s.longestOf {
+		if n > 0 && longest > max(n, largePageSize)+1 {
+			return true
+		}
+	}
+	return false
 }
 
 // hadRoomFor reports whether an n greater than most was answered with tags. most is the length

@@ -52,8 +52,6 @@ func (s *tagsList) decide(ctx context.Context, cur *Cursor, rep *wire.Response, 
 		return s.fromStart(ctx, cur, ans, t)
 	case cur.entry != "" && t.news == 0 && (rep.Entries == 0 || s.beginsAnew(rep, t)):
 		return s.noCursor(ctx, cur, ans)
-	case question && rep.Entries == 0 && s.ignored: // no other n is worth reading such a list again
-		return s.ended(ctx, cur, ans, "n is not looked at, and nothing comes after its last tags")
 	case s.displaced(cur, rep, t):
 		return s.elsewhere(ctx, cur, ans, t)
 	}
